@@ -1,0 +1,56 @@
+//! The gateway as a process: arguments in, a listening server out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod banner;
+mod check;
+mod serve;
+mod simulate;
+
+/// An LLM gateway: one binary between applications and LLM providers.
+#[derive(Debug, Parser)]
+#[command(name = "gateway-server", version, propagate_version = true, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    source: ConfigSource,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+struct ConfigSource {
+    /// The configuration file [default: `$CONFIG_PATH`, else `config.yaml` if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve calls (what happens without a command)
+    Serve(ConfigSource),
+    /// Check the configuration, print every error in it, and exit
+    Check(ConfigSource),
+    /// Run a simulated OpenAI provider, for trying things out and for benchmarks
+    Simulate(simulate::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => serve::run(arguments.source.config),
+        Some(Command::Serve(source)) => serve::run(source.config),
+        Some(Command::Check(source)) => check::run(source.config),
+        Some(Command::Simulate(options)) => simulate::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `gateway-server`: load, build, listen, drain.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
+use gateway_core::Gateway;
+use gateway_listener::{HeadLimits, Listener, ListenerConfig, TlsFiles};
+use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
+use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::banner;
+
+/// Serves the configuration until a signal to stop, and then until its calls are over.
+pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
+    let sources = Sources::from_process(path);
+    let loaded = load(&sources)?;
+    let log = start_log(&loaded.config, sources.environment.get("RUST_LOG"))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !loaded.config.not_in_force.is_empty() {
+        tracing::warn!(settings = loaded.config.not_in_force.join(", "), "settings without effect in this version");
+    }
+    runtime(&loaded.config.server)?.block_on(serve(loaded.config, &log))
+}
+
+async fn serve(mut config: Config, log: &LogGuard) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    // Lives as long as calls do.
+    let simulator = start_simulator(&mut config).await?;
+    let gateway = Gateway::builder().observer(Arc::new(AccessLog)).build(&config)?;
+    let listener = Listener::bind(&listener_config(&config.server)).await?;
+    banner::print(&config, listener.local_addr());
+    tracing::info!(address = %listener.local_addr(), "listening");
+    let stopping = {
+        let gateway = gateway.clone();
+        async move {
+            stop.await;
+            gateway.begin_drain();
+            tracing::info!("stopping: no new connections, calls in flight go on");
+        }
+    };
+    let drained = listener.serve(gateway.service(), stopping).await;
+    if let Some(simulator) = simulator {
+        simulator.stop().await;
+    }
+    tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines = log.dropped_lines(), "stopped");
+    Ok(())
+}
+
+fn start_log(config: &Config, directives: Option<&String>) -> anyhow::Result<LogGuard> {
+    let format = match config.logging.format {
+        LogFormat::Auto => LineFormat::Auto,
+        LogFormat::Json => LineFormat::Json,
+        LogFormat::Text => LineFormat::Text,
+    };
+    Ok(start_logging(format, config.logging.access, directives.map(String::as_str))?)
+}
+
+fn runtime(server: &Server) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    // The default, one per core, already heeds the process's CPU quota and affinity.
+    if let Some(workers) = server.workers {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build().context("the runtime cannot be started")
+}
+
+fn listener_config(server: &Server) -> ListenerConfig {
+    ListenerConfig {
+        address: format!("{}:{}", server.host, server.port),
+        tls: server.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() }),
+        head: HeadLimits {
+            header_timeout: server.header_timeout,
+            // Twice what the gateway itself accepts, so that it gets to explain its refusal.
+            max_headers: 200,
+            max_head: 128 * 1024,
+            ..HeadLimits::default()
+        },
+        drain_timeout: server.drain_timeout,
+    }
+}
+
+/// Starts the simulator if a provider of that type has no address of its own, and gives it this one.
+async fn start_simulator(config: &mut Config) -> anyhow::Result<Option<RunningSimulator>> {
+    let wanted: Vec<_> =
+        config.providers.iter_mut().filter(|provider| provider.endpoint == ProviderEndpoint::Simulator).collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let simulator = Simulator::start(SimulatorConfig::default()).await.context("the simulator cannot be started")?;
+    let base: http::Uri = simulator.api_base().parse()?;
+    for provider in wanted {
+        provider.endpoint = ProviderEndpoint::Base(base.clone());
+    }
+    Ok(Some(simulator))
+}
+
+/// Resolves at the first SIGTERM or SIGINT. The handlers are in place when this returns.
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,30 @@
+//! The nouns of one LLM call, shared by every layer of the gateway.
+//!
+//! This crate names things: which API a caller used ([`Endpoint`]), what was asked for ([`Call`]), what came of an
+//! attempt ([`Outcome`]), how long it may take ([`Deadline`]) and what an observer is told ([`Event`]). It holds no
+//! logic of any step, does no I/O, reads no clock and knows no vendor's JSON.
+//!
+//! Start with [`Call`].
+//!
+//! ```
+//! use gateway_call::{Endpoint, ModelPattern};
+//!
+//! assert_eq!(Endpoint::from_path("/v1/embeddings"), Some(Endpoint::Embeddings));
+//! assert!(ModelPattern::new("gpt-*").matches("gpt-4o"));
+//! ```
+
+mod call;
+mod deadline;
+mod endpoint;
+mod event;
+mod model;
+mod outcome;
+mod request_id;
+
+pub use call::{Call, Tightening};
+pub use deadline::Deadline;
+pub use endpoint::{BodyKind, Endpoint};
+pub use event::{AttemptRecord, CallRecord, Event, Observer};
+pub use model::{ModelName, ModelPattern};
+pub use outcome::{Outcome, TimeoutPhase};
+pub use request_id::RequestId;

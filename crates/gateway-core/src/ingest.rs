@@ -1,0 +1,166 @@
+//! Step 3: from a body's bytes to a call.
+//!
+//! A JSON body is read whole, because its `model` may stand anywhere in it. A multipart body is read until its `model`
+//! part is known; the rest of it, usually a large file, streams through to the upstream.
+
+use bytes::{Bytes, BytesMut};
+use gateway_call::{BodyKind, Call, Endpoint};
+use gateway_protocol::{MultipartError, MultipartScanner, RequestError, Template, boundary, parse_json};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+
+use crate::rejection::Rejection;
+use crate::service::RequestSource;
+use crate::settle::Settlement;
+use crate::snapshot::BodyLimits;
+
+mod bounded;
+mod multipart;
+
+pub(crate) use bounded::BoundedBody;
+pub(crate) use multipart::MultipartRest;
+
+/// A call and what to send for it.
+pub(crate) struct Ingested<B> {
+    /// What the caller asked for.
+    pub(crate) call: Call,
+    /// The body to send.
+    pub(crate) payload: Payload<B>,
+}
+
+/// A request body with a hole for the upstream's model name.
+pub(crate) enum Payload<B> {
+    /// The whole of it.
+    Whole(Template),
+    /// Its beginning, and the rest that is still arriving.
+    Streaming(Template, Box<MultipartRest<B>>),
+}
+
+/// Reads as much of a body as it takes to know the call.
+pub(crate) async fn ingest<B: RequestSource>(
+    endpoint: Endpoint,
+    head: &Parts,
+    body: B,
+    limits: BodyLimits,
+    ledger: &mut Settlement,
+) -> Result<Ingested<B>, Rejection> {
+    ledger.note_endpoint(endpoint);
+    refuse_declared_excess(&head.headers, limits.size)?;
+    refuse_coded(&head.headers)?;
+    let body = BoundedBody::new(body, limits);
+    match endpoint.body_kind() {
+        BodyKind::Json => ingest_json(endpoint, head, body, ledger).await,
+        BodyKind::Multipart => ingest_multipart(endpoint, head, body, ledger).await,
+    }
+}
+
+async fn ingest_json<B: RequestSource>(
+    endpoint: Endpoint,
+    head: &Parts,
+    body: BoundedBody<B>,
+    ledger: &mut Settlement,
+) -> Result<Ingested<B>, Rejection> {
+    if !is_json(&head.headers) {
+        return Err(Rejection::UnsupportedMediaType { expected: "application/json" });
+    }
+    let bytes = ledger.wait_for(read_whole(body)).await?;
+    let parsed = parse_json(endpoint, bytes)?;
+    Ok(Ingested { call: parsed.call, payload: Payload::Whole(parsed.template) })
+}
+
+async fn ingest_multipart<B: RequestSource>(
+    endpoint: Endpoint,
+    head: &Parts,
+    mut body: BoundedBody<B>,
+    ledger: &mut Settlement,
+) -> Result<Ingested<B>, Rejection> {
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = content_type
+        .and_then(boundary)
+        .ok_or(Rejection::UnsupportedMediaType { expected: "multipart/form-data; boundary=…" })?;
+    let mut scanner = MultipartScanner::new(&boundary);
+    loop {
+        if let Some(parsed) = scanner.take_request(endpoint) {
+            let payload = Payload::Streaming(parsed.template, Box::new(MultipartRest::new(scanner, body)));
+            return Ok(Ingested { call: parsed.call, payload });
+        }
+        let Some(chunk) = ledger.wait_for(next_chunk(&mut body)).await? else {
+            scanner.finish().map_err(RequestError::from)?;
+            return Err(RequestError::from(MultipartError::MissingModel).into());
+        };
+        scanner.push(chunk).map_err(RequestError::from)?;
+    }
+}
+
+/// A body in one piece; the usual one that arrives in one piece is not copied.
+async fn read_whole<B: RequestSource>(mut body: BoundedBody<B>) -> Result<Bytes, Rejection> {
+    let Some(first) = next_chunk(&mut body).await? else { return Ok(Bytes::new()) };
+    let Some(second) = next_chunk(&mut body).await? else { return Ok(first) };
+    let expected = http_body::Body::size_hint(&body).lower();
+    let expected = usize::try_from(expected).unwrap_or(0);
+    let mut whole = BytesMut::with_capacity(first.len() + second.len() + expected);
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&second);
+    while let Some(chunk) = next_chunk(&mut body).await? {
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}
+
+async fn next_chunk<B: RequestSource>(body: &mut BoundedBody<B>) -> Result<Option<Bytes>, Rejection> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame?.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses a body that is too large by its own account, before any of it is read.
+pub(crate) fn refuse_declared_excess(headers: &HeaderMap, limit: u64) -> Result<(), Rejection> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match declared {
+        Some(length) if length > limit => Err(Rejection::BodyTooLarge { limit }),
+        _ => Ok(()),
+    }
+}
+
+/// A compressed body could hide its model from the gateway, and inflate beyond any limit.
+fn refuse_coded(headers: &HeaderMap) -> Result<(), Rejection> {
+    let coded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if coded { Err(Rejection::UnsupportedMediaType { expected: "application/json" }) } else { Ok(()) }
+}
+
+/// Whether the body claims to be JSON. No claim at all is taken for one, because the body will be checked anyway.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn json_is_told_by_its_media_type() {
+        let claims = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            is_json(&headers)
+        };
+        assert!(is_json(&HeaderMap::new()));
+        assert!(claims("application/json"));
+        assert!(claims("Application/JSON; charset=utf-8"));
+        assert!(claims("application/vnd.api+json"));
+        assert!(!claims("text/plain"));
+        assert!(!claims("application/x-www-form-urlencoded"));
+        assert!(!claims("application/jsonp"));
+    }
+}

@@ -1,0 +1,109 @@
+//! A caller's body with its limits on size and silence.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::rejection::Rejection;
+use crate::service::RequestSource;
+use crate::snapshot::BodyLimits;
+
+/// Passes a body on until it is too large or too slow.
+pub(crate) struct BoundedBody<B> {
+    body: B,
+    limits: BodyLimits,
+    received: u64,
+    /// Made at the first silence, which most bodies do not have.
+    silence: Option<Pin<Box<Sleep>>>,
+    /// Whether `silence` runs since the last part of the body.
+    waiting: bool,
+}
+
+impl<B> BoundedBody<B> {
+    /// Bounds a body.
+    pub(crate) fn new(body: B, limits: BodyLimits) -> Self {
+        Self { body, limits, received: 0, silence: None, waiting: false }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        let limit = self.limits.idle;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(limit)));
+        if !self.waiting {
+            self.waiting = true;
+            silence.as_mut().reset(Instant::now() + limit);
+        }
+        ready!(silence.as_mut().poll(cx));
+        Poll::Ready(Rejection::BodyTimeout { waited: limit })
+    }
+}
+
+impl<B: RequestSource> Body for BoundedBody<B> {
+    type Data = Bytes;
+    type Error = Rejection;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Rejection>>> {
+        let this = self.get_mut();
+        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => return this.poll_silence(cx).map(|rejection| Some(Err(rejection))),
+        };
+        this.waiting = false;
+        let Some(frame) = frame else { return Poll::Ready(None) };
+        let frame = frame.map_err(|_| Rejection::BodyBroken)?;
+        this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if this.received > this.limits.size {
+            return Poll::Ready(Some(Err(Rejection::BodyTooLarge { limit: this.limits.size })));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::{BodyExt, Full, StreamBody};
+
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits { size: 4, idle: Duration::from_secs(3) };
+
+    async fn read<B: RequestSource>(body: B) -> Result<Bytes, Rejection> {
+        BoundedBody::new(body, LIMITS).collect().await.map(http_body_util::Collected::to_bytes)
+    }
+
+    #[tokio::test]
+    async fn the_size_is_counted() {
+        assert_eq!(read(Full::from("1234")).await.unwrap(), "1234");
+        assert!(matches!(read(Full::from("12345")).await, Err(Rejection::BodyTooLarge { limit: 4 })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_the_body_and_slowness_does_not() {
+        let slow = async_frames([2, 2, 2]);
+        assert_eq!(read(slow).await.unwrap(), "...");
+        let silent = async_frames([2, 4]);
+        assert!(matches!(read(silent).await, Err(Rejection::BodyTimeout { .. })));
+    }
+
+    /// One byte after each of these pauses, in seconds.
+    fn async_frames<const N: usize>(pauses: [u64; N]) -> impl RequestSource {
+        let frames = futures_util::stream::unfold(pauses.into_iter(), |mut pauses| async move {
+            tokio::time::sleep(Duration::from_secs(pauses.next()?)).await;
+            Some((Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"."))), pauses))
+        });
+        StreamBody::new(Box::pin(frames))
+    }
+}

@@ -1,0 +1,78 @@
+//! The part of a multipart body behind its model, on its way to the upstream.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use gateway_protocol::{MultipartScanner, RequestError, Segments};
+use gateway_upstream::BoxError;
+use http_body::{Body, Frame, SizeHint};
+
+use super::BoundedBody;
+use crate::rejection::Rejection;
+use crate::service::RequestSource;
+
+/// The rest of a multipart body. What passes is scanned on: a second model further down ends the body with an error, so
+/// that the upstream never gets a complete request other than the one that was authorised.
+pub(crate) struct MultipartRest<B> {
+    scanner: MultipartScanner,
+    body: BoundedBody<B>,
+}
+
+impl<B: RequestSource> MultipartRest<B> {
+    /// The rest of `body`, of which `scanner` has seen the beginning.
+    pub(crate) fn new(scanner: MultipartScanner, body: BoundedBody<B>) -> Self {
+        Self { scanner, body }
+    }
+
+    /// The whole body: the beginning with its model filled in, then this rest.
+    pub(crate) fn behind(self, beginning: Segments) -> MultipartUpload<B> {
+        MultipartUpload { beginning: beginning.into_iter().collect(), rest: self, finished: false }
+    }
+
+    fn scan(&mut self, frame: Option<Frame<Bytes>>) -> Result<Option<Frame<Bytes>>, Rejection> {
+        let verdict = match frame.as_ref().map(Frame::data_ref) {
+            Some(Some(chunk)) => self.scanner.push(chunk.clone()),
+            Some(None) => Ok(()),
+            None => self.scanner.finish(),
+        };
+        verdict.map_err(RequestError::from)?;
+        Ok(frame)
+    }
+}
+
+/// A multipart body as the upstream gets it.
+pub(crate) struct MultipartUpload<B> {
+    beginning: VecDeque<Bytes>,
+    rest: MultipartRest<B>,
+    finished: bool,
+}
+
+impl<B: RequestSource> Body for MultipartUpload<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if let Some(piece) = this.beginning.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if this.finished {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut this.rest.body).poll_frame(cx)).transpose();
+        let scanned = frame.and_then(|frame| this.rest.scan(frame));
+        this.finished = !matches!(scanned, Ok(Some(_)));
+        Poll::Ready(scanned.map_err(BoxError::from).transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.finished
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let beginning: u64 = self.beginning.iter().map(|piece| piece.len() as u64).sum();
+        self.rest.body.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(beginning + rest))
+    }
+}

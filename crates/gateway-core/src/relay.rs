@@ -1,0 +1,125 @@
+//! Step 7: the answer on its way to the caller.
+//!
+//! The body is pulled by the caller's connection and pulls from the upstream's in turn: no task, no channel, and no more
+//! in memory than one read of the upstream's socket. It carries the call's [`Settlement`], so that the call settles when
+//! the body ends or is dropped.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use gateway_call::Outcome;
+use gateway_protocol::Pieces;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::settle::Settlement;
+
+mod events;
+mod raw;
+
+pub(crate) use events::EventRelay;
+pub(crate) use raw::RawRelay;
+
+/// The body of an answer.
+pub struct AnswerBody {
+    content: Content,
+    /// None for answers that are no calls, such as those to health checks.
+    settlement: Option<Settlement>,
+}
+
+/// Where the bytes of an answer come from.
+pub(crate) enum Content {
+    /// They are all here.
+    Whole(Pieces),
+    /// Frames of a stream, reframed as they pass.
+    Events(Box<EventRelay>),
+    /// The upstream's bytes, as they are.
+    Raw(RawRelay),
+}
+
+/// The answer broke off where no protocol allows to say so; the connection has to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's answer broke off ({})", outcome.name())]
+pub struct BrokenAnswer {
+    outcome: Outcome,
+}
+
+impl BrokenAnswer {
+    /// What happened.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}
+
+impl AnswerBody {
+    /// A body from its content, and the account that it settles.
+    pub(crate) fn new(content: Content, settlement: Option<Settlement>) -> Self {
+        Self { content, settlement }
+    }
+
+    /// Whether the caller has everything that it will get.
+    fn is_complete(&self) -> bool {
+        match &self.content {
+            Content::Whole(pieces) => remaining(pieces) == 0,
+            Content::Events(relay) => relay.is_complete(),
+            Content::Raw(relay) => relay.is_finished(),
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokenAnswer;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
+        let this = self.get_mut();
+        let mut ledger = this.settlement.as_mut();
+        let chunk = match &mut this.content {
+            Content::Whole(pieces) => Poll::Ready(pieces.next().map(Ok)),
+            Content::Events(relay) => relay.poll_chunk(cx, ledger.as_deref_mut()).map(|chunk| chunk.map(Ok)),
+            Content::Raw(relay) => relay.poll_chunk(cx, ledger.as_deref_mut()),
+        };
+        if let (Poll::Ready(Some(Ok(bytes))), Some(ledger)) = (&chunk, ledger) {
+            ledger.note_bytes(bytes.len());
+        }
+        chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Events(relay) => relay.is_over(),
+            _ => self.is_complete(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(pieces) => SizeHint::with_exact(remaining(pieces)),
+            Content::Events(_) => SizeHint::default(),
+            Content::Raw(relay) => relay.size_hint(),
+        }
+    }
+}
+
+/// Bytes that are left of a body that is all here; cloning its pieces copies none of them.
+fn remaining(pieces: &Pieces) -> u64 {
+    pieces.clone().map(|piece| piece.len() as u64).sum()
+}
+
+impl Drop for AnswerBody {
+    /// Dropped before its end, the body had a caller who left.
+    fn drop(&mut self) {
+        if !self.is_complete()
+            && let Some(settlement) = &mut self.settlement
+        {
+            settlement.note_caller_left();
+        }
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}

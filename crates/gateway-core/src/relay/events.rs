@@ -1,0 +1,181 @@
+//! A stream of events passed on as it arrives.
+//!
+//! Each event is reframed and gets the public model name. Events that are ready together leave together, in one chunk;
+//! no event ever waits for another.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use gateway_call::Outcome;
+use gateway_protocol::{FrameKind, StreamRewriter, UpstreamFault, refusal_frame};
+use gateway_sse::{Frame, SseDecoder};
+use gateway_upstream::ResponseBody;
+use http_body::Body;
+
+use crate::rejection::{Rejection, failure_code};
+use crate::settle::Settlement;
+
+/// How much leaves in one chunk at most, in bytes; enough to fill a socket's buffer, little enough to hold per stream.
+const MAX_CHUNK: usize = 64 * 1024;
+
+/// How long the gateway waits behind `[DONE]` for the end of the upstream's body, which lets the connection be reused.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// The relay of one stream.
+pub(crate) struct EventRelay {
+    body: ResponseBody,
+    decoder: SseDecoder,
+    rewriter: StreamRewriter,
+    out: BytesMut,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Events are arriving.
+    Flowing,
+    /// `[DONE]` has passed; nothing behind it goes to the caller.
+    Ending,
+    /// The upstream's body is over or was given up.
+    Over,
+}
+
+impl EventRelay {
+    /// A relay that begins with an event already read.
+    ///
+    /// # Errors
+    ///
+    /// The event is an error: there is no stream to relay.
+    pub(crate) fn begin(
+        body: ResponseBody,
+        decoder: SseDecoder,
+        rewriter: StreamRewriter,
+        first: &Frame,
+    ) -> Result<Self, UpstreamFault> {
+        let mut relay = Self { body, decoder, rewriter, out: BytesMut::new(), phase: Phase::Flowing };
+        match relay.rewriter.frame(first, &mut relay.out) {
+            FrameKind::Error(fault) => return Err(fault),
+            FrameKind::Done => relay.expect_end(),
+            _ => {}
+        }
+        Ok(relay)
+    }
+
+    /// Whether everything has been handed out.
+    pub(super) fn is_complete(&self) -> bool {
+        self.phase != Phase::Flowing && self.out.is_empty()
+    }
+
+    /// Whether there is nothing left to do either.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over && self.out.is_empty()
+    }
+
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>, ledger: Option<&mut Settlement>) -> Poll<Option<Bytes>> {
+        let mut failure = None;
+        while self.phase == Phase::Flowing && self.out.len() < MAX_CHUNK {
+            match self.advance(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(outcome)) => failure = Some(outcome),
+            }
+        }
+        if let (Some(outcome), Some(ledger)) = (failure, ledger) {
+            ledger.judge_attempt(outcome);
+            ledger.note_error(Some(failure_code(outcome)));
+        }
+        if !self.out.is_empty() {
+            return Poll::Ready(Some(self.out.split().freeze()));
+        }
+        match self.phase {
+            Phase::Flowing => Poll::Pending,
+            Phase::Ending => self.poll_end(cx),
+            Phase::Over => Poll::Ready(None),
+        }
+    }
+
+    /// Moves what is decoded into `out`, and decodes one more part of the upstream's body once there is nothing left.
+    ///
+    /// An error has been written into `out` when this returns it.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
+        match self.decoder.next_frame() {
+            Ok(Some(frame)) => return Poll::Ready(self.pass_on(&frame)),
+            Ok(None) => {}
+            Err(_) => return Poll::Ready(Err(self.fail(Outcome::InvalidResponse))),
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Ok(chunk) = frame.into_data() {
+                    self.decoder.push(chunk);
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let outcome = broken_off(error.outcome());
+                Poll::Ready(Err(self.fail(outcome)))
+            }
+            Poll::Ready(None) => Poll::Ready(self.end()),
+        }
+    }
+
+    fn pass_on(&mut self, frame: &Frame) -> Result<(), Outcome> {
+        match self.rewriter.frame(frame, &mut self.out) {
+            FrameKind::Done => self.expect_end(),
+            // The upstream's own words are already in `out`; nothing may follow them.
+            FrameKind::Error(_) => {
+                self.phase = Phase::Over;
+                return Err(Outcome::ServerError);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The upstream's body ended: properly, if the protocol's own end was seen before.
+    fn end(&mut self) -> Result<(), Outcome> {
+        if let Some(unfinished) = self.decoder.finish() {
+            self.pass_on(&unfinished)?;
+        }
+        if self.phase == Phase::Flowing && !self.rewriter.saw_end() {
+            return Err(self.fail(Outcome::Truncated));
+        }
+        if self.phase == Phase::Flowing && self.rewriter.wants_done() {
+            self.out.extend_from_slice(DONE);
+        }
+        self.phase = Phase::Over;
+        Ok(())
+    }
+
+    /// Tells the caller that the stream broke, in a frame that its SDK raises as an error. `[DONE]` never follows.
+    fn fail(&mut self, outcome: Outcome) -> Outcome {
+        self.out.extend_from_slice(&refusal_frame(&Rejection::Upstream { outcome }.refusal(None)));
+        self.phase = Phase::Over;
+        outcome
+    }
+
+    fn expect_end(&mut self) {
+        self.phase = Phase::Ending;
+        self.body.set_idle(END_TIMEOUT);
+    }
+
+    /// Waits behind `[DONE]` for the end of the upstream's body, so that its connection can be used again. However that
+    /// goes, the caller has everything.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let _ = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.phase = Phase::Over;
+        Poll::Ready(None)
+    }
+}
+
+/// A connection that breaks in the middle of a stream leaves it truncated; timeouts keep their name.
+fn broken_off(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Transport => Outcome::Truncated,
+        other => other,
+    }
+}

@@ -1,0 +1,178 @@
+//! The hyper service: what a request is for, and the life of a call from top to bottom.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_call::{Endpoint, RequestId};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body::Body;
+use tokio::time::Instant;
+
+use crate::accept::{Destination, accept, allowed_methods, destination};
+use crate::admit::admit;
+use crate::answer::{Answer, relay};
+use crate::attempt::{attempt, attempt_passthrough};
+use crate::authenticate::authenticate;
+use crate::cors::CorsRules;
+use crate::encode::{encode, encode_passthrough};
+use crate::gateway::Gateway;
+use crate::ingest::{BoundedBody, ingest, refuse_declared_excess};
+use crate::plan::plan;
+use crate::rejection::Rejection;
+use crate::relay::AnswerBody;
+use crate::settle::Settlement;
+use crate::snapshot::Snapshot;
+use crate::{health, models, passthrough};
+
+/// A request body that the gateway can read: hyper's own, or any other over [`Bytes`].
+pub trait RequestSource:
+    Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
+{
+}
+
+impl<B> RequestSource for B
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+}
+
+/// The gateway as a hyper service; cheap to clone, one serves any number of connections.
+#[derive(Debug, Clone)]
+pub struct GatewayService {
+    gateway: Gateway,
+}
+
+impl<B: RequestSource> hyper::service::Service<Request<B>> for GatewayService {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let gateway = self.gateway.clone();
+        Box::pin(async move { Ok(serve(&gateway, request).await) })
+    }
+}
+
+impl GatewayService {
+    pub(crate) fn new(gateway: Gateway) -> Self {
+        Self { gateway }
+    }
+}
+
+async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Response<AnswerBody> {
+    let started = Instant::now();
+    let snapshot = gateway.shared.snapshot.load_full();
+    let (head, body) = request.into_parts();
+    let request_id = request_id(&head.headers);
+    let account = |path| Settlement::open(Arc::clone(&gateway.shared.observer), request_id.clone(), path, started);
+    let mut response = if let Some(cors) = snapshot.cors.as_ref().filter(|_| CorsRules::is_preflight(&head)) {
+        preflight(cors, &head)
+    } else {
+        answer(gateway, &snapshot, Arrival { head: &head, body }, account).await
+    };
+    let headers = response.headers_mut();
+    headers.insert("x-request-id", request_id.header_value());
+    if let Some(cors) = &snapshot.cors {
+        cors.allow(head.headers.get(header::ORIGIN), headers);
+    }
+    response
+}
+
+/// A request that has just arrived.
+struct Arrival<'a, B> {
+    head: &'a Parts,
+    body: B,
+}
+
+async fn answer<B: RequestSource>(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    arrival: Arrival<'_, B>,
+    account: impl FnOnce(&'static str) -> Settlement,
+) -> Response<AnswerBody> {
+    let head = arrival.head;
+    let accepted = accept(head, &gateway.shared.instance, snapshot.passthrough.is_some());
+    if let Some((status, text)) = accepted.as_ref().ok().and_then(|it| health::answer(*it, gateway, snapshot)) {
+        return Answer::json(status, text).into_response(None);
+    }
+    let path = accepted.as_ref().map_or("unknown", |destination| destination.path());
+    let mut ledger = account(path);
+    let answer = match accepted {
+        Ok(Destination::Call(endpoint)) => call(gateway, snapshot, endpoint, arrival, &mut ledger).await,
+        Ok(Destination::OtherV1) => pass_through(gateway, snapshot, arrival, &mut ledger).await,
+        Ok(destination) => list_models(snapshot, destination, head, &mut ledger).await,
+        Err(rejection) => Err(rejection),
+    };
+    answer.unwrap_or_else(|rejection| Answer::rejection(&rejection, &mut ledger)).into_response(Some(ledger))
+}
+
+/// The life of a call: down through the steps, and back up with an answer or a rejection.
+async fn call<B: RequestSource>(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    endpoint: Endpoint,
+    Arrival { head, body }: Arrival<'_, B>,
+    ledger: &mut Settlement,
+) -> Result<Answer, Rejection> {
+    let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
+    let ingested = ingest(endpoint, head, body, snapshot.body_limits, ledger).await?;
+    let permit = admit(&caller, &ingested.call, snapshot.prefix.as_deref())?;
+    let plan = plan(&permit, &ingested.call, &caller, snapshot, ledger)?;
+    let request = encode(&plan, endpoint, ingested.payload, head, &gateway.shared.via);
+    let committed = attempt(&plan, &ingested.call, request, ledger).await?;
+    Ok(relay(committed, plan.model.as_str(), &plan.provider.name))
+}
+
+/// The shorter life of a request that the gateway passes on without understanding it.
+async fn pass_through<B: RequestSource>(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    Arrival { head, body }: Arrival<'_, B>,
+    ledger: &mut Settlement,
+) -> Result<Answer, Rejection> {
+    let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
+    if !caller.allows_all() {
+        return Err(Rejection::PassthroughNotAllowed);
+    }
+    let provider =
+        snapshot.passthrough.and_then(|index| snapshot.providers.get(index)).ok_or(Rejection::PathNotFound)?;
+    let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
+    refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
+    let body = BoundedBody::new(body, snapshot.body_limits);
+    let request = encode_passthrough(provider, url, body, head, &gateway.shared.via);
+    let committed = attempt_passthrough(provider, request, ledger).await?;
+    Ok(relay(committed, "*", &provider.name))
+}
+
+async fn list_models(
+    snapshot: &Snapshot,
+    destination: Destination<'_>,
+    head: &Parts,
+    ledger: &mut Settlement,
+) -> Result<Answer, Rejection> {
+    let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
+    let body = match destination {
+        Destination::Model(id) => models::one(id, &caller, snapshot)?,
+        _ => models::list(&caller, snapshot),
+    };
+    Ok(Answer::json(StatusCode::OK, body))
+}
+
+fn preflight(cors: &CorsRules, head: &Parts) -> Response<AnswerBody> {
+    let mut answer = Answer::empty(StatusCode::NO_CONTENT);
+    let methods = destination(head.uri.path()).map_or("GET, HEAD, OPTIONS", allowed_methods);
+    cors.answer_preflight(&head.headers, methods, &mut answer.headers);
+    answer.into_response(None)
+}
+
+/// The caller's identifier, or a new one.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let own = headers.get("x-request-id").and_then(RequestId::from_header);
+    own.unwrap_or_else(|| RequestId::from_random(fastrand::u128(..)))
+}

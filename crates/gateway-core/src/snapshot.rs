@@ -1,0 +1,146 @@
+//! A configuration compiled for the path of calls: everything looked up, parsed and joined once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_config::{Auth, Config, Model, TimeoutOverrides};
+use gateway_extension::Registry;
+use gateway_keystore::{KeyStore, MemoryKeyStore, VirtualKey};
+use gateway_protocol::Provider;
+use gateway_routing::{RouteTable, RoutingPolicy};
+use gateway_upstream::Timeouts;
+
+use crate::cors::CorsRules;
+
+mod provider;
+mod routes;
+
+pub(crate) use provider::ProviderRuntime;
+
+/// One configuration, as calls see it. Immutable; a call keeps the one it started with.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) providers: Vec<ProviderRuntime>,
+    pub(crate) routes: RouteTable,
+    pub(crate) models: HashMap<String, ModelSettings>,
+    /// Where keys are looked up; none if callers need no key.
+    pub(crate) keys: Option<Arc<dyn KeyStore>>,
+    /// The gateway's own prefix of model names, with its slash.
+    pub(crate) prefix: Option<String>,
+    /// The provider of paths that the gateway does not know.
+    pub(crate) passthrough: Option<usize>,
+    pub(crate) rewrite_response: bool,
+    pub(crate) body_limits: BodyLimits,
+    pub(crate) cors: Option<CorsRules>,
+}
+
+/// Bounds on a request's body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// Between two parts of it.
+    pub(crate) idle: Duration,
+}
+
+/// What the configuration says of one public model, beyond its targets.
+#[derive(Debug)]
+pub(crate) struct ModelSettings {
+    timeouts: TimeoutOverrides,
+    pub(crate) rewrite_response: Option<bool>,
+}
+
+impl ModelSettings {
+    fn new(model: &Model) -> Self {
+        Self { timeouts: model.timeouts, rewrite_response: model.rewrite_response }
+    }
+
+    /// The provider's timeouts with the model's own in their place.
+    pub(crate) fn timeouts(&self, provider: Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.timeouts.connect.unwrap_or(provider.connect),
+            headers: self.timeouts.headers.unwrap_or(provider.headers),
+            first_token: self.timeouts.first_token.unwrap_or(provider.first_token),
+            idle: self.timeouts.idle.unwrap_or(provider.idle),
+            total: self.timeouts.total.unwrap_or(provider.total),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Compiles a configuration with the parts that it may name.
+    pub(crate) fn compile(
+        config: &Config,
+        protocols: &Registry<dyn Provider>,
+        policies: &Registry<dyn RoutingPolicy>,
+    ) -> Result<Self, CompileErrors> {
+        let mut errors = Vec::new();
+        let providers = provider::compile(config, protocols, &mut errors);
+        let routes = routes::compile(config, policies, &mut errors);
+        if !errors.is_empty() {
+            return Err(CompileErrors(errors));
+        }
+        Ok(Self {
+            providers,
+            routes,
+            models: config.models.iter().map(|model| (model.name.clone(), ModelSettings::new(model))).collect(),
+            keys: keys(config),
+            prefix: config.provider_suffix.as_ref().map(|prefix| format!("{prefix}/")),
+            passthrough: config.passthrough,
+            rewrite_response: config.rewrite_response,
+            body_limits: BodyLimits { size: config.server.max_body, idle: config.server.body_timeout },
+            cors: config.server.cors.as_ref().map(CorsRules::new),
+        })
+    }
+}
+
+fn keys(config: &Config) -> Option<Arc<dyn KeyStore>> {
+    if config.auth == Auth::None {
+        return None;
+    }
+    let mut keys = MemoryKeyStore::default();
+    for key in &config.master_keys {
+        let virtual_key = VirtualKey {
+            name: key.name.as_str().into(),
+            allowed_models: key.allowed_models.clone(),
+            is_enabled: key.enabled,
+        };
+        keys.insert(&key.key, virtual_key);
+    }
+    Some(Arc::new(keys))
+}
+
+/// One thing in a configuration that is valid by itself and cannot work here.
+#[derive(Debug, thiserror::Error)]
+#[error("{at}: {problem}")]
+pub struct CompileError {
+    /// The key path of the setting.
+    pub at: String,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+/// Everything that kept a configuration from being compiled; never empty.
+#[derive(Debug)]
+pub struct CompileErrors(Vec<CompileError>);
+
+impl CompileErrors {
+    /// The errors, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &CompileError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for CompileErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CompileErrors {}

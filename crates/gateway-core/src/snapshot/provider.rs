@@ -1,0 +1,133 @@
+//! A provider, ready to be sent requests.
+
+use std::sync::Arc;
+
+use gateway_call::Endpoint;
+use gateway_config::{Config, Provider as ProviderConfig, ProviderEndpoint};
+use gateway_extension::Registry;
+use gateway_protocol::Provider;
+use gateway_upstream::{Origin, Timeouts, Upstream, UpstreamConfig};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Uri, uri};
+
+use super::CompileError;
+
+/// What upstreams see as `user-agent`.
+const USER_AGENT: &str = concat!("llm-gateway/", env!("CARGO_PKG_VERSION"));
+
+/// One upstream account with everything that does not change from call to call made once.
+#[derive(Debug)]
+pub(crate) struct ProviderRuntime {
+    /// Its configured name.
+    pub(crate) name: Arc<str>,
+    /// The protocol it speaks.
+    pub(crate) protocol: Arc<dyn Provider>,
+    /// Its connections.
+    pub(crate) upstream: Upstream,
+    /// Headers of every request: credentials, the configured ones, the gateway's own.
+    pub(crate) headers: HeaderMap,
+    /// Caller headers let through besides the standard list.
+    pub(crate) forward_headers: Vec<HeaderName>,
+    /// How long each phase of a call may take.
+    pub(crate) timeouts: Timeouts,
+    urls: Vec<Uri>,
+    base: Uri,
+}
+
+impl ProviderRuntime {
+    /// Where requests of an endpoint go.
+    pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
+        // One URL per endpoint was made, in the order of `Endpoint::ALL`; `base` is never reached.
+        let index = Endpoint::ALL.iter().position(|it| *it == endpoint).unwrap_or(usize::MAX);
+        self.urls.get(index).unwrap_or(&self.base)
+    }
+
+    /// The URL for a path below `/v1` and its query, which the caller of this function has found to be harmless.
+    pub(crate) fn passthrough_url(&self, below_v1: &str) -> Option<Uri> {
+        join(&self.base, below_v1)
+    }
+}
+
+/// Builds every provider; what cannot be built goes into `errors`.
+pub(super) fn compile(
+    config: &Config,
+    protocols: &Registry<dyn Provider>,
+    errors: &mut Vec<CompileError>,
+) -> Vec<ProviderRuntime> {
+    let mut built = Vec::with_capacity(config.providers.len());
+    for provider in &config.providers {
+        match compile_one(provider, protocols) {
+            Ok(runtime) => built.push(runtime),
+            Err(problem) => errors.push(CompileError { at: format!("providers.{}", provider.name), problem }),
+        }
+    }
+    built
+}
+
+fn compile_one(config: &ProviderConfig, protocols: &Registry<dyn Provider>) -> Result<ProviderRuntime, String> {
+    let protocol = protocols.build_default(&config.kind).map_err(|error| format!("type: {error}"))?;
+    let (base, complete) = match &config.endpoint {
+        ProviderEndpoint::Base(uri) => (uri, false),
+        ProviderEndpoint::Complete(uri) => (uri, true),
+        ProviderEndpoint::Simulator => return Err(NO_SIMULATOR.to_owned()),
+    };
+    let url = |endpoint: Endpoint| if complete { Some(base.clone()) } else { join(base, protocol.url_path(endpoint)) };
+    let urls: Option<Vec<Uri>> = Endpoint::ALL.into_iter().map(url).collect();
+    Ok(ProviderRuntime {
+        name: config.name.as_str().into(),
+        upstream: upstream(config, base)?,
+        headers: headers(config, protocol.as_ref())?,
+        forward_headers: config.forward_headers.clone(),
+        timeouts: config.timeouts,
+        urls: urls.ok_or_else(|| format!("api_base: `{base}` cannot be joined with a path"))?,
+        base: base.clone(),
+        protocol,
+    })
+}
+
+const NO_SIMULATOR: &str = "type: the simulator has no address here; the server starts one, an embedder sets `api_base` \
+                            to one that it runs";
+
+fn upstream(config: &ProviderConfig, base: &Uri) -> Result<Upstream, String> {
+    let origin = Origin::from_uri(base).map_err(|error| format!("api_base: {error}"))?;
+    let settings = UpstreamConfig { verify_certificates: config.verify_ssl, ..UpstreamConfig::new(origin) };
+    Upstream::new(settings).map_err(|error| error.to_string())
+}
+
+fn headers(config: &ProviderConfig, protocol: &dyn Provider) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    // A compressed answer could not be looked into.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(credential) = config.api_keys.first() {
+        protocol.authorize(&mut headers, credential).map_err(|error| format!("api_key: {error}"))?;
+    }
+    for (name, value) in &config.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    Ok(headers)
+}
+
+/// A base URL with a path, and possibly a query, behind its own path.
+fn join(base: &Uri, path: &str) -> Option<Uri> {
+    let joined = format!("{}{path}", base.path().trim_end_matches('/'));
+    let mut parts = uri::Parts::from(base.clone());
+    parts.path_and_query = Some(PathAndQuery::try_from(joined).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_go_behind_the_base() {
+        let joined = |base: &'static str, path| join(&Uri::from_static(base), path).unwrap().to_string();
+        assert_eq!(
+            joined("https://api.openai.com/v1", "/chat/completions"),
+            "https://api.openai.com/v1/chat/completions"
+        );
+        assert_eq!(joined("http://127.0.0.1:8080", "/files?limit=2"), "http://127.0.0.1:8080/files?limit=2");
+    }
+}

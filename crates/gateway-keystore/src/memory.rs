@@ -1,0 +1,33 @@
+//! The keys of a configuration file, held in memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gateway_extension::Answer;
+use gateway_secret::{KeyDigest, Secret};
+
+use crate::{KeyStore, KeyStoreError, VirtualKey};
+
+/// Keys by digest; filled once when a configuration is compiled, only read afterwards.
+#[derive(Debug, Default)]
+pub struct MemoryKeyStore {
+    keys: HashMap<KeyDigest, Arc<VirtualKey>>,
+}
+
+impl MemoryKeyStore {
+    /// Adds a key; one that is already there is replaced and returned.
+    pub fn insert(&mut self, secret: &Secret, key: VirtualKey) -> Option<Arc<VirtualKey>> {
+        self.keys.insert(KeyDigest::of(secret.expose().as_bytes()), Arc::new(key))
+    }
+
+    /// The key with this digest.
+    pub fn lookup(&self, digest: &KeyDigest) -> Option<&Arc<VirtualKey>> {
+        self.keys.get(digest)
+    }
+}
+
+impl KeyStore for MemoryKeyStore {
+    fn find<'a>(&'a self, digest: &KeyDigest) -> Answer<'a, Result<Option<Arc<VirtualKey>>, KeyStoreError>> {
+        Answer::now(Ok(self.lookup(digest).cloned()))
+    }
+}

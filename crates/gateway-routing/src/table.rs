@@ -1,0 +1,140 @@
+//! From a public model name to its route.
+//!
+//! The kinds of entry are asked in a fixed order, most specific first: a model of its own, an exact name of a
+//! provider's mapping, a pattern in file order, providers that take any name, and last `provider/model`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use gateway_call::{ModelName, ModelPattern};
+
+use crate::{Route, UpstreamModel};
+
+/// Every route of one configuration.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    models: HashMap<String, Arc<Route>>,
+    exact: HashMap<String, Arc<Route>>,
+    patterns: Vec<(ModelPattern, Arc<Route>)>,
+    any: Option<Arc<Route>>,
+    by_provider: HashMap<String, RouteTable>,
+}
+
+/// A route found for one name.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The route.
+    pub route: Arc<Route>,
+    /// The name that the route's targets start from: the public one, or what follows `provider/`.
+    pub name: ModelName,
+}
+
+impl Resolved {
+    /// What the target at `index` calls the model.
+    pub fn upstream_model(&self, index: usize) -> Option<ModelName> {
+        Some(match &self.route.targets().get(index)?.model {
+            UpstreamModel::Fixed(name) => name.clone(),
+            UpstreamModel::Same => self.name.clone(),
+        })
+    }
+}
+
+impl RouteTable {
+    /// Adds a name of the `models` section.
+    pub fn insert_model(&mut self, name: &str, route: Route) {
+        self.models.insert(name.to_owned(), Arc::new(route));
+    }
+
+    /// Adds a name that providers map exactly.
+    pub fn insert_exact(&mut self, name: &str, route: Route) {
+        self.exact.insert(name.to_owned(), Arc::new(route));
+    }
+
+    /// Adds a pattern behind those already there.
+    pub fn push_pattern(&mut self, pattern: ModelPattern, route: Route) {
+        self.patterns.push((pattern, Arc::new(route)));
+    }
+
+    /// Sets the providers that take any name.
+    pub fn set_any(&mut self, route: Route) {
+        self.any = Some(Arc::new(route));
+    }
+
+    /// Adds what `provider/` in front of a name leads to: the provider's own names, patterns and any-name route.
+    pub fn insert_provider(&mut self, provider: &str, table: RouteTable) {
+        self.by_provider.insert(provider.to_owned(), table);
+    }
+
+    /// The route for a public name from which the gateway's own prefix has been stripped.
+    pub fn resolve(&self, name: &str) -> Option<Resolved> {
+        self.resolve_here(name).or_else(|| {
+            let (provider, model) = name.split_once('/')?;
+            self.by_provider.get(provider)?.resolve_here(model)
+        })
+    }
+
+    /// Every name that can be listed: those of models and exact mappings, sorted. Patterns have no list of names.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.models.keys().chain(self.exact.keys()).map(String::as_str).collect()
+    }
+
+    fn resolve_here(&self, name: &str) -> Option<Resolved> {
+        let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, route)| route);
+        let route = self
+            .models
+            .get(name)
+            .or_else(|| self.exact.get(name))
+            .or_else(by_pattern)
+            .or(self.any.as_ref())
+            .filter(|route| !name.is_empty() && !route.targets().is_empty())?;
+        Some(Resolved { route: Arc::clone(route), name: ModelName::from(name) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Target, Weighted};
+
+    fn route(provider: usize, model: UpstreamModel) -> Route {
+        Route::new(vec![Target { provider, model, weight: 1 }], Arc::new(Weighted)).unwrap()
+    }
+
+    fn table() -> RouteTable {
+        let mut table = RouteTable::default();
+        table.insert_model("gpt-4o", route(0, UpstreamModel::Fixed("from-models".into())));
+        table.insert_exact("gpt-4o", route(1, UpstreamModel::Fixed("from-mapping".into())));
+        table.insert_exact("o3", route(1, UpstreamModel::Fixed("o3-2025".into())));
+        table.push_pattern(ModelPattern::new("gpt-*"), route(2, UpstreamModel::Same));
+        table.push_pattern(ModelPattern::new("gpt-4*"), route(3, UpstreamModel::Same));
+        let mut own = RouteTable::default();
+        own.insert_exact("o3", route(1, UpstreamModel::Fixed("o3-2025".into())));
+        table.insert_provider("main", own);
+        table
+    }
+
+    #[test]
+    fn the_most_specific_entry_wins() {
+        let table = table();
+        let found = |name: &str| {
+            table.resolve(name).map(|it| (it.route.targets()[0].provider, it.upstream_model(0).unwrap().to_string()))
+        };
+        assert_eq!(found("gpt-4o"), Some((0, "from-models".to_owned())));
+        assert_eq!(found("o3"), Some((1, "o3-2025".to_owned())));
+        assert_eq!(found("gpt-4.1"), Some((2, "gpt-4.1".to_owned())), "patterns are asked in file order");
+        assert_eq!(found("main/o3"), Some((1, "o3-2025".to_owned())));
+        assert_eq!(found("main/o4"), None, "a provider does not serve what it does not map");
+        assert_eq!(found("other/o3"), None);
+        assert_eq!(found("claude"), None);
+        assert_eq!(found(""), None);
+    }
+
+    #[test]
+    fn providers_without_a_mapping_take_any_name() {
+        let mut table = table();
+        table.set_any(route(9, UpstreamModel::Same));
+        assert_eq!(table.resolve("claude").unwrap().route.targets()[0].provider, 9);
+        assert_eq!(table.resolve("main/o3").unwrap().upstream_model(0).unwrap().as_str(), "main/o3");
+        assert_eq!(table.names().into_iter().collect::<Vec<_>>(), ["gpt-4o", "o3"]);
+    }
+}
