@@ -7,7 +7,8 @@ use gateway_core::Gateway;
 
 /// Prints a summary of a good configuration, or fails with every error of a bad one.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
-    let loaded = load(&Sources::from_process(path))?;
+    let builder = Gateway::builder();
+    let loaded = load(&Sources::from_process(path), &builder.vocabulary())?;
     let mut config = loaded.config.clone();
     for provider in &mut config.providers {
         // Checking starts nothing, so any address stands for the simulator's.
@@ -15,7 +16,7 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
             provider.endpoint = ProviderEndpoint::Base(http::Uri::from_static("http://127.0.0.1/v1"));
         }
     }
-    Gateway::builder().build(&config)?;
+    builder.build(&config)?;
     println!("{}", loaded.summary());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
-use gateway_core::Gateway;
+use gateway_core::{Gateway, GatewayBuilder};
 use gateway_listener::{HeadLimits, Listener, ListenerConfig, TlsFiles};
 use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
 use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
@@ -18,7 +18,8 @@ use crate::banner;
 /// Serves the configuration until a signal to stop, and then until its calls are over.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     let sources = Sources::from_process(path);
-    let loaded = load(&sources)?;
+    let builder = Gateway::builder().observer(Arc::new(AccessLog));
+    let loaded = load(&sources, &builder.vocabulary())?;
     let log = start_log(&loaded.config, sources.environment.get("RUST_LOG"))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -26,14 +27,14 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     if !loaded.config.not_in_force.is_empty() {
         tracing::warn!(settings = loaded.config.not_in_force.join(", "), "settings without effect in this version");
     }
-    runtime(&loaded.config.server)?.block_on(serve(loaded.config, &log))
+    runtime(&loaded.config.server)?.block_on(serve(builder, loaded.config, &log))
 }
 
-async fn serve(mut config: Config, log: &LogGuard) -> anyhow::Result<()> {
+async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     // Lives as long as calls do.
     let simulator = start_simulator(&mut config).await?;
-    let gateway = Gateway::builder().observer(Arc::new(AccessLog)).build(&config)?;
+    let gateway = builder.build(&config)?;
     let listener = Listener::bind(&listener_config(&config.server)).await?;
     banner::print(&config, listener.local_addr());
     tracing::info!(address = %listener.local_addr(), "listening");

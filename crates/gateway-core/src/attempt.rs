@@ -1,27 +1,28 @@
 //! Step 6: from a plan to an answer that can be committed to.
 //!
 //! An attempt sends one request and reads as much of the answer as it takes to know that it is one: the whole of a plain
-//! JSON answer, the first event of a stream. Until then nothing has gone to the caller and the attempt can still fail
+//! JSON answer, the first content of a stream. Until then nothing has gone to the caller and the attempt can still fail
 //! without a trace in the answer.
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::{Call, Deadline, Endpoint, Outcome, TimeoutPhase};
 use gateway_protocol::{AnswerScan, Segments, Served, StreamRewriter, UpstreamFault, annotate, scan_answer};
-use gateway_sse::{Data, Frame, MAX_EVENT, SseDecoder};
-use gateway_upstream::{RequestBody, ResponseBody, SendLimits, Transport, UpstreamError};
-use http::{HeaderMap, Request, Response, StatusCode, header, response};
+use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamError};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, response};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::plan::Plan;
 use crate::rejection::Rejection;
-use crate::relay::{Content, EventRelay, RawRelay};
+use crate::relay::{Content, RawRelay};
 use crate::settle::Settlement;
 use crate::snapshot::ProviderRuntime;
 
 mod failure;
+mod opening;
 
 use failure::Failure;
+use opening::{Beginning, Opening};
 
 /// The largest plain answer that is held to be rewritten, in bytes. A larger one, such as a batch of images, is passed
 /// on as it arrives, without the member that says who served.
@@ -54,7 +55,7 @@ pub(crate) async fn attempt(
             let body = body.with_idle(plan.timeouts.idle);
             match provider.protocol.classify(&head) {
                 Outcome::Success => open(plan, call, head, body, ledger).await,
-                outcome => refused(head, body, outcome, ledger).await,
+                outcome => refused(provider, (head, body), outcome, ledger).await,
             }
         }
         Err(failure) => Err(failure),
@@ -75,7 +76,7 @@ pub(crate) async fn attempt_passthrough(
     ledger.begin_attempt("*".into(), provider.name.clone(), "*".into());
     let result = match send(provider, request, limits, ledger).await {
         Ok((head, body)) => match provider.protocol.classify(&head) {
-            Outcome::CredentialsRejected => refused(head, body, Outcome::CredentialsRejected, ledger).await,
+            outcome @ Outcome::CredentialsRejected => refused(provider, (head, body), outcome, ledger).await,
             outcome => {
                 ledger.judge_attempt(outcome);
                 Ok(raw(head, RawRelay::new(body.with_idle(timeouts.idle))))
@@ -99,8 +100,8 @@ async fn send(
 
 /// An answer other than success: the caller's own fault goes back to the caller, everything else is a failure.
 async fn refused(
-    head: response::Parts,
-    body: ResponseBody,
+    provider: &ProviderRuntime,
+    (head, body): (response::Parts, ResponseBody),
     outcome: Outcome,
     ledger: &mut Settlement,
 ) -> Result<Committed, Failure> {
@@ -109,7 +110,7 @@ async fn refused(
         return Ok(raw(head, RawRelay::new(body)));
     }
     let explanation = ledger.wait_for(failure::explanation(body)).await;
-    Err(Failure::refused(outcome, explanation))
+    Err(Failure::refused(outcome, explanation, &provider.headers))
 }
 
 /// Reads the beginning of a successful answer.
@@ -195,7 +196,7 @@ fn wrapped_fault(
 ) -> Result<Committed, Failure> {
     let (outcome, status) = judge_fault(provider, fault);
     if outcome != Outcome::ClientFault {
-        return Err(Failure::refused(outcome, fault.message.clone()));
+        return Err(Failure::refused(outcome, fault.message.clone(), &provider.headers));
     }
     ledger.judge_attempt(outcome);
     let content = Content::Whole(Segments::from(bytes).into_iter());
@@ -246,40 +247,22 @@ fn joined(mut chunks: Vec<Bytes>, len: usize) -> Bytes {
 async fn open_events(
     plan: &Plan<'_>,
     endpoint: Endpoint,
-    head: response::Parts,
-    mut body: ResponseBody,
+    mut head: response::Parts,
+    body: ResponseBody,
     ledger: &mut Settlement,
 ) -> Result<Committed, Failure> {
-    let mut decoder = SseDecoder::new(MAX_EVENT);
-    let first = ledger.wait_for(timeout(plan.timeouts.first_token, first_event(&mut body, &mut decoder))).await;
-    let first = first.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))??;
+    let mut opening = Opening::new(endpoint, body);
+    let beginning = ledger.wait_for(timeout(plan.timeouts.first_token, opening.read())).await;
+    if let Beginning::Fault { fault, document } =
+        beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))??
+    {
+        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return wrapped_fault(plan.provider, &fault, head, document, ledger);
+    }
     ledger.judge_attempt(Outcome::Success);
     let served = plan.rewrite.then(|| served(plan, ledger));
-    let rewriter = StreamRewriter::new(endpoint, served.as_ref());
-    let relay = EventRelay::begin(body, decoder, rewriter, &first).map_err(|fault| {
-        let (outcome, _) = judge_fault(plan.provider, &fault);
-        Failure::refused(outcome, fault.message)
-    })?;
+    let relay = opening.into_relay(StreamRewriter::new(endpoint, served.as_ref()));
     Ok(Committed { status: head.status, headers: head.headers, content: Content::Events(Box::new(relay)) })
-}
-
-/// The first event with a payload; comments and the like say nothing about the answer.
-async fn first_event(body: &mut ResponseBody, decoder: &mut SseDecoder) -> Result<Frame, Failure> {
-    loop {
-        while let Some(frame) = decoder.next_frame().map_err(|_| Outcome::InvalidResponse)? {
-            if frame.data() != Data::None {
-                return Ok(frame);
-            }
-        }
-        match body.frame().await {
-            Some(frame) => {
-                if let Ok(chunk) = frame?.into_data() {
-                    decoder.push(chunk);
-                }
-            }
-            None => return decoder.finish().ok_or(Failure::from(Outcome::Truncated)),
-        }
-    }
 }
 
 // === What kind of answer ===

@@ -46,20 +46,20 @@ impl CorsRules {
     }
 
     /// Lets the page at `origin` read the answer, if the rules do.
+    ///
+    /// Where the answer depends on the origin it says so even if there is none, or a cache might hand it to a page
+    /// (Fetch Standard, section 3.3.5).
     pub(crate) fn allow(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
-        let Some(origin) = origin else { return };
-        match &self.origins {
-            None => {
-                answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            }
-            Some(origins) => {
-                answer.append(header::VARY, HeaderValue::from_static("origin"));
-                if !origins.contains(origin) {
-                    return;
-                }
-                answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            }
+        if self.origins.is_some() {
+            answer.append(header::VARY, HeaderValue::from_static("origin"));
         }
+        let Some(origin) = origin else { return };
+        let allowed = match &self.origins {
+            None => HeaderValue::from_static("*"),
+            Some(origins) if origins.contains(origin) => origin.clone(),
+            Some(_) => return,
+        };
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
 }

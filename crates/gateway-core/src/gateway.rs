@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use gateway_call::{Event, Observer};
-use gateway_config::Config;
+use gateway_config::{Config, Vocabulary};
 use gateway_extension::{Extension, Registry};
 use gateway_protocol::Provider;
 use gateway_routing::RoutingPolicy;
@@ -83,6 +83,11 @@ impl GatewayBuilder {
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
+    }
+
+    /// The names that a configuration for this gateway may use.
+    pub fn vocabulary(&self) -> Vocabulary {
+        Vocabulary { protocols: self.protocols.names().collect(), policies: self.policies.names().collect() }
     }
 
     /// Compiles a configuration into a gateway.

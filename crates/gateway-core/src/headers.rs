@@ -29,8 +29,11 @@ pub(crate) const CREDENTIALS: [HeaderName; 6] = [
 ];
 
 /// Copies what may cross from a caller's headers into an upstream request's: the standard list and the provider's.
+///
+/// What `connection` names belongs to the caller's connection (RFC 9110, section 7.6.1) and stays behind, listed or not.
 pub(crate) fn forward_request(from: &HeaderMap, extra: &[HeaderName], to: &mut HeaderMap) {
-    for name in FORWARDED.iter().chain(extra).filter(|name| !CREDENTIALS.contains(name)) {
+    let may_cross = |name: &&HeaderName| !CREDENTIALS.contains(name) && !named_by_connection(from, name);
+    for name in FORWARDED.iter().chain(extra).filter(may_cross) {
         // What the administrator configured for the provider stands already and wins.
         if !to.contains_key(name) {
             for value in from.get_all(name) {
@@ -38,6 +41,13 @@ pub(crate) fn forward_request(from: &HeaderMap, extra: &[HeaderName], to: &mut H
             }
         }
     }
+}
+
+/// A text of the upstream's without the credentials in `sent`, which some upstreams quote when they refuse them.
+pub(crate) fn redact(text: String, sent: &HeaderMap) -> String {
+    let values = CREDENTIALS.into_iter().flat_map(|name| sent.get_all(name)).filter_map(|value| value.to_str().ok());
+    let credentials = values.filter_map(|value| value.split_ascii_whitespace().last());
+    credentials.fold(text, |text, credential| text.replace(credential, "[redacted]"))
 }
 
 /// The upstream's answer headers as the caller gets them.
@@ -143,11 +153,21 @@ mod tests {
             ("x-trace-team", "t"),
             ("x-other", "o"),
             ("traceparent", "00-1"),
+            ("tracestate", "a=b"),
+            ("connection", "keep-alive, Tracestate"),
         ]);
         let mut to = map(&[("openai-project", "configured")]);
         let extra = [HeaderName::from_static("x-trace-team"), header::AUTHORIZATION];
         forward_request(&from, &extra, &mut to);
         assert_eq!(to, map(&[("openai-project", "configured"), ("traceparent", "00-1"), ("x-trace-team", "t")]));
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_an_upstreams_words() {
+        let sent = map(&[("authorization", "Bearer sk-1"), ("api-key", "k2"), ("x-team", "ml")]);
+        let words = "no such key: sk-1 (Bearer sk-1, k2) <html>".to_owned();
+        let expected = "no such key: [redacted] (Bearer [redacted], [redacted]) <html>";
+        assert_eq!(redact(words, &sent), expected);
     }
 
     #[test]

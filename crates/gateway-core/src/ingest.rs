@@ -8,6 +8,7 @@ use gateway_call::{BodyKind, Call, Endpoint};
 use gateway_protocol::{MultipartError, MultipartScanner, RequestError, Template, boundary, parse_json};
 use http::request::Parts;
 use http::{HeaderMap, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::rejection::Rejection;
@@ -82,6 +83,9 @@ async fn ingest_multipart<B: RequestSource>(
     let mut scanner = MultipartScanner::new(&boundary);
     loop {
         if let Some(parsed) = scanner.take_request(endpoint) {
+            if body.is_end_stream() {
+                scanner.finish().map_err(RequestError::from)?;
+            }
             let payload = Payload::Streaming(parsed.template, Box::new(MultipartRest::new(scanner, body)));
             return Ok(Ingested { call: parsed.call, payload });
         }
@@ -97,7 +101,7 @@ async fn ingest_multipart<B: RequestSource>(
 async fn read_whole<B: RequestSource>(mut body: BoundedBody<B>) -> Result<Bytes, Rejection> {
     let Some(first) = next_chunk(&mut body).await? else { return Ok(Bytes::new()) };
     let Some(second) = next_chunk(&mut body).await? else { return Ok(first) };
-    let expected = http_body::Body::size_hint(&body).lower();
+    let expected = body.size_hint().lower();
     let expected = usize::try_from(expected).unwrap_or(0);
     let mut whole = BytesMut::with_capacity(first.len() + second.len() + expected);
     whole.extend_from_slice(&first);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_call::{Endpoint, RequestId};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -78,6 +78,10 @@ async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Resp
     };
     let headers = response.headers_mut();
     headers.insert("x-request-id", request_id.header_value());
+    if gateway.is_draining() {
+        // The connection closes behind this answer, and the caller should not try it again. HTTP/2 says so by itself.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(cors) = &snapshot.cors {
         cors.allow(head.headers.get(header::ORIGIN), headers);
     }

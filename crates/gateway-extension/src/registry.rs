@@ -66,16 +66,21 @@ impl<T: ?Sized> Registry<T> {
         self
     }
 
+    /// The names of all parts, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.builders.keys().copied()
+    }
+
     /// Builds the part called `name` from its settings.
     ///
     /// # Errors
     ///
     /// An unknown name, or settings that the part refuses.
     pub fn build(&self, name: &str, settings: &Value) -> Result<Arc<T>, RegistryError> {
-        let builder = self.builders.get(name).ok_or_else(|| RegistryError::Unknown {
-            name: name.to_owned(),
-            known: self.builders.keys().copied().collect(),
-        })?;
+        let builder = self
+            .builders
+            .get(name)
+            .ok_or_else(|| RegistryError::Unknown { name: name.to_owned(), known: self.names().collect() })?;
         builder(settings).map_err(|source| RegistryError::Build { name: name.to_owned(), source })
     }
 

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use gateway_call::Outcome;
 use gateway_upstream::{ResponseBody, UpstreamError, UpstreamErrorKind};
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
+use crate::headers::redact;
 use crate::rejection::Rejection;
+use crate::relay::verdict_on;
 use crate::settle::Settlement;
 
 /// How much of an upstream's error body is read, in bytes. Reading it to its end lets the connection be used again.
@@ -35,8 +38,10 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// An answer that said no, with its own words.
-    pub(super) fn refused(outcome: Outcome, words: String) -> Self {
+    /// An answer that said no, with its own words, in which it may have quoted the credentials in `sent`.
+    pub(super) fn refused(outcome: Outcome, words: String, sent: &HeaderMap) -> Self {
+        let mut words = redact(words, sent);
+        words.truncate(words.floor_char_boundary(MAX_LOGGED));
         Self::Upstream { outcome, detail: (!words.is_empty()).then(|| words.into()) }
     }
 
@@ -61,7 +66,7 @@ impl From<Outcome> for Failure {
 
 impl From<UpstreamError> for Failure {
     fn from(error: UpstreamError) -> Self {
-        let outcome = error.outcome();
+        let outcome = verdict_on(&error);
         if error.kind() != UpstreamErrorKind::RequestBody {
             return Self::Upstream { outcome, detail: Some(error.into()) };
         }
@@ -111,6 +116,5 @@ pub(super) async fn explanation(mut body: ResponseBody) -> String {
     };
     // Whatever came in time is what there is to log.
     let _ = timeout(EXPLANATION_TIMEOUT, read).await;
-    text.truncate(MAX_LOGGED);
     String::from_utf8_lossy(&text).into_owned()
 }

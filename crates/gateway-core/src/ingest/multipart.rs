@@ -32,12 +32,14 @@ impl<B: RequestSource> MultipartRest<B> {
     }
 
     fn scan(&mut self, frame: Option<Frame<Bytes>>) -> Result<Option<Frame<Bytes>>, Rejection> {
-        let verdict = match frame.as_ref().map(Frame::data_ref) {
-            Some(Some(chunk)) => self.scanner.push(chunk.clone()),
-            Some(None) => Ok(()),
-            None => self.scanner.finish(),
-        };
-        verdict.map_err(RequestError::from)?;
+        if let Some(chunk) = frame.as_ref().and_then(Frame::data_ref) {
+            self.scanner.push(chunk.clone()).map_err(RequestError::from)?;
+        }
+        // A form that breaks off has to be found out before its last bytes leave: where its length was declared, nobody
+        // asks for more behind them.
+        if frame.is_none() || self.body.is_end_stream() {
+            self.scanner.finish().map_err(RequestError::from)?;
+        }
         Ok(frame)
     }
 }
@@ -63,7 +65,7 @@ impl<B: RequestSource> Body for MultipartUpload<B> {
         }
         let frame = ready!(Pin::new(&mut this.rest.body).poll_frame(cx)).transpose();
         let scanned = frame.and_then(|frame| this.rest.scan(frame));
-        this.finished = !matches!(scanned, Ok(Some(_)));
+        this.finished = !matches!(scanned, Ok(Some(_))) || this.rest.body.is_end_stream();
         Poll::Ready(scanned.map_err(BoxError::from).transpose())
     }
 

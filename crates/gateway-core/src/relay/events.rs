@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::Outcome;
-use gateway_protocol::{FrameKind, StreamRewriter, UpstreamFault, refusal_frame};
+use gateway_protocol::{FrameKind, StreamRewriter, refusal_frame};
 use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
 use http_body::Body;
 
+use super::verdict_on;
 use crate::rejection::{Rejection, failure_code};
 use crate::settle::Settlement;
 
@@ -45,24 +46,15 @@ enum Phase {
 }
 
 impl EventRelay {
-    /// A relay that begins with an event already read.
-    ///
-    /// # Errors
-    ///
-    /// The event is an error: there is no stream to relay.
-    pub(crate) fn begin(
-        body: ResponseBody,
-        decoder: SseDecoder,
-        rewriter: StreamRewriter,
-        first: &Frame,
-    ) -> Result<Self, UpstreamFault> {
+    /// A relay that begins with events already read, none of which is an error.
+    pub(crate) fn begin(body: ResponseBody, decoder: SseDecoder, rewriter: StreamRewriter, held: &[Frame]) -> Self {
         let mut relay = Self { body, decoder, rewriter, out: BytesMut::new(), phase: Phase::Flowing };
-        match relay.rewriter.frame(first, &mut relay.out) {
-            FrameKind::Error(fault) => return Err(fault),
-            FrameKind::Done => relay.expect_end(),
-            _ => {}
+        for frame in held {
+            if relay.rewriter.frame(frame, &mut relay.out) == FrameKind::Done {
+                relay.expect_end();
+            }
         }
-        Ok(relay)
+        relay
     }
 
     /// Whether everything has been handed out.
@@ -116,7 +108,7 @@ impl EventRelay {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Some(Err(error))) => {
-                let outcome = broken_off(error.outcome());
+                let outcome = verdict_on(&error);
                 Poll::Ready(Err(self.fail(outcome)))
             }
             Poll::Ready(None) => Poll::Ready(self.end()),
@@ -136,10 +128,21 @@ impl EventRelay {
         Ok(())
     }
 
+    /// Passes on an event that lacks its empty line if it is what the stream still had to say. Any other is a part of
+    /// one that the caller could not read.
+    fn pass_on_unfinished(&mut self, frame: &Frame) -> Result<(), Outcome> {
+        let (len, had_ended) = (self.out.len(), self.rewriter.saw_end());
+        self.pass_on(frame)?;
+        if self.phase == Phase::Flowing && (had_ended || !self.rewriter.saw_end()) {
+            self.out.truncate(len);
+        }
+        Ok(())
+    }
+
     /// The upstream's body ended: properly, if the protocol's own end was seen before.
     fn end(&mut self) -> Result<(), Outcome> {
         if let Some(unfinished) = self.decoder.finish() {
-            self.pass_on(&unfinished)?;
+            self.pass_on_unfinished(&unfinished)?;
         }
         if self.phase == Phase::Flowing && !self.rewriter.saw_end() {
             return Err(self.fail(Outcome::Truncated));
@@ -169,13 +172,5 @@ impl EventRelay {
         let _ = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.phase = Phase::Over;
         Poll::Ready(None)
-    }
-}
-
-/// A connection that breaks in the middle of a stream leaves it truncated; timeouts keep their name.
-fn broken_off(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Transport => Outcome::Truncated,
-        other => other,
     }
 }

@@ -1,0 +1,235 @@
+//! The resolved configuration: what a file means once every reference, unit and default is settled.
+//!
+//! Nothing here can be read from or written to a file; the raw sections under `section/` are the file's shape, and
+//! resolving them is the only way to make a [`Config`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gateway_call::ModelPattern;
+use gateway_secret::Secret;
+use gateway_upstream::Timeouts;
+
+/// A complete configuration, valid in itself.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The callers' listener and its limits.
+    pub server: Server,
+    /// Where calls may go.
+    pub providers: Vec<Provider>,
+    /// What public model names mean beyond the providers' mappings, in file order.
+    pub models: Vec<Model>,
+    /// The keys that callers may present.
+    pub master_keys: Vec<MasterKey>,
+    /// Whether callers must present a key.
+    pub auth: Auth,
+    /// The prefix that callers may put before any model name, without its slash.
+    pub provider_suffix: Option<String>,
+    /// The index in `providers` of the one that gets `/v1` paths which the gateway does not know.
+    pub passthrough: Option<usize>,
+    /// Whether answers are rewritten to say who served; a model may say otherwise.
+    pub rewrite_response: bool,
+    /// How the process logs.
+    pub logging: Logging,
+    /// Settings that are understood but that this version does not act on yet, with their key paths.
+    pub not_in_force: Vec<String>,
+}
+
+/// The callers' listener.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The host to bind, a name or an address.
+    pub host: String,
+    /// The port to bind; 0 lets the system choose.
+    pub port: u16,
+    /// Worker threads; `None` means one per core of the process's quota.
+    pub workers: Option<usize>,
+    /// The largest request body, in bytes.
+    pub max_body: u64,
+    /// Until a request's head is complete.
+    pub header_timeout: Duration,
+    /// Between two parts of a request's body.
+    pub body_timeout: Duration,
+    /// How long calls in flight may go on after a signal to stop.
+    pub drain_timeout: Duration,
+    /// Certificate and key, if the listener speaks TLS.
+    pub tls: Option<TlsFiles>,
+    /// Cross-origin rules; without them no CORS header is sent.
+    pub cors: Option<Cors>,
+}
+
+/// Paths of PEM files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Cross-origin rules (Fetch Standard, section 3.3).
+#[derive(Debug, Clone)]
+pub struct Cors {
+    /// Origins that may read answers; `None` means any.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Request headers that a browser may send; `None` means any.
+    pub allowed_headers: Option<Vec<String>>,
+    /// How long a browser may remember a preflight.
+    pub max_age: Duration,
+}
+
+/// One upstream account.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Unique among providers.
+    pub name: String,
+    /// The registered name of the protocol it speaks, such as `openai`.
+    pub kind: String,
+    /// Where it is.
+    pub endpoint: ProviderEndpoint,
+    /// The keys to present to it; may be empty for an upstream without authentication.
+    pub api_keys: Vec<Secret>,
+    /// Its share among providers of the same model; at least 1.
+    pub weight: u32,
+    /// Public names to upstream names, in file order; empty means any name, unchanged.
+    pub model_mapping: Vec<Mapping>,
+    /// Headers added to every request.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Names of caller headers let through besides the standard list.
+    pub forward_headers: Vec<http::HeaderName>,
+    /// Whether its certificate is checked.
+    pub verify_ssl: bool,
+    /// Its timeouts, defaults filled in.
+    pub timeouts: Timeouts,
+    /// Whether the provider takes calls by name resolution; false for one written inline in a model.
+    pub resolvable: bool,
+}
+
+/// How the URL of a request to a provider is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderEndpoint {
+    /// An API base, such as `https://api.openai.com/v1`; the endpoint's path is appended. No trailing slash.
+    Base(http::Uri),
+    /// One complete URL that serves every call.
+    Complete(http::Uri),
+    /// The simulator inside this binary, wherever it will listen.
+    Simulator,
+}
+
+/// One entry of a provider's model mapping.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// The public name or pattern.
+    pub public: ModelPattern,
+    /// The upstream's name; `None` keeps the caller's.
+    pub upstream: Option<String>,
+}
+
+/// What a public model name means.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The public name.
+    pub name: String,
+    /// Its targets; empty means every provider that maps the name.
+    pub targets: Vec<ModelTarget>,
+    /// The registered name of the balancing policy.
+    pub balance: String,
+    /// Timeouts that differ from the provider's.
+    pub timeouts: TimeoutOverrides,
+    /// Whether answers are rewritten, if the model says so itself.
+    pub rewrite_response: Option<bool>,
+}
+
+/// One way to serve a model.
+#[derive(Debug, Clone)]
+pub struct ModelTarget {
+    /// The index in [`Config::providers`].
+    pub provider: usize,
+    /// The upstream's name for the model.
+    pub upstream_model: String,
+    /// The share among the targets; at least 1.
+    pub weight: u32,
+}
+
+/// Timeouts where set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeoutOverrides {
+    /// See [`Timeouts::connect`].
+    pub connect: Option<Duration>,
+    /// See [`Timeouts::headers`].
+    pub headers: Option<Duration>,
+    /// See [`Timeouts::first_token`].
+    pub first_token: Option<Duration>,
+    /// See [`Timeouts::idle`].
+    pub idle: Option<Duration>,
+    /// See [`Timeouts::total`].
+    pub total: Option<Duration>,
+}
+
+/// A caller's key as the administrator wrote it.
+#[derive(Debug, Clone)]
+pub struct MasterKey {
+    /// What logs call it.
+    pub name: String,
+    /// The key itself.
+    pub key: Secret,
+    /// Models it may use; `["*"]` by default, empty means none.
+    pub allowed_models: Vec<ModelPattern>,
+    /// Whether it is accepted at all.
+    pub enabled: bool,
+}
+
+/// Whether callers must present a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Every call needs a key.
+    Required,
+    /// No key is looked at; every model is allowed.
+    None,
+}
+
+/// How the process logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logging {
+    /// The shape of a line.
+    pub format: LogFormat,
+    /// Whether every call writes a line.
+    pub access: bool,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+impl TimeoutOverrides {
+    /// The base with everything that is set here instead.
+    pub fn over(self, base: Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.connect.unwrap_or(base.connect),
+            headers: self.headers.unwrap_or(base.headers),
+            first_token: self.first_token.unwrap_or(base.first_token),
+            idle: self.idle.unwrap_or(base.idle),
+            total: self.total.unwrap_or(base.total),
+        }
+    }
+}
+
+impl Server {
+    /// Addresses to bind, once the host's name is resolved.
+    ///
+    /// # Errors
+    ///
+    /// The resolver's own, if `host` is not an address and cannot be resolved.
+    pub fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        use std::net::ToSocketAddrs;
+        Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
+    }
+}

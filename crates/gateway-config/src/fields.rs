@@ -1,0 +1,132 @@
+//! A mapping of settings as a section reads it: each key is taken by name, and what is left over is an error.
+//!
+//! Taking a key is what makes it known, so the list of allowed keys in an error cannot differ from what is read.
+
+use std::time::Duration;
+
+use crate::item::Item;
+use crate::suggestion;
+use crate::tree::Entry;
+
+/// The most allowed keys that an error lists; a longer list hides the suggestion.
+const MAX_LISTED_KEYS: usize = 12;
+
+pub(crate) struct Fields<'a> {
+    item: Item<'a>,
+    entries: &'a [Entry],
+    /// Keys to tell of, in the order in which they were taken.
+    known: Vec<&'static str>,
+    /// Accepted older spellings; understood, not advertised.
+    older: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(item: Item<'a>, entries: &'a [Entry]) -> Self {
+        Self { item, entries, known: Vec::new(), older: Vec::new() }
+    }
+
+    /// The mapping itself.
+    pub(crate) fn item(&self) -> &Item<'a> {
+        &self.item
+    }
+
+    /// The value of a key, if it is there and not null.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Item<'a>> {
+        self.known.push(key);
+        self.find(key).filter(|item| !item.is_absent())
+    }
+
+    /// The value of a key in an older spelling.
+    pub(crate) fn take_older(&mut self, key: &str) -> Option<Item<'a>> {
+        self.older.push(key.to_owned());
+        self.find(key).filter(|item| !item.is_absent())
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn require(&mut self, key: &'static str) -> Option<Item<'a>> {
+        let value = self.take(key);
+        let is_reported = self.find(key).is_some_and(|item| item.is_refused());
+        if value.is_none() && !is_reported {
+            self.item.refuse(format!("`{key}` is missing"));
+        }
+        value
+    }
+
+    /// The value of a key that this version reads but does not act on.
+    pub(crate) fn take_not_in_force(&mut self, key: &'static str) -> Option<Item<'a>> {
+        let value = self.take(key)?;
+        value.report().note_not_in_force(value.path());
+        Some(value)
+    }
+
+    /// A boolean; a withheld one is false.
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        self.known.push(key);
+        let item = self.find(key)?;
+        if item.is_withheld() {
+            return Some(false);
+        }
+        if item.is_absent() { None } else { item.flag() }
+    }
+
+    /// A duration under its own name or, as a bare number, under `*_ms` or `*_secs`.
+    pub(crate) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let current = self.take(key);
+        let milliseconds = self.take_older(&format!("{key}_ms"));
+        let seconds = self.take_older(&format!("{key}_secs"));
+        refuse_rivals([&current, &milliseconds, &seconds]);
+        if let Some(item) = current {
+            return item.duration();
+        }
+        if let Some(item) = milliseconds {
+            return item.counted_duration(Duration::from_millis(1));
+        }
+        seconds?.counted_duration(Duration::from_secs(1))
+    }
+
+    /// A duration as [`duration`](Self::duration), longer than zero.
+    pub(crate) fn positive_duration(&mut self, key: &'static str) -> Option<Duration> {
+        let duration = self.duration(key)?;
+        if duration.is_zero() {
+            let names = [key.to_owned(), format!("{key}_ms"), format!("{key}_secs")];
+            let item = names.iter().find_map(|name| self.find(name)).unwrap_or_else(|| self.item.clone());
+            item.refuse("found zero, expected a duration longer than that");
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// Reports every key that nobody took.
+    pub(crate) fn finish(self) {
+        for (index, entry) in self.entries.iter().enumerate() {
+            let key = entry.key.as_str();
+            let is_known = self.known.contains(&key) || self.older.iter().any(|older| older == key);
+            if !is_known {
+                self.item.child(entry, index).refuse_at(&entry.place, self.unknown_key(key));
+            }
+        }
+    }
+
+    fn unknown_key(&self, key: &str) -> String {
+        let every_name = self.known.iter().copied().chain(self.older.iter().map(String::as_str));
+        let mut message = String::from("unknown key") + &suggestion::did_you_mean(key, every_name);
+        if self.known.len() <= MAX_LISTED_KEYS {
+            let separator = if message.ends_with('?') { "" } else { ";" };
+            message = format!("{message}{separator} allowed here: {}", self.known.join(", "));
+        }
+        message
+    }
+
+    fn find(&self, key: &str) -> Option<Item<'a>> {
+        let (index, entry) = self.entries.iter().enumerate().find(|(_, entry)| entry.key == key)?;
+        Some(self.item.child(entry, index))
+    }
+}
+
+/// Refuses settings that say the same thing twice, at the second.
+pub(crate) fn refuse_rivals<const N: usize>(rivals: [&Option<Item<'_>>; N]) {
+    let mut given = rivals.into_iter().flatten();
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        second.refuse(format!("cannot be given together with {}; keep one of them", first.path()));
+    }
+}

@@ -1,0 +1,68 @@
+//! `headers` and `forward_headers` of a provider.
+
+use http::{HeaderName, HeaderValue};
+
+use crate::item::Item;
+
+/// Headers that describe the connection or the message's framing (RFC 9110, sections 7.2, 7.6.1 and 8.6): ours to set.
+const FRAMING: [&str; 12] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+
+/// Headers in which callers present their own credentials to the gateway; they never reach a provider.
+const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
+
+/// Reads headers to add to every request. Values may be credentials and are not repeated.
+pub(super) fn read_added(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for (name, value) in item.entries() {
+        let Some(name) = parse_name(&value, name) else { continue };
+        if headers.iter().any(|(other, _)| *other == name) {
+            value.refuse("the header is given twice; names ignore case");
+        }
+        let Some(text) = value.scalar("the header's value as text") else { continue };
+        match HeaderValue::from_str(text) {
+            Ok(text) => headers.push((name, text)),
+            Err(_) => value.refuse("the value holds a character that no header can carry, such as a line break"),
+        }
+    }
+    headers
+}
+
+/// Reads names of callers' headers to let through.
+pub(super) fn read_forwarded(item: &Item<'_>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for element in item.items() {
+        let Some(name) = element.text("the name of a header").and_then(|text| parse_name(&element, text)) else {
+            continue;
+        };
+        if CREDENTIALS.contains(&name.as_str()) {
+            element.refuse(format!("`{name}` carries the caller's own credential and is never forwarded"));
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn parse_name(item: &Item<'_>, text: &str) -> Option<HeaderName> {
+    let Ok(name) = HeaderName::try_from(text) else {
+        item.refuse_text(text, "the name of a header");
+        return None;
+    };
+    if FRAMING.contains(&name.as_str()) {
+        item.refuse(format!("`{name}` belongs to the connection and is set by the gateway"));
+        return None;
+    }
+    Some(name)
+}

@@ -1,0 +1,130 @@
+//! `models`: what a public name means beyond the providers' mappings.
+
+use gateway_secret::Secret;
+
+use super::catalogue::Catalogue;
+use super::provider::Defaults;
+use super::url::Query;
+use super::{fallback, provider, reliability, target, timeouts, url};
+use crate::config::{Model, ModelTarget, Provider, ProviderEndpoint, TimeoutOverrides};
+use crate::fields::{Fields, refuse_rivals};
+use crate::item::Item;
+
+/// The balancing policy of a model that names none.
+const DEFAULT_BALANCE: &str = "weighted";
+/// An `endpoint` speaks the protocol that everybody speaks.
+const INLINE_KIND: &str = "openai";
+
+pub(super) fn read_all(
+    root: &mut Fields<'_>,
+    catalogue: &mut Catalogue,
+    defaults: &Defaults<'_>,
+    suffix: Option<&str>,
+) -> Vec<Model> {
+    let Some(section) = root.take("models") else { return Vec::new() };
+    let mut models = Vec::new();
+    let mut fallbacks = Vec::new();
+    for (name, item) in section.entries() {
+        check_name(name, &item);
+        let mut model = unrouted(name);
+        if !item.is_absent()
+            && let Some(mut fields) = item.fields()
+        {
+            fallbacks.extend(read_one(&mut fields, &mut model, catalogue, defaults));
+            fields.finish();
+        }
+        models.push(model);
+    }
+    // A fallback may name a model further down.
+    fallback::check(&fallbacks, &models, catalogue, suffix);
+    models
+}
+
+fn check_name(name: &str, item: &Item<'_>) {
+    if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
+        item.refuse("expected the name of a model as the key, without outer blanks and control characters");
+    } else if name.contains('*') {
+        item.refuse("a key of `models` is one name; patterns go into a provider's `model_mapping`");
+    }
+}
+
+/// The model that a name without settings means: whoever maps it.
+fn unrouted(name: &str) -> Model {
+    Model {
+        name: name.to_owned(),
+        targets: Vec::new(),
+        balance: DEFAULT_BALANCE.to_owned(),
+        timeouts: TimeoutOverrides::default(),
+        rewrite_response: None,
+    }
+}
+
+/// Reads a model's settings and returns its fallbacks, which can be checked once all models are known.
+fn read_one<'a>(
+    fields: &mut Fields<'a>,
+    model: &mut Model,
+    catalogue: &mut Catalogue,
+    defaults: &Defaults<'_>,
+) -> Vec<Item<'a>> {
+    model.timeouts = timeouts::read(fields);
+    model.rewrite_response = fields.flag("rewrite_response");
+    let policies = &defaults.vocabulary.policies;
+    if let Some(balance) =
+        fields.take("balance").and_then(|item| item.one_of(policies, "others come with later versions"))
+    {
+        balance.clone_into(&mut model.balance);
+    }
+    if let Some(item) = fields.take_not_in_force("max_retries") {
+        item.integer::<u32>(0..=reliability::MAX_RETRIES);
+    }
+    let targets = fields.take("targets");
+    let endpoint = fields.take("endpoint");
+    refuse_rivals([&targets, &endpoint]);
+    read_inline(fields, model, endpoint.as_ref(), catalogue, defaults);
+    if let Some(item) = targets {
+        model.targets = target::read_all(&item, &model.name, catalogue);
+    }
+    fields.take_not_in_force("fallback_models").map(|item| item.items()).unwrap_or_default()
+}
+
+/// Reads `endpoint`, `api_key` and `model`: a provider of one model, written where the model is.
+fn read_inline(
+    fields: &mut Fields<'_>,
+    model: &mut Model,
+    endpoint: Option<&Item<'_>>,
+    catalogue: &mut Catalogue,
+    defaults: &Defaults<'_>,
+) {
+    let api_keys = read_inline_keys(fields, endpoint.is_some());
+    let upstream = fields.take("model");
+    if endpoint.is_none()
+        && let Some(item) = &upstream
+    {
+        item.refuse("`model` goes with `endpoint`; for a provider, say it in `targets` or in its `model_mapping`");
+    }
+    let upstream = upstream.and_then(|item| item.name("the upstream's name for the model"));
+    let Some(uri) = endpoint.and_then(|item| url::read(item, Query::Allowed)) else { return };
+    let index = catalogue.add_inline(Provider {
+        name: format!("model:{}", model.name),
+        kind: INLINE_KIND.to_owned(),
+        endpoint: ProviderEndpoint::Complete(uri),
+        api_keys,
+        weight: 1,
+        model_mapping: Vec::new(),
+        headers: Vec::new(),
+        forward_headers: Vec::new(),
+        verify_ssl: defaults.verify_ssl,
+        timeouts: defaults.timeouts,
+        resolvable: false,
+    });
+    let upstream_model = upstream.unwrap_or(&model.name).to_owned();
+    model.targets = vec![ModelTarget { provider: index, upstream_model, weight: 1 }];
+}
+
+fn read_inline_keys(fields: &mut Fields<'_>, has_endpoint: bool) -> Vec<Secret> {
+    let keys = provider::read_keys(fields);
+    if !has_endpoint && !keys.is_empty() {
+        fields.item().refuse("`api_key` goes with `endpoint`; a provider has its own");
+    }
+    keys
+}

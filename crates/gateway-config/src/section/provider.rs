@@ -1,0 +1,109 @@
+//! `providers`: the upstream accounts.
+
+use gateway_secret::Secret;
+use gateway_upstream::Timeouts;
+use http::Uri;
+
+use super::catalogue::{Catalogue, Listing};
+use super::url::Query;
+use super::{header, mapping, timeouts, url};
+use crate::config::{Provider, ProviderEndpoint};
+use crate::fields::{Fields, refuse_rivals};
+use crate::item::Item;
+use crate::vocabulary::Vocabulary;
+
+const OPENAI: &str = "openai";
+const SIMULATOR: &str = "simulator";
+/// Where `openai` is if nothing else is said (<https://platform.openai.com/docs/api-reference>).
+const OPENAI_BASE: &str = "https://api.openai.com/v1";
+/// The largest weight; shares finer than a thousandth mean nothing.
+const MAX_WEIGHT: u64 = 1_000;
+
+/// What a provider has if it does not say otherwise.
+pub(super) struct Defaults<'v> {
+    pub(super) vocabulary: &'v Vocabulary,
+    pub(super) verify_ssl: bool,
+    pub(super) timeouts: Timeouts,
+}
+
+/// Reads all providers. Disabled ones are known by name only.
+pub(super) fn read_all(root: &mut Fields<'_>, defaults: &Defaults<'_>) -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    let Some(list) = root.take("providers") else { return catalogue };
+    for item in list.items() {
+        let listing = read_one(&item, defaults);
+        catalogue.list(&item, listing);
+    }
+    catalogue
+}
+
+fn read_one(item: &Item<'_>, defaults: &Defaults<'_>) -> Listing {
+    let Some(mut fields) = item.fields() else { return Listing::default() };
+    let name = fields.require("name").and_then(|item| read_name(&item));
+    let kind = fields.take("type").map_or(Some(OPENAI), |item| read_kind(&item, defaults.vocabulary));
+    let endpoint = read_endpoint(&mut fields, kind);
+    let api_keys = read_keys(&mut fields);
+    let provider = Provider {
+        name: name.unwrap_or_default().to_owned(),
+        // The simulator speaks OpenAI's protocol; only its address is special.
+        kind: kind.filter(|kind| *kind != SIMULATOR).unwrap_or(OPENAI).to_owned(),
+        endpoint,
+        api_keys,
+        weight: fields.take("weight").and_then(|item| read_weight(&item, "set `enabled: false`")).unwrap_or(1),
+        model_mapping: fields.take("model_mapping").map(|item| mapping::read(&item)).unwrap_or_default(),
+        headers: fields.take("headers").map(|item| header::read_added(&item)).unwrap_or_default(),
+        forward_headers: fields.take("forward_headers").map(|item| header::read_forwarded(&item)).unwrap_or_default(),
+        verify_ssl: fields.flag("verify_ssl").unwrap_or(defaults.verify_ssl),
+        timeouts: timeouts::read(&mut fields).over(defaults.timeouts),
+        resolvable: true,
+    };
+    let enabled = fields.flag("enabled").unwrap_or(true);
+    if let Some(item) = fields.take_not_in_force("max_in_flight") {
+        item.integer::<u32>(1..=1_000_000);
+    }
+    fields.finish();
+    Listing { name: name.map(str::to_owned), provider: enabled.then_some(provider) }
+}
+
+fn read_name<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let name = item.name("a name")?;
+    if name.contains('/') {
+        // `provider/model` is how a caller names a provider.
+        item.refuse_text(name, "a name without a slash");
+        return None;
+    }
+    Some(name)
+}
+
+fn read_kind<'a>(item: &Item<'a>, vocabulary: &Vocabulary) -> Option<&'a str> {
+    let known: Vec<&str> = vocabulary.protocols.iter().copied().chain([SIMULATOR]).collect();
+    item.one_of(&known, "a host that is compatible with OpenAI is of type `openai`")
+}
+
+fn read_endpoint(fields: &mut Fields<'_>, kind: Option<&str>) -> ProviderEndpoint {
+    match (fields.take("api_base"), kind) {
+        (Some(item), _) => url::read(&item, Query::Refused).map_or(ProviderEndpoint::Simulator, ProviderEndpoint::Base),
+        (None, Some(OPENAI)) => ProviderEndpoint::Base(Uri::from_static(OPENAI_BASE)),
+        (None, _) => ProviderEndpoint::Simulator,
+    }
+}
+
+/// Reads `api_key` or `api_keys`; neither is an upstream without authentication.
+pub(super) fn read_keys(fields: &mut Fields<'_>) -> Vec<Secret> {
+    let one = fields.take("api_key");
+    let several = fields.take("api_keys");
+    refuse_rivals([&one, &several]);
+    let several = several.map(|item| item.items()).unwrap_or_default();
+    one.into_iter().chain(several).filter_map(|item| item.secret()).collect()
+}
+
+/// Reads a share. Zero is refused, because it would be a second way to say "disabled".
+pub(super) fn read_weight(item: &Item<'_>, instead_of_zero: &str) -> Option<u32> {
+    if item.is_text() && item.scalar("a weight") == Some("0") {
+        item.refuse(format!(
+            "found 0, expected a whole number from 1 to {MAX_WEIGHT}; to take it out, {instead_of_zero}"
+        ));
+        return None;
+    }
+    item.integer(1..=MAX_WEIGHT)
+}

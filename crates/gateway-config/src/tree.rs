@@ -1,0 +1,83 @@
+//! The configuration before it has types: text in a tree, each value knowing where it came from.
+//!
+//! Scalars stay text until a section says what it wants, so `0123` is a number where a port is wanted and the four
+//! characters it is where a key is wanted, whichever of the file, a variable or the environment it came from.
+//! Mappings keep the file's order, because patterns are tried in that order.
+
+use std::sync::Arc;
+
+/// Where a value came from. Ordered as reports are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// The configuration as a whole.
+    Whole,
+    /// A position in the file, both from 1.
+    File { line: u64, column: u64 },
+    /// An environment variable or a line of `.env`.
+    Environment(Arc<str>),
+}
+
+/// A value with its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
+    /// The variable that was expanded into this scalar, if one was.
+    pub(crate) variable: Option<Arc<str>>,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Nothing: the same as leaving the key out.
+    Null,
+    /// Nothing, because the variable of a `${VAR:+value}` is not set: `false` where a boolean is wanted.
+    Withheld,
+    /// Something that an error was reported about; there is no more to say.
+    Refused,
+    /// A scalar, whatever its quotes.
+    Text(String),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) node: Node,
+}
+
+impl Node {
+    pub(crate) fn new(value: Value, place: Place) -> Self {
+        Self { value, place, variable: None }
+    }
+
+    /// A configuration that says nothing.
+    pub(crate) fn empty() -> Self {
+        Self::new(Value::Mapping(Vec::new()), Place::Whole)
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.value, Value::Null | Value::Withheld | Value::Refused)
+    }
+}
+
+/// The one mapping whose keys are themselves secrets.
+const SECRET_KEYS: &str = "rate_limit_config.keys";
+
+/// The path of the entry `key`, the `index`th of the mapping at `parent`. Secret keys are numbered, not named.
+pub(crate) fn entry_path(parent: &str, key: &str, index: usize) -> String {
+    if parent == SECRET_KEYS {
+        return item_path(parent, index);
+    }
+    let is_plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-*".contains(c));
+    let key = if is_plain { key.to_owned() } else { format!("{key:?}") };
+    if parent.is_empty() { key } else { format!("{parent}.{key}") }
+}
+
+/// The path of the `index`th element of the sequence at `parent`.
+pub(crate) fn item_path(parent: &str, index: usize) -> String {
+    format!("{parent}[{index}]")
+}

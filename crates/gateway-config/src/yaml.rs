@@ -1,0 +1,176 @@
+//! YAML text to a [`Node`] tree, within fixed budgets.
+//!
+//! The file may be somebody else's (a config map, an upload to the admin API), so nesting, nodes and alias expansion
+//! are bounded before anything looks at the content. Typed scalars are taken from the source text rather than from
+//! the parser's number, which would have lost leading zeros of a key.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
+
+use crate::tree::{Entry, Node, Place, Value};
+
+/// The largest file read, in bytes.
+pub(crate) const MAX_FILE: usize = 16 << 20;
+
+/// What the parser refused, and where if it knows.
+pub(crate) struct SyntaxError {
+    pub(crate) position: Option<(u64, u64)>,
+    pub(crate) message: String,
+}
+
+/// Parses one document. Repeated keys are kept, for the reader of the section to report with their path.
+pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let parsed = serde_saphyr::from_str_with_options(text, options()).map_err(|error| SyntaxError::of(&error))?;
+    Ok(node(parsed, text))
+}
+
+impl SyntaxError {
+    fn of(error: &serde_saphyr::Error) -> Self {
+        let error = error.without_snippet();
+        let message = match error {
+            // The parser's advice is for whoever calls it.
+            serde_saphyr::Error::MultipleDocuments { .. } => {
+                "a second document begins; a configuration is one".to_owned()
+            }
+            _ => DefaultMessageFormatter.format_message(error).into_owned(),
+        };
+        Self { position: error.location().map(|location| (location.line(), location.column())), message }
+    }
+}
+
+/// Room for ten thousand providers; an alias bomb is cut off after fifty thousand replayed events.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            max_nodes: 1_000_000,
+            max_events: 2_000_000,
+            max_aliases: 1_000,
+            max_anchors: 256,
+            max_documents: 2,
+            max_total_scalar_bytes: MAX_FILE,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 50_000,
+            max_replay_stack_depth: 8,
+        },
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+/// What the parser saw, before the source text is consulted.
+enum Shape {
+    Null,
+    Text(String),
+    /// A boolean or number; its text is in the source, and this is what to say if it is not.
+    Literal(String),
+    Sequence(Vec<Spanned<Shape>>),
+    Mapping(Vec<(Spanned<String>, Spanned<Shape>)>),
+}
+
+fn node(parsed: Spanned<Shape>, source: &str) -> Node {
+    let place = place(parsed.referenced);
+    let value = match parsed.value {
+        Shape::Null => Value::Null,
+        Shape::Text(text) => Value::Text(text),
+        Shape::Literal(fallback) => Value::Text(source_text(parsed.defined, source).map_or(fallback, str::to_owned)),
+        Shape::Sequence(items) => Value::Sequence(items.into_iter().map(|item| node(item, source)).collect()),
+        Shape::Mapping(entries) => {
+            Value::Mapping(entries.into_iter().map(|(key, value)| entry(key, value, source)).collect())
+        }
+    };
+    Node::new(value, place)
+}
+
+fn entry(key: Spanned<String>, value: Spanned<Shape>, source: &str) -> Entry {
+    let place = place(key.referenced);
+    let mut node = node(value, source);
+    // A value that is not there has no useful position of its own.
+    if node.value == Value::Null {
+        node.place = place.clone();
+    }
+    Entry { key: key.value, place, node }
+}
+
+fn place(location: Location) -> Place {
+    Place::File { line: location.line(), column: location.column() }
+}
+
+fn source_text(location: Location, source: &str) -> Option<&str> {
+    let span = location.span();
+    let start = usize::try_from(span.byte_offset()?).ok()?;
+    let length = usize::try_from(span.byte_len()?).ok()?;
+    source.get(start..start.checked_add(length)?).map(str::trim).filter(|text| !text.is_empty())
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Shape, E> {
+        Ok(Shape::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Shape, E> {
+        Ok(Shape::Literal(value.to_string()))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Shape, E> {
+        Ok(Shape::Literal(value.to_string()))
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Shape, E> {
+        Ok(Shape::Literal(value.to_string()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Shape, E> {
+        Ok(Shape::Literal(value.to_string()))
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Shape, E> {
+        Ok(Shape::Literal(value.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Shape, E> {
+        Ok(Shape::Literal(value.to_string()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Shape, E> {
+        Ok(Shape::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Shape, E> {
+        Ok(Shape::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Shape, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Shape::Sequence(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Shape::Mapping(entries))
+    }
+}

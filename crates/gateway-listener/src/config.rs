@@ -1,0 +1,62 @@
+//! What a listener is told: plain values with the defaults of the gateway's configuration reference.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where and how to listen.
+#[derive(Debug, Clone)]
+pub struct ListenerConfig {
+    /// `host:port` or `address:port`; port 0 takes a free one. Of several addresses of a host the first that can be
+    /// bound is used.
+    pub address: String,
+    /// Certificate and key; `None` listens in the clear. With them HTTP/2 is offered by ALPN.
+    pub tls: Option<TlsFiles>,
+    /// What one request's head may be, and how long it may take.
+    pub head: HeadLimits,
+    /// How long running calls may go on after shutdown was asked for; then their connections are cut.
+    pub drain_timeout: Duration,
+}
+
+impl ListenerConfig {
+    /// A listener in the clear at `address` with the default limits and 30 s to drain.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self { address: address.into(), tls: None, head: HeadLimits::default(), drain_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// The PEM files of a TLS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by its intermediates.
+    pub cert: PathBuf,
+    /// The private key of the first certificate: PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// Bounds on the head of a request and on the silence before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// From the first byte of a head to its last; also from the connection's start to its first byte, and for the TLS
+    /// handshake. The connection is closed without an answer when it is over.
+    pub header_timeout: Duration,
+    /// How long a connection without a running call is kept for the next one, and how long a peer may take nothing of
+    /// the rest of an answer whose call is over.
+    pub keep_alive: Duration,
+    /// Header lines in one head; one more is answered 431.
+    pub max_headers: usize,
+    /// Bytes in one head, request line included; as many or more are answered 431 (414 if it is a complete path that
+    /// is too long). At least 8 KiB; it is also the size of a connection's read buffer.
+    pub max_head: usize,
+}
+
+impl Default for HeadLimits {
+    /// 10 s for a head, 75 s of idleness (nginx's `keepalive_timeout`), 100 headers, 64 KiB.
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            max_headers: 100,
+            max_head: 64 * 1024,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One connection from accept to close: TLS, the guard, hyper, and the supervisor's orders.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::HeadLimits;
+use crate::activity::{Activity, NotedService};
+use crate::guard::RequestGuard;
+use crate::supervisor::{Order, Supervisor};
+
+/// Calls that one HTTP/2 connection may run at once; more wait at the client (RFC 9113 section 5.1.2 asks for 100 or
+/// more).
+const MAX_STREAMS: u32 = 256;
+
+/// How often a silent HTTP/2 peer is asked whether it is still there, and how long it has to answer. Well below the
+/// idle limits of common load balancers (60 s and more).
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// hyper keeps this many header slots on the stack; any explicit number moves them to the heap, for every request.
+const HYPER_DEFAULT_MAX_HEADERS: usize = 100;
+
+/// hyper panics on a smaller buffer.
+const HYPER_LEAST_BUFFER: usize = 8192;
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectionEnd {
+    /// While draining; calls ran when that began, and ended by themselves.
+    CallsFinished,
+    /// While draining, in the middle of a call.
+    CallsCut,
+    /// In any other way.
+    Closed,
+}
+
+/// What all connections of a listener share.
+pub(crate) struct Door {
+    tls: Option<TlsAcceptor>,
+    limits: HeadLimits,
+    drain_timeout: Duration,
+    http: auto::Builder<TokioExecutor>,
+}
+
+impl Door {
+    pub(crate) fn new(tls: Option<TlsAcceptor>, limits: HeadLimits, drain_timeout: Duration) -> Self {
+        Self { tls, limits, drain_timeout, http: http_builder(limits) }
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn attend<S, B>(
+        self: Arc<Self>,
+        stream: TcpStream,
+        service: S,
+        drain: CancellationToken,
+    ) -> ConnectionEnd
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        // Frames of a stream are small and must leave at once. It only fails on a dead socket, which the first read
+        // reports.
+        drop(stream.set_nodelay(true));
+        let Some(tls) = &self.tls else { return self.drive(stream, service, drain).await };
+        let handshake = timeout(self.limits.header_timeout, tls.accept(stream));
+        let secured = tokio::select! {
+            biased;
+            () = drain.cancelled() => return ConnectionEnd::Closed,
+            secured = handshake => secured,
+        };
+        match secured {
+            Ok(Ok(stream)) => self.drive(stream, service, drain).await,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                ConnectionEnd::Closed
+            }
+            Err(_) => {
+                tracing::debug!("TLS handshake was not finished in time");
+                ConnectionEnd::Closed
+            }
+        }
+    }
+
+    async fn drive<IO, S, B>(&self, io: IO, service: S, drain: CancellationToken) -> ConnectionEnd
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let activity = Arc::new(Activity::new());
+        let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_timeout);
+        let io = TokioIo::new(RequestGuard::new(io, Arc::clone(&activity)));
+        let mut connection = pin!(self.http.serve_connection(io, NotedService::new(service, activity)));
+        let was_cut = poll_fn(|cx| {
+            supervisor.poll_drain(cx);
+            loop {
+                if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                    note_end(end);
+                    return Poll::Ready(false);
+                }
+                match supervisor.poll_order(cx) {
+                    Order::Keep => return Poll::Pending,
+                    Order::Cut => return Poll::Ready(true),
+                    Order::Retire => connection.as_mut().graceful_shutdown(),
+                }
+            }
+        })
+        .await;
+        supervisor.end(was_cut)
+    }
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("tls", &self.tls.is_some()).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+fn http_builder(limits: HeadLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    // A head has to fit into the read buffer, which also bounds what a connection reads ahead of a body.
+    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.max_head.max(HYPER_LEAST_BUFFER));
+    if limits.max_headers != HYPER_DEFAULT_MAX_HEADERS {
+        http1.max_headers(limits.max_headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+fn note_end(end: Result<(), Box<dyn StdError + Send + Sync>>) {
+    if let Err(error) = end {
+        tracing::debug!(%error, "connection closed early");
+    }
+}

@@ -1,0 +1,9 @@
+//! The listener on real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod draining;
+mod fixture;
+mod refusing;
+mod serving;
+mod timing;
+mod tls;

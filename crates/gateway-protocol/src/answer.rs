@@ -1,0 +1,64 @@
+//! A whole plain answer.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use bytes::Bytes;
+
+use crate::edit::{Edit, Insert, Piece, pieces};
+use crate::reply::{Findings, Layout, scan_reply};
+use crate::segments::JOIN_LIMIT;
+use crate::served::to_json;
+use crate::{Segments, Served, UpstreamFault};
+
+/// What a plain JSON answer holds that the gateway cares for; made by [`scan_answer`].
+#[derive(Debug)]
+pub struct AnswerScan {
+    /// Whether the top level is an object. Anything else is valid JSON too and is left alone.
+    pub is_object: bool,
+    /// The error inside, if the object's `error` member is not null.
+    pub error: Option<UpstreamFault>,
+    edits: Vec<Edit>,
+}
+
+/// The answer is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream promised JSON and sent something else; treat the attempt as failed")]
+#[non_exhaustive]
+pub struct NotJson;
+
+/// Reads a plain answer. The whole of it is validated, its text encoding included.
+pub fn scan_answer(body: &[u8]) -> Result<AnswerScan, NotJson> {
+    simdutf8::basic::from_utf8(body).map_err(|_| NotJson)?;
+    let mut edits = Vec::with_capacity(4);
+    let findings = scan_reply(body, Layout::Flat, &mut edits).map_err(|_| NotJson)?;
+    if let Some(findings) = &findings {
+        findings.append_served(&mut edits);
+    }
+    let error = findings.as_ref().and_then(|Findings { error, .. }| error.clone());
+    Ok(AnswerScan { is_object: findings.is_some(), error: error.map(|range| UpstreamFault::read(&body[range])), edits })
+}
+
+/// The answer with its top-level `model` replaced, where that is text, and `gateway` as its last member. An upstream's
+/// own `gateway` member is removed; every other byte stays.
+///
+/// `scan` must come from the same `body`. Up to 4 KiB the answer comes in one piece; beyond that nothing of the body is
+/// copied.
+pub fn annotate(body: &Bytes, scan: &AnswerScan, served: &Served<'_>) -> Segments {
+    if scan.edits.is_empty() {
+        return Segments::from(body.clone());
+    }
+    let (name, member) = (Bytes::from(to_json(served.model)), Bytes::from(served.member()));
+    let mut annotated: Segments = pieces(body.len(), &scan.edits)
+        .map(|piece| match piece {
+            Piece::Kept(range) => body.slice(range),
+            Piece::New(Insert::Text(text)) => Bytes::from_static(text.as_bytes()),
+            Piece::New(Insert::Name) => name.clone(),
+            Piece::New(Insert::Served) => member.clone(),
+        })
+        .collect();
+    if annotated.len() <= JOIN_LIMIT as u64 {
+        annotated = annotated.into_bytes().into();
+    }
+    annotated
+}

@@ -1,0 +1,171 @@
+//! Errors and lists in the shapes that the caller's SDK expects.
+//!
+//! The error shape is that of OpenAI's API reference ("Error codes"), which every SDK of the family reads.
+
+use bytes::Bytes;
+use gateway_call::{AttemptRecord, RequestId};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::served::{AttemptMember, to_json};
+
+/// An answer that is not the upstream's: what went wrong, in public words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The class of the error, `error.type`.
+    pub kind: &'static str,
+    /// The error itself, for programs.
+    pub code: Option<&'static str>,
+    /// The error itself, for people. Must not hold keys, URLs or paths.
+    pub message: String,
+    /// The request's field at fault.
+    pub param: Option<String>,
+    /// What was tried, if anything was.
+    pub attempts: Option<Trail>,
+}
+
+/// The attempts behind a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    /// All attempts in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// The request's identifier.
+    pub request_id: RequestId,
+}
+
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    error: ErrorMember<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<TrailMember<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorMember<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TrailMember<'a> {
+    attempts: Vec<AttemptMember<'a>>,
+    request_id: &'a str,
+}
+
+/// The body of a refused call, as JSON: `{"error":{…}}`, with `gateway` beside it if anything was tried.
+pub fn refusal_body(refusal: &Refusal) -> Bytes {
+    let gateway = refusal.attempts.as_ref().map(|trail| TrailMember {
+        attempts: trail.attempts.iter().map(AttemptMember::from).collect(),
+        request_id: trail.request_id.as_str(),
+    });
+    to_json(&ErrorDocument { error: error_member(refusal), gateway }).into()
+}
+
+/// The last event of a stream that broke: `{"error":{…}}` as one frame.
+pub fn refusal_frame(refusal: &Refusal) -> Bytes {
+    let document = ErrorDocument { error: error_member(refusal), gateway: None };
+    let mut frame = b"data: ".to_vec();
+    frame.append(&mut to_json(&document));
+    frame.extend_from_slice(b"\n\n");
+    frame.into()
+}
+
+fn error_member(refusal: &Refusal) -> ErrorMember<'_> {
+    ErrorMember { message: &refusal.message, kind: refusal.kind, param: refusal.param.as_deref(), code: refusal.code }
+}
+
+#[derive(Serialize)]
+struct ModelList<'a> {
+    object: &'static str,
+    data: Vec<ModelObject<'a>>,
+}
+
+#[derive(Serialize)]
+struct ModelObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+}
+
+impl<'a> From<&'a str> for ModelObject<'a> {
+    fn from(id: &'a str) -> Self {
+        // The gateway does not know when a model was made; SDKs demand a number.
+        Self { id, object: "model", created: 0, owned_by: "gateway" }
+    }
+}
+
+/// The body of `GET /v1/models`.
+pub fn model_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Bytes {
+    let data = names.into_iter().map(ModelObject::from).collect();
+    to_json(&ModelList { object: "list", data }).into()
+}
+
+/// The body of `GET /v1/models/{id}`.
+pub fn model_object(name: &str) -> Bytes {
+    to_json(&ModelObject::from(name)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gateway_call::Outcome;
+
+    use super::*;
+
+    fn refusal() -> Refusal {
+        Refusal {
+            status: StatusCode::BAD_GATEWAY,
+            kind: "upstream_error",
+            code: Some("upstream_error"),
+            message: "all \"attempts\" failed".to_owned(),
+            param: None,
+            attempts: None,
+        }
+    }
+
+    #[test]
+    fn refusals_have_the_shape_that_sdks_read() {
+        let error = r#"{"error":{"message":"all \"attempts\" failed","type":"upstream_error","param":null,"code":"upstream_error"}}"#;
+        assert_eq!(refusal_body(&refusal()), error);
+        assert_eq!(refusal_frame(&refusal()), format!("data: {error}\n\n"));
+        let bare = Refusal { code: None, param: Some("stream".to_owned()), message: String::new(), ..refusal() };
+        let error = r#"{"error":{"message":"","type":"upstream_error","param":"stream","code":null}}"#;
+        assert_eq!(refusal_body(&bare), error);
+    }
+
+    #[test]
+    fn a_trail_stands_beside_the_error_but_not_in_a_stream() {
+        let attempt = AttemptRecord {
+            model: "m".into(),
+            provider: "p".into(),
+            upstream_model: "u".into(),
+            outcome: Outcome::Transport,
+            status: None,
+            elapsed: Duration::from_millis(3),
+        };
+        let trail = Trail { attempts: vec![attempt], request_id: RequestId::from_random(1) };
+        let refusal = Refusal { attempts: Some(trail), message: "m".to_owned(), ..refusal() };
+        let expected = concat!(
+            r#"{"error":{"message":"m","type":"upstream_error","param":null,"code":"upstream_error"},"#,
+            r#""gateway":{"attempts":[{"model":"m","provider":"p","outcome":"transport","status":null,"ms":3}],"#,
+            r#""request_id":"req_00000000000000000000000000000001"}}"#
+        );
+        assert_eq!(refusal_body(&refusal), expected);
+        assert!(!refusal_frame(&refusal).windows(9).any(|window| window == b"\"gateway\""));
+    }
+
+    #[test]
+    fn models_are_listed_as_sdks_read_them() {
+        let object = r#"{"id":"a\"b","object":"model","created":0,"owned_by":"gateway"}"#;
+        assert_eq!(model_object("a\"b"), object);
+        assert_eq!(model_list(["a\"b"]), format!(r#"{{"object":"list","data":[{object}]}}"#));
+        assert_eq!(model_list([]), r#"{"object":"list","data":[]}"#);
+    }
+}

@@ -1,0 +1,180 @@
+//! What upstreams say: one pass over an answer or a frame's payload.
+//!
+//! The pass notes the edits that name the public model, and the few facts on which the life of a call depends: an error
+//! inside a success, the first content, the protocol's end. How deep it looks depends on what the endpoint's frames look
+//! like.
+
+use std::ops::Range;
+
+use gateway_call::Endpoint;
+
+use crate::edit::{Cutter, Edit, Insert};
+use crate::json::{Malformed, Scanner, key_name};
+
+/// How an endpoint's replies are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Only the top level matters.
+    Flat,
+    /// Frames of chat completions and completions: `choices` with deltas and a `finish_reason`.
+    Choices,
+    /// Frames of the Responses API: events with a `type`, some of which wrap the whole `response`.
+    Events,
+}
+
+impl Layout {
+    /// The layout of the frames that an endpoint streams.
+    pub(crate) fn of_frames(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Completions => Self::Choices,
+            Endpoint::Responses => Self::Events,
+            _ => Self::Flat,
+        }
+    }
+}
+
+/// The facts about one reply that is an object.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// The value of an `error` member that is not null.
+    pub(crate) error: Option<Range<usize>>,
+    /// The member `type` says `error`.
+    pub(crate) typed_error: bool,
+    /// Something that a reader of the stream would see.
+    pub(crate) content: bool,
+    /// The protocol's own end.
+    pub(crate) end: bool,
+    /// Where another member can be put behind all others.
+    append_at: usize,
+    /// How it begins there: with a comma if another one stays before it.
+    append_as: &'static str,
+}
+
+impl Findings {
+    /// The edits that put a `gateway` member at the end. They come behind all others.
+    pub(crate) fn append_served(&self, edits: &mut Vec<Edit>) {
+        edits.push(Edit::insertion(self.append_at, Insert::Text(self.append_as)));
+        edits.push(Edit::insertion(self.append_at, Insert::Served));
+    }
+}
+
+/// Reads all of `text`, which is validated, and puts the edits of its `model` and `gateway` members into `edits`, which
+/// the caller has emptied. `None` if the top level is not an object.
+pub(crate) fn scan_reply(text: &[u8], layout: Layout, edits: &mut Vec<Edit>) -> Result<Option<Findings>, Malformed> {
+    let mut scanner = Scanner::new(text);
+    if scanner.peek() != Some(b'{') {
+        scanner.value()?;
+        return scanner.finish().map(|()| None);
+    }
+    let mut reader = Reader {
+        text,
+        layout,
+        edits,
+        cutter: Cutter::default(),
+        findings: Findings {
+            error: None,
+            typed_error: false,
+            content: layout == Layout::Flat,
+            end: false,
+            append_at: scanner.at() + 1,
+            append_as: "\"gateway\":",
+        },
+    };
+    scanner.object(|scanner, key| reader.member(scanner, key))?;
+    scanner.finish()?;
+    Ok(Some(reader.finish()))
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    layout: Layout,
+    edits: &'a mut Vec<Edit>,
+    cutter: Cutter,
+    findings: Findings,
+}
+
+impl Reader<'_> {
+    fn member(&mut self, scanner: &mut Scanner<'_>, key: Range<usize>) -> Result<(), Malformed> {
+        let start = key.start - 1;
+        let name = key_name(&self.text[key]);
+        if *name == *b"gateway" {
+            let value = scanner.value()?;
+            self.cutter.cut(start..value.end, self.edits);
+            return Ok(());
+        }
+        self.cutter.keep(start, self.edits);
+        match (&*name, self.layout) {
+            (b"model", _) => self.model(scanner)?,
+            (b"error", _) => {
+                let value = scanner.value()?;
+                self.findings.error = Some(value).filter(|value| self.text[value.clone()] != *b"null");
+            }
+            (b"type", _) => self.event_type(scanner)?,
+            (b"choices", Layout::Choices) => scanner.array(|scanner| self.choice(scanner))?,
+            (b"response", Layout::Events) => scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+                b"model" => self.model(scanner),
+                _ => scanner.value().map(drop),
+            })?,
+            _ => scanner.value().map(drop)?,
+        }
+        self.cutter.end_kept(scanner.at());
+        Ok(())
+    }
+
+    fn model(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let is_text = scanner.peek() == Some(b'"');
+        let value = scanner.value()?;
+        if is_text {
+            self.edits.push(Edit::new(value, Insert::Name));
+        }
+        Ok(())
+    }
+
+    fn event_type(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let value = scanner.value()?;
+        let name = &self.text[value];
+        self.findings.typed_error |= name == b"\"error\"";
+        if self.layout == Layout::Events {
+            // OpenAI's API reference, "Streaming events" of the Responses API.
+            self.findings.content |= name.ends_with(b".delta\"");
+            self.findings.end |=
+                matches!(name, b"\"response.completed\"" | b"\"response.failed\"" | b"\"response.incomplete\"");
+        }
+        Ok(())
+    }
+
+    fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+            b"finish_reason" => {
+                let value = scanner.value()?;
+                // Some vendors send an empty reason where others send null.
+                self.findings.end |= !matches!(&self.text[value], b"null" | b"\"\"");
+                Ok(())
+            }
+            b"text" => self.content(scanner),
+            b"delta" => scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+                b"role" => scanner.value().map(drop),
+                _ => self.content(scanner),
+            }),
+            _ => scanner.value().map(drop),
+        })
+    }
+
+    /// A member that holds text, tool calls, reasoning, a refusal or whatever comes next: content unless it is empty.
+    fn content(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let value = scanner.value()?;
+        self.findings.content |= !matches!(&self.text[value], b"null" | b"\"\"" | b"[]" | b"{}");
+        Ok(())
+    }
+
+    fn finish(mut self) -> Findings {
+        self.cutter.finish(self.edits);
+        if let Some(end) = self.cutter.last_end() {
+            self.findings.append_at = end;
+        }
+        if self.cutter.kept_any() {
+            self.findings.append_as = ",\"gateway\":";
+        }
+        self.findings
+    }
+}

@@ -1,0 +1,183 @@
+//! The frames of a streamed answer.
+//!
+//! A frame is read once and written once, into a buffer that the caller reuses; nothing is allocated on the way unless
+//! the payload spans several `data` lines. Comments, `id` and `retry` are dropped because official SDKs stumble over
+//! frames that hold nothing else.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use bytes::{BufMut, BytesMut};
+use gateway_call::Endpoint;
+use gateway_sse::{Data, Frame};
+
+use crate::edit::{Edit, Insert, Piece, pieces};
+use crate::reply::{Findings, Layout, scan_reply};
+use crate::served::to_json;
+use crate::{Served, UpstreamFault};
+
+/// What a frame was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameKind {
+    /// An event with a payload.
+    Data,
+    /// The payload `[DONE]`.
+    Done,
+    /// An event that reports an error. It was appended like any other; truncate the buffer to withhold it.
+    Error(UpstreamFault),
+    /// Nothing that a caller may see, such as a comment. Nothing was appended.
+    Dropped,
+}
+
+/// Reframes the events of one streamed answer and writes the public model name into them.
+#[derive(Debug)]
+pub struct StreamRewriter {
+    layout: Layout,
+    /// The public name as a JSON string; `None` if payloads stay as they are.
+    name: Option<Box<[u8]>>,
+    /// The value of the `gateway` member, until the first object has gained it.
+    served: Option<Box<[u8]>>,
+    /// Scratch space, kept so that no frame allocates.
+    edits: Vec<Edit>,
+    saw_content: bool,
+    saw_end: bool,
+    saw_done: bool,
+}
+
+impl StreamRewriter {
+    /// A rewriter for one answer. Without `served`, frames are reframed and watched, but payloads stay as they are.
+    pub fn new(endpoint: Endpoint, served: Option<&Served<'_>>) -> Self {
+        Self {
+            layout: Layout::of_frames(endpoint),
+            name: served.map(|served| to_json(served.model).into()),
+            served: served.map(|served| served.member().into()),
+            edits: Vec::with_capacity(4),
+            saw_content: false,
+            saw_end: false,
+            saw_done: false,
+        }
+    }
+
+    /// Appends the event to `out` as the caller gets it: `event` and `data` lines as they came, with line feeds, and in
+    /// a payload that is a JSON object the public model name and, in the first, the `gateway` member.
+    pub fn frame(&mut self, frame: &Frame, out: &mut BytesMut) -> FrameKind {
+        let data = frame.data();
+        let Some(payload) = data.bytes(frame) else { return FrameKind::Dropped };
+        self.edits.clear();
+        let kind = self.read(frame, payload);
+        match &data {
+            Data::Line(range) => self.write_line(frame, range, out),
+            _ if self.edits.is_empty() => write_fields(frame, out),
+            _ => self.write_lines(frame, payload, out),
+        }
+        out.put_u8(b'\n');
+        kind
+    }
+
+    /// Whether a frame so far carried content: text, a tool call, reasoning or a refusal, rather than a bare role.
+    ///
+    /// For endpoints whose frames are not known in such detail, any payload is content.
+    pub fn saw_content(&self) -> bool {
+        self.saw_content
+    }
+
+    /// Whether the end of the body now would be a proper one.
+    ///
+    /// Chat completions and completions end with `[DONE]` or a `finish_reason`, Responses with one of their terminal
+    /// events. Other endpoints have no end of their own, so a clean end of the body is always proper.
+    pub fn saw_end(&self) -> bool {
+        self.saw_end || self.saw_done || self.layout == Layout::Flat
+    }
+
+    /// Whether the stream ended properly without the `[DONE]` that callers of this endpoint wait for.
+    pub fn wants_done(&self) -> bool {
+        self.layout == Layout::Choices && self.saw_end && !self.saw_done
+    }
+
+    /// Judges a payload and notes the edits it needs.
+    fn read(&mut self, frame: &Frame, payload: &[u8]) -> FrameKind {
+        if payload.trim_ascii() == b"[DONE]" {
+            self.saw_done = true;
+            return FrameKind::Done;
+        }
+        let named_error = frame.event() == Some(b"error");
+        let Ok(Some(findings)) = scan_reply(payload, self.layout, &mut self.edits) else {
+            // Not an object, so nothing is known about it and it goes on as it is.
+            self.edits.clear();
+            self.saw_content |= !named_error;
+            return if named_error { FrameKind::Error(UpstreamFault::read(payload)) } else { FrameKind::Data };
+        };
+        let kind = self.judge(&findings, payload, named_error);
+        if self.name.is_none() {
+            self.edits.clear();
+        } else if self.served.is_some() && kind == FrameKind::Data {
+            findings.append_served(&mut self.edits);
+        }
+        kind
+    }
+
+    fn judge(&mut self, findings: &Findings, payload: &[u8], named_error: bool) -> FrameKind {
+        if let Some(error) = &findings.error {
+            return FrameKind::Error(UpstreamFault::read(&payload[error.clone()]));
+        }
+        if findings.typed_error || named_error {
+            return FrameKind::Error(UpstreamFault::read(payload));
+        }
+        self.saw_content |= findings.content;
+        self.saw_end |= findings.end;
+        FrameKind::Data
+    }
+
+    /// Writes a frame whose payload is one line, which lies at `range`.
+    fn write_line(&mut self, frame: &Frame, range: &Range<usize>, out: &mut BytesMut) {
+        let bytes = frame.bytes();
+        for field in frame.fields() {
+            if field.line.end == range.end {
+                out.put_slice(&bytes[field.line.start..range.start]);
+                self.write_edited(&bytes[range.clone()], out);
+                out.put_u8(b'\n');
+            } else if field.name == b"event" {
+                put_line(&bytes[field.line], out);
+            }
+        }
+    }
+
+    /// Writes an edited payload of several lines, one `data` line for each, behind the event's name.
+    fn write_lines(&mut self, frame: &Frame, payload: &[u8], out: &mut BytesMut) {
+        for field in frame.fields().filter(|field| field.name == b"event") {
+            put_line(&frame.bytes()[field.line], out);
+        }
+        let mut edited = BytesMut::with_capacity(payload.len());
+        self.write_edited(payload, &mut edited);
+        for line in edited.as_ref().split(|byte: &u8| *byte == b'\n') {
+            out.put_slice(b"data: ");
+            put_line(line, out);
+        }
+    }
+
+    fn write_edited(&mut self, payload: &[u8], out: &mut BytesMut) {
+        for piece in pieces(payload.len(), &self.edits) {
+            match piece {
+                Piece::Kept(range) => out.put_slice(&payload[range]),
+                Piece::New(Insert::Text(text)) => out.put_slice(text.as_bytes()),
+                Piece::New(Insert::Name) => out.put_slice(self.name.as_deref().unwrap_or_default()),
+                Piece::New(Insert::Served) => out.put_slice(&self.served.take().unwrap_or_default()),
+            }
+        }
+    }
+}
+
+/// Writes the lines of a frame that callers may see, as they are.
+fn write_fields(frame: &Frame, out: &mut BytesMut) {
+    for field in frame.fields().filter(|field| matches!(field.name, b"event" | b"data")) {
+        put_line(&frame.bytes()[field.line], out);
+    }
+}
+
+fn put_line(line: &[u8], out: &mut BytesMut) {
+    out.put_slice(line);
+    out.put_u8(b'\n');
+}

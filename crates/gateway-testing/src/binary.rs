@@ -1,0 +1,184 @@
+//! The built `gateway-server` as a process of its own.
+//!
+//! End-to-end tests run the very binary that users run. It is built once per test process, by the cargo that runs the
+//! tests and into the same folder, so it is never older than the code.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How long the process may take for what it does at once: start, stop, write a line.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `gateway-server` on a free port of 127.0.0.1, with a working directory of its own and no environment but
+/// what the test gives it. Dropping it kills it.
+#[derive(Debug)]
+pub struct GatewayProcess {
+    child: Child,
+    address: SocketAddr,
+    log: Receiver<String>,
+    directory: TempDir,
+}
+
+impl GatewayProcess {
+    /// Starts the server on a configuration, and waits until it listens. `server.host` and `server.port` are set here.
+    ///
+    /// Panics, with the server's own words, if it does not come up.
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
+        let directory = write_config(config).unwrap_or_else(|error| panic!("no temporary directory: {error}"));
+        let mut command = command(directory.path());
+        command.args(["--config", "config.yaml"]).envs([("HOST", "127.0.0.1"), ("PORT", "0")]);
+        command.envs(environment.iter().copied());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("the server cannot be started: {error}"));
+        let log = lines(child.stderr.take());
+        let banner = lines(child.stdout.take());
+        let Some(address) = banner.recv_timeout(PATIENCE).ok().as_deref().and_then(address) else {
+            // It has ended, and with it its log.
+            let words: Vec<_> = log.iter().collect();
+            panic!("the server did not start: {}", words.join("\n"));
+        };
+        Self { child, address, log, directory }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path, such as `/v1/models`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its working directory, which holds `config.yaml`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Waits for the next line of its log that `wanted` accepts. Panics if none comes within twenty seconds.
+    pub fn log_line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut seen = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+            if wanted(&line) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("the line never came; the log says:\n{}", seen.join("\n"));
+    }
+
+    /// Lines of its log that were written and not yet taken.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.try_iter().collect()
+    }
+
+    /// Resident memory, in bytes; `None` where the system does not tell.
+    pub fn resident_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks it to stop, as an orchestrator does: SIGTERM.
+    pub fn terminate(&self) -> io::Result<()> {
+        // The standard library can only kill; `kill` sends any signal without unsafe code.
+        let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other("`kill` failed")) }
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+}
+
+impl Drop for GatewayProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, ready to be run in `directory` without any of this process's variables.
+pub fn command(directory: &Path) -> Command {
+    let mut command = Command::new(path());
+    command.current_dir(directory).env_clear();
+    command
+}
+
+/// Where the binary is. `GATEWAY_SERVER` names another one than the one just built, such as a release build.
+pub fn path() -> &'static Path {
+    static PATH: LazyLock<PathBuf> = LazyLock::new(build);
+    &PATH
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is how cargo and a person talk to a test")]
+fn build() -> PathBuf {
+    if let Ok(path) = std::env::var("GATEWAY_SERVER") {
+        return PathBuf::from(path);
+    }
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let release = if cfg!(debug_assertions) { &[][..] } else { &["--release"][..] };
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "gateway-server"])
+        .args(release)
+        .current_dir(&workspace)
+        .status();
+    assert!(built.is_ok_and(|status| status.success()), "gateway-server cannot be built");
+    // A test runs from `target/PROFILE/deps/`.
+    let own = std::env::current_exe().unwrap_or_else(|error| panic!("no path to this test: {error}"));
+    let profile = own.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+    profile.join("gateway-server")
+}
+
+fn write_config(config: &str) -> io::Result<TempDir> {
+    let directory = tempfile::tempdir()?;
+    fs::write(directory.path().join("config.yaml"), config)?;
+    Ok(directory)
+}
+
+/// The address in the banner's first line.
+fn address(line: &str) -> Option<SocketAddr> {
+    line.rsplit_once("://")?.1.parse().ok()
+}
+
+/// The lines of a pipe, taken out by a thread so that the process never blocks on it.
+fn lines(pipe: Option<impl io::Read + Send + 'static>) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(pipe) = pipe {
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                // Read on when nobody listens any more: a process whose pipe is closed under it fails to write.
+                drop(sender.send(line));
+            }
+        });
+    }
+    receiver
+}

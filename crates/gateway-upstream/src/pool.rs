@@ -1,0 +1,167 @@
+//! The connections of one upstream that are not, or not fully, in use.
+//!
+//! Idle HTTP/1 connections form a stack: the one used last is the least likely to have been closed by the other side,
+//! and those that a falling load no longer needs grow old at the bottom, where they are dropped. Nothing runs in the
+//! background; old and dead connections go whenever the pool is touched, and their number is bounded in between.
+//!
+//! HTTP/2 connections are shared for as long as they have a stream to spare. Whether an upstream speaks HTTP/2 is known
+//! only after a TLS handshake, so until it is known not to, one call at a time connects and the others wait for what it
+//! brings; a burst of calls at start opens one connection then, not hundreds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+use crate::connection::{H1, H2, Link};
+
+/// The connections of one upstream.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    max_idle: usize,
+    idle_timeout: Duration,
+    contents: Mutex<Contents>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Contents {
+    /// Oldest first.
+    idle: VecDeque<Idle>,
+    shared: Vec<Arc<H2>>,
+    /// Whether the next connection may turn out to be one that can be shared.
+    may_share: bool,
+    dialing: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: H1,
+    since: Instant,
+}
+
+/// What a call has to do for a connection.
+#[derive(Debug)]
+pub(crate) enum Checkout {
+    /// Use this one.
+    Ready(Link),
+    /// Wait a moment for this one: its last exchange is complete, and its task is about to notice.
+    Settling(H1),
+    /// Open one. The others wait for as long as the value lives, where there is one.
+    Dial(Option<Dialing>),
+    /// Wait for the one that another call is opening; it may be shared.
+    Wait,
+}
+
+/// The right, and the duty, to open a connection on behalf of all who wait. Dropping it wakes them.
+#[derive(Debug)]
+pub(crate) struct Dialing(Arc<Pool>);
+
+impl Drop for Dialing {
+    fn drop(&mut self) {
+        self.0.contents.lock().dialing = false;
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Pool {
+    /// An empty pool. `may_share` says whether the upstream may choose HTTP/2.
+    pub(crate) fn new(max_idle: usize, idle_timeout: Duration, may_share: bool) -> Self {
+        let contents = Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialing: false };
+        Self { max_idle, idle_timeout, contents: Mutex::new(contents), changed: Notify::new() }
+    }
+
+    /// Resolves once a connection opened on behalf of others is there, or has failed. Made before a look into the pool,
+    /// it misses nothing that happens after.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// A connection that can be used at once.
+    pub(crate) fn take_ready(&self, now: Instant) -> Option<Link> {
+        let mut contents = self.contents.lock();
+        contents.reap(now, self.idle_timeout, self.max_idle);
+        contents.take_ready()
+    }
+
+    /// A connection that can be used at once, or what to do instead.
+    pub(crate) fn checkout(self: &Arc<Self>) -> Checkout {
+        let mut contents = self.contents.lock();
+        if let Some(link) = contents.take_ready() {
+            return Checkout::Ready(link);
+        }
+        if let Some(connection) = contents.take_settling() {
+            return Checkout::Settling(connection);
+        }
+        if !contents.may_share {
+            return Checkout::Dial(None);
+        }
+        if contents.dialing {
+            return Checkout::Wait;
+        }
+        contents.dialing = true;
+        Checkout::Dial(Some(Dialing(Arc::clone(self))))
+    }
+
+    /// Takes a connection back whose exchange is complete.
+    pub(crate) fn put_back(&self, connection: H1, now: Instant) {
+        if connection.is_closed() {
+            return;
+        }
+        let mut contents = self.contents.lock();
+        contents.idle.push_back(Idle { connection, since: now });
+        contents.reap(now, self.idle_timeout, self.max_idle);
+    }
+
+    /// Offers a connection to all calls.
+    pub(crate) fn share(&self, connection: Arc<H2>) {
+        let mut contents = self.contents.lock();
+        contents.may_share = true;
+        contents.shared.push(connection);
+    }
+
+    /// Notes that the upstream chose HTTP/1.1, so that nobody waits for another call's connection any more.
+    pub(crate) fn stop_sharing(&self) {
+        self.contents.lock().may_share = false;
+    }
+}
+
+impl Contents {
+    fn take_ready(&mut self) -> Option<Link> {
+        let ready = self.idle.iter().rposition(|idle| idle.connection.is_ready());
+        if let Some(idle) = ready.and_then(|position| self.idle.remove(position)) {
+            return Some(Link::H1(idle.connection));
+        }
+        self.shared.iter().find_map(H2::claim).map(Link::H2)
+    }
+
+    /// A connection comes back when its last byte was read, which may be moments before its task is ready for the next
+    /// request.
+    fn take_settling(&mut self) -> Option<H1> {
+        let open = self.idle.iter().rposition(|idle| !idle.connection.is_closed())?;
+        self.idle.remove(open).map(|idle| idle.connection)
+    }
+
+    /// Drops what is closed, too old or too much.
+    fn reap(&mut self, now: Instant, idle_timeout: Duration, max_idle: usize) {
+        let is_old = |since: Instant| now.saturating_duration_since(since) >= idle_timeout;
+        while let Some(oldest) = self.idle.front()
+            && (self.idle.len() > max_idle || is_old(oldest.since))
+        {
+            self.idle.pop_front();
+        }
+        while self.idle.back().is_some_and(|newest| newest.connection.is_closed()) {
+            self.idle.pop_back();
+        }
+        let mut unused = 0;
+        self.shared.retain(|connection| {
+            let Some(since) = connection.idle_since() else { return !connection.is_closed() };
+            unused += 1;
+            !connection.is_closed() && unused <= max_idle && !is_old(since)
+        });
+    }
+}

@@ -1,0 +1,10 @@
+//! The crate against real sockets: every peer here is a script on a listener of 127.0.0.1.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod cancellation;
+mod http2;
+mod peer;
+mod pool;
+mod time_limits;
+mod tls;
