@@ -1,1 +1,11 @@
-//! Holds no code: the suites are in `tests/`.
+//! Fixtures of the end-to-end suites in `tests/`: scenes, and callers that no library would be.
+//!
+//! For tests only: what cannot be set up fails the test at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+pub mod drain;
+pub mod form;
+pub mod refusal;
+pub mod stage;
+pub mod stream;
+pub mod wire;

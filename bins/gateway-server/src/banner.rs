@@ -1,5 +1,6 @@
 //! What a person sees at start: where the gateway is, what it serves, and a line to try it.
 
+use std::io::{Write, stdout};
 use std::net::SocketAddr;
 
 use gateway_config::{Auth, Config};
@@ -7,19 +8,25 @@ use gateway_config::{Auth, Config};
 /// Names shown before the rest is counted.
 const SHOWN: usize = 8;
 
-/// Prints the banner to standard output.
+/// Prints the banner to standard output. That nobody reads it is no reason not to serve.
 pub(crate) fn print(config: &Config, address: SocketAddr) {
+    drop(stdout().write_all(text(config, address).as_bytes()));
+}
+
+fn text(config: &Config, address: SocketAddr) -> String {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", reachable(address));
     let models = names(config);
     let providers: Vec<_> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
-    println!("gateway-server {} listening on {url}", env!("CARGO_PKG_VERSION"));
-    println!("  providers  {}", shown(&providers));
-    println!("  models     {}", shown(&models));
-    println!("  health     {url}/health");
-    if let Some(line) = example(config, &url, &models) {
-        println!("try it:\n  {line}");
-    }
+    let mut lines = vec![
+        format!("gateway-server {} listening on {url}", env!("CARGO_PKG_VERSION")),
+        format!("  providers  {}", shown(&providers)),
+        format!("  models     {}", shown(&models)),
+        format!("  health     {url}/health"),
+    ];
+    lines.extend(example(config, &url, &models).map(|line| format!("try it:\n  {line}")));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// An address that a client on this machine can use: a wildcard is none.

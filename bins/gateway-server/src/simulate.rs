@@ -1,5 +1,7 @@
 //! `gateway-server simulate`: the simulator as a server of its own.
 
+use std::io::{Write, stdout};
+
 use anyhow::Context;
 use gateway_simulator::{Simulator, SimulatorConfig};
 use tokio::runtime::Builder;
@@ -29,7 +31,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     runtime.enable_all().build().context("the runtime cannot be started")?.block_on(async {
         let stop = stop_signal()?;
         let simulator = Simulator::bind(SimulatorConfig::at(format!("{}:{}", options.host, options.port))).await?;
-        println!("simulating an OpenAI provider at http://{}/v1", simulator.address());
+        // That nobody reads it is no reason not to serve.
+        drop(writeln!(stdout(), "simulating an OpenAI provider at http://{}/v1", simulator.address()));
         simulator.serve(stop).await;
         Ok(())
     })

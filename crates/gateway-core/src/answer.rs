@@ -45,10 +45,10 @@ impl Answer {
         Self { status, headers: HeaderMap::new(), content: Content::Whole(Segments::default().into_iter()) }
     }
 
-    /// What a rejected caller gets, with the trail of the attempts if there were any.
+    /// What a rejected caller gets, with the trail of the attempts if they are why.
     pub(crate) fn rejection(rejection: &Rejection, ledger: &mut Settlement) -> Self {
         ledger.note_error(rejection.code());
-        let trail = (!ledger.attempts().is_empty())
+        let trail = matches!(rejection, Rejection::Upstream { .. })
             .then(|| Trail { attempts: ledger.attempts().to_vec(), request_id: ledger.request_id().clone() });
         let document = refusal_body(&rejection.refusal(trail));
         let mut answer = Self::json(rejection.status(), document);

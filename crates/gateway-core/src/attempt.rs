@@ -251,7 +251,8 @@ async fn open_events(
     body: ResponseBody,
     ledger: &mut Settlement,
 ) -> Result<Committed, Failure> {
-    let mut opening = Opening::new(endpoint, body);
+    // A model may think for longer than it may pause: ahead of the content only the time to it counts.
+    let mut opening = Opening::new(endpoint, body.with_idle(plan.timeouts.total));
     let beginning = ledger.wait_for(timeout(plan.timeouts.first_token, opening.read())).await;
     if let Beginning::Fault { fault, document } =
         beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))??
@@ -261,7 +262,7 @@ async fn open_events(
     }
     ledger.judge_attempt(Outcome::Success);
     let served = plan.rewrite.then(|| served(plan, ledger));
-    let relay = opening.into_relay(StreamRewriter::new(endpoint, served.as_ref()));
+    let relay = opening.into_relay(StreamRewriter::new(endpoint, served.as_ref()), plan.timeouts.idle);
     Ok(Committed { status: head.status, headers: head.headers, content: Content::Events(Box::new(relay)) })
 }
 

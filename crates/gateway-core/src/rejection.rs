@@ -140,7 +140,11 @@ impl Rejection {
     fn closes(&self) -> bool {
         matches!(
             self,
-            Self::MalformedHead { .. } | Self::HeadTooLarge | Self::BodyTooLarge { .. } | Self::BodyTimeout { .. }
+            Self::MalformedHead { .. }
+                | Self::HeadTooLarge
+                | Self::BodyTooLarge { .. }
+                | Self::BodyTimeout { .. }
+                | Self::BodyBroken
         )
     }
 

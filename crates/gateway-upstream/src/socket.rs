@@ -39,6 +39,8 @@ pub(crate) struct Socket {
     io: Io,
     hearing: Arc<Hearing>,
     stage: Stage,
+    /// The peer takes no more bytes. It may still have said something, which is to be read first.
+    is_hung_up: bool,
 }
 
 #[derive(Debug)]
@@ -65,11 +67,26 @@ impl Socket {
     }
 
     fn new(io: Io) -> Self {
-        Self { io, hearing: Arc::default(), stage: Stage::Silent }
+        Self { io, hearing: Arc::default(), stage: Stage::Silent, is_hung_up: false }
     }
 
     pub(crate) fn hearing(&self) -> Arc<Hearing> {
         Arc::clone(&self.hearing)
+    }
+
+    /// Takes a write to a peer that has hung up for done.
+    ///
+    /// An upstream that refuses a large upload answers and closes. The write fails then, and hyper would give up on the
+    /// connection before it has read the answer. Reading tells the truth soon enough: the answer, or the error.
+    fn bear(&mut self, written: io::Result<usize>, len: usize) -> io::Result<usize> {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        match written {
+            Err(error) if matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) => {
+                self.is_hung_up = true;
+                Ok(len)
+            }
+            written => written,
+        }
     }
 }
 
@@ -98,10 +115,15 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().io {
+        let this = self.get_mut();
+        if this.is_hung_up {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = ready!(match &mut this.io {
             Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
-        }
+        });
+        Poll::Ready(this.bear(written, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -109,10 +131,16 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().io {
+        let this = self.get_mut();
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        if this.is_hung_up {
+            return Poll::Ready(Ok(len));
+        }
+        let written = ready!(match &mut this.io {
             Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-        }
+        });
+        Poll::Ready(this.bear(written, len))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -123,10 +151,15 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().io {
+        let this = self.get_mut();
+        if this.is_hung_up {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = ready!(match &mut this.io {
             Io::Plain(io) => Pin::new(io).poll_flush(cx),
             Io::Tls(io) => Pin::new(io).poll_flush(cx),
-        }
+        });
+        Poll::Ready(this.bear(flushed.map(|()| 0), 0).map(drop))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,6 +3,8 @@
 //! A stream is committed to once it has shown content, because an upstream that fails usually does so before. What
 //! comes ahead of the content, such as the event with the role, is held and leaves with it.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use gateway_call::{Endpoint, Outcome};
 use gateway_protocol::{FrameKind, StreamRewriter, UpstreamFault};
@@ -75,9 +77,10 @@ impl Opening {
         }
     }
 
-    /// The relay of the stream, with what was held at its front.
-    pub(super) fn into_relay(self, rewriter: StreamRewriter) -> EventRelay {
-        EventRelay::begin(self.body, self.decoder, rewriter, &self.held)
+    /// The relay of the stream, with what was held at its front. From here on no two parts may be further apart than
+    /// `idle`.
+    pub(super) fn into_relay(self, rewriter: StreamRewriter, idle: Duration) -> EventRelay {
+        EventRelay::begin(self.body.with_idle(idle), self.decoder, rewriter, &self.held)
     }
 
     /// Takes an event; says how the stream began once that is known.

@@ -1,0 +1,38 @@
+# The commands of daily work; `just` alone lists them. CI runs `just ci`.
+
+# List the commands
+default:
+    @just --list --unsorted
+
+# Start a gateway that answers without any account
+quickstart:
+    cargo run --release --locked --bin gateway-server -- --config configs/quickstart.yaml
+
+# Everything that a change has to pass
+ci:
+    bash .ci/run
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Lint with warnings denied
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Run all tests, or those whose names contain ARGS
+test *ARGS:
+    cargo test --workspace {{ ARGS }}
+
+# Build the documentation with warnings denied
+doc $RUSTDOCFLAGS="-Dwarnings":
+    cargo doc --workspace --no-deps --locked
+
+# Check licences, sources, bans and known advisories of the dependencies
+deny:
+    cargo deny check --hide-inclusion-graph
+
+# Measure the gateway beside nginx (needs nginx and wrk); ARGS such as --seconds 5
+compare *ARGS:
+    python3 bench/compare {{ ARGS }}

@@ -1,0 +1,109 @@
+//! TLS: both protocols by ALPN, on a certificate from files.
+
+use std::fs;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_testing::Script;
+use gateway_tests::stage::{CHAT, Stage, authorized};
+use gateway_tests::stream::{STREAMED_CALL, finish, text};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+struct Secured {
+    stage: Stage,
+    certificate: CertificateDer<'static>,
+    _files: TempDir,
+}
+
+impl Secured {
+    async fn start() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let pair = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
+        let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+        fs::write(&cert, pair.cert.pem()).unwrap();
+        fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+        let section = format!("server: {{ tls: {{ cert: {}, key: {} }} }}\n", cert.display(), key.display());
+        let stage = Stage::with(&section).await;
+        Self { stage, certificate: pair.cert.der().clone(), _files: files }
+    }
+
+    async fn connect(&self, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let stream = TcpStream::connect(self.stage.gateway.address()).await?;
+        TlsConnector::from(Arc::new(config)).connect("gateway.test".try_into().unwrap(), stream).await
+    }
+}
+
+fn call() -> Request<Full<Bytes>> {
+    let mut request = authorized("POST", CHAT, STREAMED_CALL);
+    *request.uri_mut() = format!("https://gateway.test{CHAT}").parse().unwrap();
+    request.headers_mut().insert("host", "gateway.test".parse().unwrap());
+    request
+}
+
+async fn assert_streamed(response: Response<Incoming>) {
+    assert_eq!(response.status(), 200);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.ends_with(b"data: [DONE]\n\n"), "{body:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_is_preferred() {
+    let secured = Secured::start().await;
+    let stream = secured.connect(&[b"http/1.1", b"h2"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..3 {
+        secured.stage.upstream.push(Script::events([&*text("a"), &*finish(), "[DONE]"]));
+        let mut request = call();
+        request.headers_mut().remove("host");
+        assert_streamed(sender.send_request(request).await.unwrap()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_1_is_spoken_where_it_is_asked_for() {
+    let secured = Secured::start().await;
+    for protocols in [&[&b"http/1.1"[..]][..], &[]] {
+        let stream = secured.connect(protocols).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), protocols.first().copied());
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        for _ in 0..3 {
+            secured.stage.upstream.push(Script::events([&*text("a"), &*finish(), "[DONE]"]));
+            let mut request = call();
+            *request.uri_mut() = CHAT.parse().unwrap();
+            sender.ready().await.unwrap();
+            assert_streamed(sender.send_request(request).await.unwrap()).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_protocols_are_refused() {
+    let secured = Secured::start().await;
+    assert!(secured.connect(&[b"spdy/3"]).await.is_err());
+    let mut plain = gateway_tests::wire::Wire::open(secured.stage.gateway.address()).await;
+    plain.write("GET /health HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    assert!(!plain.rest().await.contains("HTTP/1.1 200"));
+    secured.connect(&[b"h2"]).await.unwrap();
+}
