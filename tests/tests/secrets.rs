@@ -41,6 +41,7 @@ async fn no_key_is_told_to_anybody() {
         ("401", Script::json(401, r#"{"error":{"message":"bad key"}}"#)),
         ("401 that quotes the key", Script::json(401, &echo)),
         ("500 that quotes the key", Script::json(500, &echo)),
+        ("400 that quotes the key", Script::json(400, &echo)),
         ("200 that quotes the key in an error", Script::json(200, &echo)),
         ("a stream that begins with an error", Script::events([&*echo])),
         ("not JSON", Script::json(200, format!("<html>{PROVIDER_KEY}</html>"))),

@@ -18,10 +18,13 @@ pub(crate) struct Answer {
     content: Content,
 }
 
-/// The answer that an attempt was committed to. `model` and `provider` are the names that the caller is told.
-pub(crate) fn relay(committed: Committed, model: &str, provider: &str) -> Answer {
+/// The answer that an attempt was committed to, with the names of the model and the provider that served it. What is
+/// passed through has no model that the gateway would know.
+pub(crate) fn relay(committed: Committed, model: Option<&str>, provider: &str) -> Answer {
     let mut headers = forward_answer(&committed.headers);
-    insert(&mut headers, "x-gateway-model", model);
+    if let Some(model) = model {
+        insert(&mut headers, "x-gateway-model", model);
+    }
     insert(&mut headers, "x-gateway-provider", provider);
     if matches!(committed.content, Content::Events(_)) {
         // Proxies on the way, nginx above all, would otherwise collect the stream before passing it on.

@@ -3,7 +3,9 @@
 //! Towards the upstream only listed headers go; towards the caller everything goes that says something about the
 //! answer and nothing about the connection, the provider's account or its infrastructure.
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
 
 /// Caller headers that reach every upstream.
 const FORWARDED: [HeaderName; 9] = [
@@ -43,11 +45,17 @@ pub(crate) fn forward_request(from: &HeaderMap, extra: &[HeaderName], to: &mut H
     }
 }
 
-/// A text of the upstream's without the credentials in `sent`, which some upstreams quote when they refuse them.
-pub(crate) fn redact(text: String, sent: &HeaderMap) -> String {
+/// Words of the upstream's without the credentials in `sent`, which some upstreams quote when they find fault. Words
+/// that hold none are not copied.
+pub(crate) fn redact(words: Bytes, sent: &HeaderMap) -> Bytes {
     let values = CREDENTIALS.into_iter().flat_map(|name| sent.get_all(name)).filter_map(|value| value.to_str().ok());
     let credentials = values.filter_map(|value| value.split_ascii_whitespace().last());
-    credentials.fold(text, |text, credential| text.replace(credential, "[redacted]"))
+    credentials.fold(words, |words, credential| {
+        if memmem::find(&words, credential.as_bytes()).is_none() {
+            return words;
+        }
+        String::from_utf8_lossy(&words).replace(credential, "[redacted]").into()
+    })
 }
 
 /// The upstream's answer headers as the caller gets them.
@@ -165,9 +173,10 @@ mod tests {
     #[test]
     fn credentials_are_taken_out_of_an_upstreams_words() {
         let sent = map(&[("authorization", "Bearer sk-1"), ("api-key", "k2"), ("x-team", "ml")]);
-        let words = "no such key: sk-1 (Bearer sk-1, k2) <html>".to_owned();
+        let words = Bytes::from_static(b"no such key: sk-1 (Bearer sk-1, k2) <html>");
         let expected = "no such key: [redacted] (Bearer [redacted], [redacted]) <html>";
         assert_eq!(redact(words, &sent), expected);
+        assert_eq!(redact(Bytes::from_static(b"\xff no key"), &sent), &b"\xff no key"[..]);
     }
 
     #[test]

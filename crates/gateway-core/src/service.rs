@@ -130,7 +130,7 @@ async fn call<B: RequestSource>(
     let plan = plan(&permit, &ingested.call, &caller, snapshot, ledger)?;
     let request = encode(&plan, endpoint, ingested.payload, head, &gateway.shared.via);
     let committed = attempt(&plan, &ingested.call, request, ledger).await?;
-    Ok(relay(committed, plan.model.as_str(), &plan.provider.name))
+    Ok(relay(committed, Some(plan.model.as_str()), &plan.provider.name))
 }
 
 /// The shorter life of a request that the gateway passes on without understanding it.
@@ -151,7 +151,7 @@ async fn pass_through<B: RequestSource>(
     let body = BoundedBody::new(body, snapshot.body_limits);
     let request = encode_passthrough(provider, url, body, head, &gateway.shared.via);
     let committed = attempt_passthrough(provider, request, ledger).await?;
-    Ok(relay(committed, "*", &provider.name))
+    Ok(relay(committed, None, &provider.name))
 }
 
 async fn list_models(

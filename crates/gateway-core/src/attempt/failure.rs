@@ -40,7 +40,8 @@ pub(super) enum Failure {
 impl Failure {
     /// An answer that said no, with its own words, in which it may have quoted the credentials in `sent`.
     pub(super) fn refused(outcome: Outcome, words: String, sent: &HeaderMap) -> Self {
-        let mut words = redact(words, sent);
+        let words = redact(words.into(), sent);
+        let mut words = String::from_utf8_lossy(&words).into_owned();
         words.truncate(words.floor_char_boundary(MAX_LOGGED));
         Self::Upstream { outcome, detail: (!words.is_empty()).then(|| words.into()) }
     }

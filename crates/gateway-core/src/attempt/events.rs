@@ -6,14 +6,18 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use gateway_call::{Endpoint, Outcome};
+use gateway_call::{Endpoint, Outcome, TimeoutPhase};
 use gateway_protocol::{FrameKind, StreamRewriter, UpstreamFault};
 use gateway_sse::{Frame, MAX_EVENT, SseDecoder};
 use gateway_upstream::ResponseBody;
+use http::{HeaderValue, header, response};
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
-use super::failure::Failure;
-use crate::relay::EventRelay;
+use super::{Committed, Failure, fault, served};
+use crate::plan::Plan;
+use crate::relay::{Content, EventRelay};
+use crate::settle::Settlement;
 
 /// How many events are held at most; with more ahead of its content a stream is committed to without.
 const MAX_HELD_EVENTS: usize = 64;
@@ -21,8 +25,30 @@ const MAX_HELD_EVENTS: usize = 64;
 /// How many bytes of events are held at most.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
+/// Reads a successful stream up to its first content.
+pub(super) async fn open(
+    plan: &Plan<'_>,
+    endpoint: Endpoint,
+    mut head: response::Parts,
+    body: ResponseBody,
+    ledger: &mut Settlement,
+) -> Result<Committed, Failure> {
+    // A model may think for longer than it may pause: ahead of the content only the time to it counts.
+    let mut opening = Opening::new(endpoint, body.with_idle(plan.timeouts.total));
+    let beginning = ledger.wait_for(timeout(plan.timeouts.first_token, opening.read())).await;
+    let beginning = beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))??;
+    if let Beginning::Fault { fault, document } = beginning {
+        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return fault::answer(plan.provider, &fault, head, document, ledger);
+    }
+    ledger.judge_attempt(Outcome::Success);
+    let served = plan.rewrite.then(|| served(plan, ledger));
+    let relay = opening.into_relay(StreamRewriter::new(endpoint, served.as_ref()), plan.timeouts.idle);
+    Ok(Committed { status: head.status, headers: head.headers, content: Content::Events(Box::new(relay)) })
+}
+
 /// A stream that has not been committed to.
-pub(super) struct Opening {
+struct Opening {
     body: ResponseBody,
     decoder: SseDecoder,
     /// Reads events before it is known what to write into them.
@@ -34,7 +60,7 @@ pub(super) struct Opening {
 }
 
 /// How a stream began.
-pub(super) enum Beginning {
+enum Beginning {
     /// With an answer.
     Content,
     /// With an error in its place.
@@ -47,7 +73,7 @@ pub(super) enum Beginning {
 }
 
 impl Opening {
-    pub(super) fn new(endpoint: Endpoint, body: ResponseBody) -> Self {
+    fn new(endpoint: Endpoint, body: ResponseBody) -> Self {
         Self {
             body,
             decoder: SseDecoder::new(MAX_EVENT),
@@ -59,7 +85,7 @@ impl Opening {
     }
 
     /// Reads up to the first content.
-    pub(super) async fn read(&mut self) -> Result<Beginning, Failure> {
+    async fn read(&mut self) -> Result<Beginning, Failure> {
         loop {
             while let Some(frame) = self.decoder.next_frame().map_err(|_| Outcome::InvalidResponse)? {
                 if let Some(beginning) = self.hold(frame) {
@@ -79,7 +105,7 @@ impl Opening {
 
     /// The relay of the stream, with what was held at its front. From here on no two parts may be further apart than
     /// `idle`.
-    pub(super) fn into_relay(self, rewriter: StreamRewriter, idle: Duration) -> EventRelay {
+    fn into_relay(self, rewriter: StreamRewriter, idle: Duration) -> EventRelay {
         EventRelay::begin(self.body.with_idle(idle), self.decoder, rewriter, &self.held)
     }
 
