@@ -52,7 +52,7 @@ def test_a_model_that_the_key_may_not_use(limited, stream):
 def test_an_unknown_model_with_its_neighbour(client, stream):
     error = refused(openai.NotFoundError, client, model="gpt-4oo", stream=stream)
     assert (error.status_code, error.type, error.code) == (404, "invalid_request_error", "model_not_found")
-    assert "did you mean `gpt-4o`?" in error.message
+    assert "Did you mean `gpt-4o`?" in error.message
 
 
 def test_a_member_that_the_gateway_does_not_know(client):

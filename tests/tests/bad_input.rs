@@ -1,10 +1,13 @@
 //! Requests that are refused: the exact answer to each, nothing sent upstream, and the gateway none the worse for it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::Duration;
+
 use gateway_testing::Script;
 use gateway_tests::refusal::{assert_refused, invalid};
 use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, Stage, authorized, key_line, with_header};
 use gateway_tests::wire::{Wire, exchange, lines as raw};
+use tokio::time::timeout;
 
 fn post(body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
@@ -33,7 +36,8 @@ async fn bodies_that_are_not_json_are_told_where() {
         let message = format!("The request body is not valid JSON: {problem}. Correct it and send the request again.");
         invalid("invalid_json", "", &message)
     };
-    let no_object = || invalid("invalid_json", "", "The request body must be a JSON object.");
+    let no_object =
+        || invalid("invalid_json", "", "The request body is not a JSON object. Send one that names a `model`.");
     let rows = [
         ("", 400, at("EOF while parsing a value at line 1 column 0")),
         ("{", 400, at("EOF while parsing an object at line 1 column 1")),
@@ -67,8 +71,9 @@ async fn models_have_to_be_named_and_known() {
         invalid("missing_model", "model", message)
     };
     let no_name = |field: &str| {
-        let message =
-            format!("The field `{field}` must be a non-empty string of at most 256 bytes without control characters.");
+        let message = format!(
+            "The field `{field}` is not valid. It must be a non-empty string of at most 256 bytes without control characters."
+        );
         invalid("", field, &message)
     };
     let unknown = |message: &str| invalid("model_not_found", "model", message);
@@ -83,12 +88,16 @@ async fn models_have_to_be_named_and_known() {
         (r#"{"model":"gpt-4o\u0000"}"#, 400, no_name("model")),
         (r#"{"model_id":"gpt\n4o"}"#, 400, no_name("model_id")),
         (&*long, 400, no_name("model")),
-        (r#"{"model":"gpt-4"}"#, 404, unknown("the model `gpt-4` does not exist; did you mean `gpt-4o`?")),
-        (r#"{"model":"zzz"}"#, 404, unknown("the model `zzz` does not exist; GET /v1/models lists those that do")),
+        (r#"{"model":"gpt-4"}"#, 404, unknown("The model `gpt-4` does not exist. Did you mean `gpt-4o`?")),
+        (
+            r#"{"model":"zzz"}"#,
+            404,
+            unknown("The model `zzz` does not exist. Use one of the names listed at /v1/models."),
+        ),
         (
             r#"{"model":"gpt-4o","fallbacks":["zzz"]}"#,
             404,
-            unknown("the model `zzz` does not exist; GET /v1/models lists those that do"),
+            unknown("The model `zzz` does not exist. Use one of the names listed at /v1/models."),
         ),
     ];
     assert_all_refused(&stage, &rows).await;
@@ -132,9 +141,15 @@ const TAGS: &str = "expected an object of at most 16 strings, names and values o
 async fn members_for_the_gateway_have_to_be_right() {
     let stage = Stage::with("").await;
     let bad = |field: &str, problem: &str| {
-        invalid("invalid_gateway_field", field, &format!("The field `{field}` is not valid: {problem}."))
+        invalid(
+            "invalid_gateway_field",
+            field,
+            &format!("The field `{field}` is not valid: {problem}. Correct it and send the request again."),
+        )
     };
-    let wrong = |field: &str, expected: &str| invalid("", field, &format!("The field `{field}` must be {expected}."));
+    let wrong = |field: &str, expected: &str| {
+        invalid("", field, &format!("The field `{field}` is not valid. It must be {expected}."))
+    };
     let many = format!(r#"{{"gateway":{{"models":[{}]}}}}"#, vec![r#""gpt-4o""#; 17].join(","));
     let tags: Vec<_> = (0..17).map(|index| format!(r#""t{index}":"v""#)).collect();
     let tags = format!(r#"{{"model":"gpt-4o","gateway":{{"tags":{{{}}}}}}}"#, tags.join(","));
@@ -179,23 +194,37 @@ async fn paths_methods_and_types_have_their_own_refusals() {
     let stage = Stage::with("server: { max_body: 1KiB }\n").await;
     let key = key_line();
     let chat = format!("POST {CHAT} HTTP/1.1");
-    let nothing = "there is nothing at this path; calls go to /v1/chat/completions and its siblings";
+    let nothing = "There is nothing at this path. Send calls to /v1/chat/completions or one of its siblings.";
     let method = |allow: &str| {
-        invalid("method_not_allowed", "", &format!("this path does not take that method; it takes {allow}"))
+        invalid("method_not_allowed", "", &format!("This path does not take that method. Use one of {allow}."))
     };
     let media = |expected: &str| {
-        invalid("unsupported_media_type", "", &format!("send the body as `{expected}`, not compressed"))
+        invalid(
+            "unsupported_media_type",
+            "",
+            &format!("The body's `content-type` is not one that this path takes. Send `{expected}`."),
+        )
     };
-    let large =
-        || invalid("request_too_large", "", "the body is larger than this gateway accepts, which is 1024 bytes");
+    let large = || {
+        invalid(
+            "request_too_large",
+            "",
+            "The body is larger than the 1024 bytes that this gateway accepts. Send a smaller one.",
+        )
+    };
+    let compressed = || {
+        let message = "This gateway does not read compressed bodies. Send the body without `content-encoding`.";
+        invalid("unsupported_media_type", "", message)
+    };
     let json = "content-type: application/json";
+    let form = "content-type: multipart/form-data; boundary=b";
     let length = "content-length: 18";
     let chunk = format!("800\r\n{}\r\n0\r\n\r\n", "x".repeat(2048));
-    let rows: [(&[&str], &str, u16, String); 20] = [
-        (&["GET /v1/chat/completions HTTP/1.1"], "", 405, method("POST, OPTIONS")),
-        (&["PUT /api/llm HTTP/1.1"], "", 405, method("POST, OPTIONS")),
-        (&["DELETE /v1/models HTTP/1.1"], "", 405, method("GET, HEAD, OPTIONS")),
-        (&["POST /health HTTP/1.1"], "", 405, method("GET, HEAD, OPTIONS")),
+    let rows: [(&[&str], &str, u16, String); 23] = [
+        (&["GET /v1/chat/completions HTTP/1.1"], "", 405, method("POST")),
+        (&["PUT /api/llm HTTP/1.1"], "", 405, method("POST")),
+        (&["DELETE /v1/models HTTP/1.1"], "", 405, method("GET, HEAD")),
+        (&["POST /health HTTP/1.1"], "", 405, method("GET, HEAD")),
         (&["GET / HTTP/1.1"], "", 404, invalid("not_found", "", nothing)),
         (&["GET /v1/ HTTP/1.1"], "", 404, invalid("not_found", "", nothing)),
         (&["POST /v1/chat/completions/ HTTP/1.1", length], CALL, 404, invalid("not_found", "", nothing)),
@@ -206,8 +235,16 @@ async fn paths_methods_and_types_have_their_own_refusals() {
         (&["POST /V1/chat/completions HTTP/1.1", length], CALL, 404, invalid("not_found", "", nothing)),
         (&[&chat, length, "content-type: text/plain"], CALL, 415, media("application/json")),
         (&[&chat, length, "content-type: multipart/form-data; boundary=b"], CALL, 415, media("application/json")),
-        (&[&chat, length, json, "content-encoding: gzip"], CALL, 415, media("application/json")),
-        (&[&chat, length, json, "content-encoding: br"], CALL, 415, media("application/json")),
+        (&[&chat, length, json, "content-encoding: gzip"], CALL, 415, compressed()),
+        (&[&chat, length, json, "content-encoding: br"], CALL, 415, compressed()),
+        (&["POST /v1/audio/transcriptions HTTP/1.1", length, form, "content-encoding: gzip"], CALL, 415, compressed()),
+        (&[&chat, length], CALL, 415, media("application/json")),
+        (
+            &["POST /v1/audio/transcriptions HTTP/1.1", length],
+            CALL,
+            415,
+            media("multipart/form-data; boundary=\u{2026}"),
+        ),
         (
             &["POST /v1/audio/transcriptions HTTP/1.1", length, json],
             CALL,
@@ -228,7 +265,7 @@ async fn paths_methods_and_types_have_their_own_refusals() {
         let lines = [lines, &["host: gw", &*key]].concat();
         let reply = exchange(stage.gateway.address(), raw(&lines, body)).await;
         assert_refused(&row, &reply, status, &expected);
-        let allow = if expected.contains("POST, OPTIONS") { "post, options" } else { "get, head, options" };
+        let allow = if expected.contains("one of POST") { "post" } else { "get, head" };
         assert_eq!(reply.header("allow"), if status == 405 { allow } else { "" }, "{row}");
         assert_eq!(reply.header("connection"), if status == 413 { "close" } else { "" }, "{row}");
     }
@@ -245,9 +282,13 @@ async fn heads_that_break_the_rules_end_their_connection() {
     let many: Vec<String> = (0..101).map(|index| format!("x-{index}: 1")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let long = format!("x-long: {}", "y".repeat(65 * 1024));
-    let bad = |message: &str| invalid("", "", message);
+    let bad = |problem: &str| {
+        let message =
+            format!("The request's head is not acceptable: {problem}. Correct it and send the request again.");
+        invalid("", "", &message)
+    };
     let large = || {
-        invalid("headers_too_large", "", "the request's head is too large; 64 KiB and 100 header lines are accepted")
+        invalid("headers_too_large", "", "The request's head is too large. Send at most 64 KiB and 100 header lines.")
     };
     let hosts = "the request's target and its `host` header name different hosts";
     let upgrade = "the gateway does not switch protocols; send no `upgrade` header";
@@ -314,7 +355,8 @@ async fn a_body_that_stalls_is_given_up() {
         let mut wire = Wire::open(stage.gateway.address()).await;
         wire.write(&whole[..whole.len() - missing]).await;
         let reply = wire.reply().await;
-        let message = "the body did not arrive in time; nothing came for 0.1 s";
+        let message =
+            "The body did not arrive in time: this gateway waited 0.1 s. Send the request again, without delay.";
         assert_refused("stalled", &reply, 408, &invalid("request_timeout", "", message));
         assert_eq!(reply.header("connection"), "close");
     }
@@ -322,16 +364,47 @@ async fn a_body_that_stalls_is_given_up() {
     stage.assert_alive("stalled").await;
 }
 
+/// It never pauses for long enough to count as stalled.
+#[tokio::test]
+async fn a_body_that_trickles_is_given_up_too() {
+    let stage = Stage::with("timeouts: { total: 500ms }\n").await;
+    let mut wire = Wire::open(stage.gateway.address()).await;
+    let head = post("x".repeat(10_000));
+    wire.write(&head[..head.len() - 10_000]).await;
+    let pause = Duration::from_millis(20);
+    let trickled = async {
+        while timeout(pause, wire.read_until(b"\r\n\r\n")).await.is_err() {
+            wire.write(b" ").await;
+        }
+    };
+    timeout(Duration::from_secs(20), trickled).await.expect("the body is read for ever");
+    let reply = wire.reply().await;
+    let message = "The body did not arrive in time: this gateway waited 0.5 s. Send the request again, without delay.";
+    assert_refused("trickled", &reply, 408, &invalid("request_timeout", "", message));
+    assert_eq!(reply.header("connection"), "close");
+    stage.assert_nothing_was_sent("trickled");
+    stage.assert_alive("trickled").await;
+}
+
 #[tokio::test]
 async fn a_body_whose_framing_breaks_is_told_and_ends_the_connection() {
     let stage = Stage::with("").await;
     let (key, chat) = (key_line(), format!("POST {CHAT} HTTP/1.1"));
-    let lines = [&*chat, "host: gw", &*key, "transfer-encoding: chunked"];
+    let lines = [&*chat, "host: gw", &*key, "content-type: application/json", "transfer-encoding: chunked"];
     for body in ["zz\r\n{}\r\n0\r\n\r\n", "2\r\n{}x\r\n0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n"] {
         let mut wire = Wire::open(stage.gateway.address()).await;
         wire.write(raw(&lines, body)).await;
         let reply = wire.reply().await;
-        assert_refused(body, &reply, 400, &invalid("", "", "the body ended before it was complete"));
+        assert_refused(
+            body,
+            &reply,
+            400,
+            &invalid(
+                "",
+                "",
+                "The body broke off before it was complete. Check its framing and send the request again.",
+            ),
+        );
         assert_eq!((reply.header("connection"), &*wire.rest().await), ("close", ""), "{body}");
     }
     stage.assert_nothing_was_sent("broken framing");
@@ -345,7 +418,8 @@ async fn a_call_that_comes_round_in_a_circle_is_stopped() {
     for seen in [via.to_owned(), format!("1.1 proxy, {via}, 1.0 other")] {
         let answer = stage.send(with_header(authorized("POST", CHAT, CALL), "via", &seen)).await;
         assert_eq!(answer.status, 508);
-        let message = "the request has passed this gateway before: an upstream of it leads back to it";
+        let message = "The request has passed this gateway before: one of its upstreams leads back to it. Tell this \
+                       gateway's administrator.";
         assert_eq!(answer.text(), invalid("loop_detected", "", message));
     }
     assert_eq!(stage.upstream.requests().len(), 1);

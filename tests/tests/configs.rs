@@ -1,4 +1,5 @@
-//! Every file under `configs/` is one that a person can start from: it loads, compiles, and passes `check`.
+//! Every file under `configs/` is one that a person can start from: it loads, compiles, and passes `check`. So do the
+//! configurations in the README.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -74,6 +75,20 @@ fn every_file_passes_the_check_of_the_binary() {
         let (summary, words) = (String::from_utf8_lossy(&check.stdout), String::from_utf8_lossy(&check.stderr));
         assert!(check.status.success(), "{}: {words}", file.display());
         assert!(summary.contains("providers"), "{}: no summary in {summary:?}", file.display());
+    }
+}
+
+/// What a person copies out of the README has to work, too.
+#[test]
+fn every_configuration_of_the_readme_passes_the_check() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let blocks: Vec<&str> = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2, "the configurations of README.md");
+    for block in blocks {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("config.yaml"), block).unwrap();
+        let check = binary::command(directory.path()).arg("check").envs(needed_variables(block)).output().unwrap();
+        assert!(check.status.success(), "{}\n{block}", String::from_utf8_lossy(&check.stderr));
     }
 }
 

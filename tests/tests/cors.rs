@@ -48,7 +48,7 @@ async fn without_rules_there_are_no_headers() {
     assert_eq!(cors_headers(&answer), pairs(&[]));
     let refused = preflight(&stage, CHAT, APP, None).await;
     assert_eq!(refused.status, 405);
-    assert_eq!(cors_headers(&refused), pairs(&[("allow", "POST, OPTIONS")]));
+    assert_eq!(cors_headers(&refused), pairs(&[("allow", "POST")]));
 }
 
 #[tokio::test]
@@ -64,8 +64,8 @@ async fn preflights_are_answered_by_the_gateway_itself() {
     let closed = [("access-control-max-age", "60"), ("vary", "origin")];
     let own = [("access-control-allow-headers", "authorization, content-type")];
     let known = [("access-control-allow-origin", "http://localhost:3000"), ("access-control-expose-headers", EXPOSED)];
-    let post = [("access-control-allow-methods", "POST, OPTIONS")];
-    let get = [("access-control-allow-methods", "GET, HEAD, OPTIONS")];
+    let post = [("access-control-allow-methods", "POST")];
+    let get = [("access-control-allow-methods", "GET, HEAD")];
     let asked = [("access-control-allow-headers", wanted)];
     for (stage, path, origin, headers, expected) in [
         (&any, CHAT, APP, Some(wanted), [&open[..], &post, &asked].concat()),
@@ -124,4 +124,14 @@ async fn requests_without_an_origin_are_no_pages() {
         let (answer, _) = stage.exchange(authorized("POST", CHAT, CALL), Script::json(200, "{}")).await;
         assert_eq!(cors_headers(&answer), pairs(expected), "{sections}");
     }
+}
+
+/// The rules on heads hold for a browser's question as for any other request.
+#[tokio::test]
+async fn a_preflight_with_a_broken_head_is_refused() {
+    let stage = Stage::with(ANY).await;
+    let asked = with_header(client::request("OPTIONS", CHAT, ""), "origin", APP);
+    let asked = with_header(asked, "access-control-request-method", "POST");
+    assert_eq!(stage.send(with_header(asked.clone(), "upgrade", "websocket")).await.status, 400);
+    assert_eq!(stage.send(asked).await.status, 204);
 }

@@ -31,29 +31,32 @@ const fn timed_out(code: &'static str, message: &'static str) -> Verdict {
 const CREDENTIALS: Verdict = bad_gateway(
     "upstream_credentials_rejected",
     "credentials_rejected",
-    "the upstream rejected the gateway's own credentials; tell the gateway's administrator",
+    "The upstream rejected this gateway's own credentials. Tell this gateway's administrator.",
 );
 const MODEL_MISSING: Verdict = bad_gateway(
     "upstream_error",
     "model_missing",
-    "the upstream does not know the model; tell the gateway's administrator",
+    "The upstream does not know the model. Tell this gateway's administrator.",
 );
 const RATE_LIMITED: Verdict =
-    bad_gateway("upstream_error", "rate_limited", "the upstream limits the gateway's rate; try again later");
-const OVERLOADED: Verdict = bad_gateway("upstream_error", "overloaded", "the upstream is overloaded; try again later");
-const SERVER_ERROR: Verdict = bad_gateway("upstream_error", "server_error", "the upstream failed");
+    bad_gateway("upstream_error", "rate_limited", "The upstream limits this gateway's rate. Try again later.");
+const OVERLOADED: Verdict = bad_gateway("upstream_error", "overloaded", "The upstream is overloaded. Try again later.");
+const SERVER_ERROR: Verdict = bad_gateway("upstream_error", "server_error", "The upstream failed. Try again later.");
 const INVALID: Verdict = bad_gateway(
     "upstream_invalid_response",
     "invalid_response",
-    "the upstream's answer was not what its protocol promises",
+    "The upstream's answer is not what its protocol promises. Tell this gateway's administrator if that persists.",
 );
-const TRANSPORT: Verdict = bad_gateway("upstream_error", "transport", "the connection to the upstream failed");
+const TRANSPORT: Verdict =
+    bad_gateway("upstream_error", "transport", "The connection to the upstream failed. Try again later.");
 const TRUNCATED: Verdict =
-    bad_gateway("upstream_truncated", "truncated", "the upstream's answer ended before it was complete");
-const HEADERS: Verdict = timed_out("headers_timeout", "the upstream did not begin to answer in time");
-const IDLE: Verdict = timed_out("idle_timeout", "the upstream stopped sending");
-const TOTAL: Verdict = timed_out("total_timeout", "the call took longer than it may");
-const CONNECT: Verdict = timed_out("connect_timeout", "the upstream could not be reached in time");
+    bad_gateway("upstream_truncated", "truncated", "The upstream's answer ended before it was complete. Try again.");
+const HEADERS: Verdict = timed_out("headers_timeout", "The upstream did not begin to answer in time. Try again later.");
+const IDLE: Verdict =
+    timed_out("idle_timeout", "The upstream stopped sending before its answer was complete. Try again.");
+const TOTAL: Verdict =
+    timed_out("total_timeout", "The call took longer than it may. Try again later, or ask for a shorter answer.");
+const CONNECT: Verdict = timed_out("connect_timeout", "The upstream could not be reached in time. Try again later.");
 
 /// Checks the whole of a failed call: head, body and the line in the access log.
 fn assert_failed(row: &str, stage: &Stage, answer: &Answer, verdict: Verdict, upstream_status: Option<u16>) {
@@ -242,7 +245,7 @@ async fn an_answer_that_breaks_off_while_it_is_passed_on_breaks_off_for_the_call
     let mut wire = Wire::open(stage.gateway.address()).await;
     let asked = format!(
         "POST /v1/audio/speech HTTP/1.1\r\nhost: gw\r\nx-api-key: {CALLER_KEY}\r\nx-request-id: cut-1\r\n\
-         content-length: {}\r\n\r\n{CALL}",
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{CALL}",
         CALL.len()
     );
     wire.write(asked).await;

@@ -9,10 +9,11 @@ use gateway_tests::wire::{exchange, lines as raw};
 async fn keys_have_to_be_good_wherever_they_stand() {
     let sections = "  - { name: off, key: sk-disabled-0001, enabled: false }\n";
     let stage = Stage::with(sections).await;
-    let missing = "no API key; send `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`";
-    let unknown = "the API key is not known here";
-    let several = "the request carries several API keys that differ; send one";
-    let disabled = "the API key is disabled";
+    let missing =
+        "The request carries no API key. Send `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`.";
+    let unknown = "The API key is not known here. Check it, or ask this gateway's administrator for another.";
+    let several = "The request carries several API keys that differ. Send one.";
+    let disabled = "The API key is disabled. Use another, or ask this gateway's administrator to enable it.";
     let own = key_line();
     let rows: [(&[&str], &str, &str); 15] = [
         (&[], "missing_api_key", missing),

@@ -171,8 +171,9 @@ async fn forms_that_cannot_be_served_are_refused() {
     let twice = "The part `model` is given more than once or in another spelling. Give it once, spelled exactly so; \
                  `model` and `model_id` are the same part.";
     let missing = "The request names no model. Add a `model` part with one of the names listed at /v1/models.";
-    let value = "The part `model` must be a non-empty text of at most 256 bytes without control characters.";
-    let file = "The part `model` must be a plain value, without a file name or a transfer encoding.";
+    let value =
+        "The part `model` is not valid. It must be a non-empty text of at most 256 bytes without control characters.";
+    let file = "The part `model` is not valid. It must be a plain value, without a file name or a transfer encoding.";
     let cut =
         "The multipart body is malformed: it ends before its last boundary. Correct it and send the request again.";
     let wrong_boundary = "The multipart body is malformed: it does not start with the boundary that its content type \
@@ -192,7 +193,7 @@ async fn forms_that_cannot_be_served_are_refused() {
             Form::new().field("model", "zzz").end(),
             404,
             "model_not_found",
-            "the model `zzz` does not exist; GET /v1/models lists those that do",
+            "The model `zzz` does not exist. Use one of the names listed at /v1/models.",
         ),
     ] {
         let answer = stage.send(upload(PATH, form)).await;

@@ -111,6 +111,30 @@ auth: none
     }
 }
 
+/// A model that only sets something for a name leaves the name's meaning as it is.
+#[tokio::test]
+async fn a_provider_can_be_named_among_the_models_too() {
+    let config = r#"
+providers:
+  - { name: main, api_base: "${UPSTREAM}", api_key: k, model_mapping: { "o*": "*" } }
+  - { name: second, api_base: "${OTHER}", api_key: k, model_mapping: { "o*": "*" } }
+models: { main/o3: {} }
+auth: none
+"#;
+    let stage = Stage::of(config).await;
+    // Weights would send every other call to the second provider.
+    for number in 0..2 {
+        stage.upstream.push(Script::json(200, "{}"));
+        let answer = stage.post(CHAT, call("main/o3")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["gateway"]["model"], "main/o3");
+        assert_eq!(stage.upstream.request(number).await.body, call("o3"));
+    }
+    stage.other.push(Script::json(200, "{}"));
+    let list = stage.send(authorized("GET", "/v1/models", "")).await;
+    assert_eq!(listed(&list), ["main/o3"]);
+}
+
 /// Which upstream served each of `count` calls, one after the other.
 async fn served(stage: &Stage, count: usize) -> String {
     let mut served = String::new();
@@ -228,7 +252,7 @@ async fn a_key_uses_only_its_models_on_every_path() {
             (answer.status.as_u16(), &*answer.text()),
             (
                 403,
-                r#"{"error":{"message":"this key may not use the model `gpt-5`; GET /v1/models lists those that it may","type":"permission_error","param":"model","code":"model_not_allowed"}}"#
+                r#"{"error":{"message":"The API key may not use the model `gpt-5`. Use one of those listed at /v1/models, or ask this gateway's administrator.","type":"permission_error","param":"model","code":"model_not_allowed"}}"#
             ),
             "{path}"
         );
@@ -273,11 +297,11 @@ master_keys:
     let all = stage.post(CHAT, call("gpt-4o-s")).await;
     assert!(message(&all).contains("`gpt-4o-secret`"), "{}", all.text());
     let wide = stage.send(with_key("POST", CHAT, &call("gpt-4o-x"), "sk-wide-00000001")).await;
-    assert_eq!(message(&wide), "the model `gpt-4o-x` does not exist; did you mean `gpt-4o-secret`?");
+    assert_eq!(message(&wide), "The model `gpt-4o-x` does not exist. Did you mean `gpt-4o-secret`?");
     for id in ["gpt-4o-secre", "gpt-4o-secret"] {
         let narrow = stage.send(with_key("GET", &format!("/v1/models/{id}"), "", "sk-narrow-000001")).await;
         assert_eq!(narrow.status, 404);
-        let text = message(&narrow).replace(&format!("the model `{id}` does not exist"), "");
+        let text = message(&narrow).replace(&format!("The model `{id}` does not exist"), "");
         assert!(!text.contains("secret") && text.contains("`gpt-4o`"), "{text}");
     }
 }

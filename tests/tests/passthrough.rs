@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gateway_testing::{Gate, Script, client};
+use gateway_tests::refusal::{invalid, refusal};
 use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, PROVIDER_KEY, Stage, answer_with, authorized, with_header};
 use gateway_tests::wire::{Wire, exchange};
 
@@ -111,8 +112,9 @@ async fn paths_that_servers_read_in_different_ways_are_refused() {
     ] {
         let asked = format!("GET {target} HTTP/1.1\r\nhost: gw\r\nx-api-key: {CALLER_KEY}\r\n\r\n");
         let reply = exchange(stage.gateway.address(), asked).await;
-        let expected =
-            format!(r#"{{"error":{{"message":"{message}","type":"invalid_request_error","param":null,"code":null}}}}"#);
+        let problem =
+            format!("The request's head is not acceptable: {message}. Correct it and send the request again.");
+        let expected = invalid("", "", &problem);
         assert_eq!((reply.status, reply.body), (400, expected), "{target}");
     }
     for target in ["/v1\\files", "/v1/a\\b"] {
@@ -129,10 +131,9 @@ async fn only_keys_without_limits_may_use_what_the_gateway_does_not_see_into() {
     let stage = Stage::with(NARROW).await;
     let narrow = with_header(client::request("GET", "/v1/files", ""), "x-api-key", "sk-narrow-000001");
     let answer = stage.send(narrow).await;
-    let message = "this key is limited to certain models, so it may use only paths that this gateway knows";
-    let expected = format!(
-        r#"{{"error":{{"message":"{message}","type":"permission_error","param":null,"code":"model_not_allowed"}}}}"#
-    );
+    let message = "The API key is limited to certain models, so it may use only paths that this gateway knows. Ask this gateway's \
+                   administrator for a key without limits.";
+    let expected = refusal("permission_error", "model_not_allowed", "", message);
     assert_eq!((answer.status.as_u16(), answer.text()), (403, expected));
     let nobody = stage.send(client::request("GET", "/v1/files", "")).await;
     assert_eq!((nobody.status.as_u16(), &*nobody.error_code()), (401, "missing_api_key"));
@@ -185,6 +186,21 @@ async fn failures_are_the_callers_to_see_except_that_of_the_gateways_key() {
     stage.upstream.push(Script::new().close());
     let answer = stage.send(authorized("GET", "/v1/files", "")).await;
     assert_eq!((answer.status.as_u16(), &*answer.error_code()), (502, "upstream_error"));
+}
+
+/// The caller could not follow it, and would learn where the provider is.
+#[tokio::test]
+async fn a_redirect_is_no_answer() {
+    let stage = Stage::with(ON).await;
+    for status in [301, 302, 303, 307, 308] {
+        let headers = [("content-type", "text/html"), ("location", "https://inside.example.com/private")];
+        let script = answer_with(status, &headers, "see private");
+        let (answer, _) = stage.exchange(authorized("GET", "/v1/files", ""), script).await;
+        assert_eq!((answer.status.as_u16(), &*answer.error_code()), (502, "upstream_invalid_response"), "{status}");
+        assert_eq!(answer.header("location"), "", "{status}");
+        assert!(!answer.text().contains("private"), "{status}: {}", answer.text());
+    }
+    assert_eq!(stage.upstream.requests().len(), 5, "no redirect is followed");
 }
 
 #[tokio::test]

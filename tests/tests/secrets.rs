@@ -35,15 +35,20 @@ async fn no_key_is_told_to_anybody() {
     );
     let stage = Stage::logging(&config, "trace").await;
     let echo = format!(r#"{{"error":{{"message":"bad key {PROVIDER_KEY} or {CONFIGURED}","code":401}}}}"#);
+    let content = r#"{"choices":[{"delta":{"content":"x"}}]}"#;
+    let stream = Script::event_stream().event(content);
     for (row, script) in [
         ("success", Script::json(200, r#"{"model":"x"}"#)),
-        ("a stream", Script::events([r#"{"choices":[{"delta":{"content":"x"}}]}"#, "[DONE]"])),
+        ("a stream", Script::events([content, "[DONE]"])),
         ("401", Script::json(401, r#"{"error":{"message":"bad key"}}"#)),
         ("401 that quotes the key", Script::json(401, &echo)),
         ("500 that quotes the key", Script::json(500, &echo)),
         ("400 that quotes the key", Script::json(400, &echo)),
         ("200 that quotes the key in an error", Script::json(200, &echo)),
         ("a stream that begins with an error", Script::events([&*echo])),
+        ("a stream that ends with an error", Script::events([content, &*echo])),
+        ("a stream that ends with an error event", stream.clone().chunk(format!("event: error\ndata: {echo}\n\n"))),
+        ("an error that lacks its empty line", stream.chunk(format!("data: {echo}")).end_chunks()),
         ("not JSON", Script::json(200, format!("<html>{PROVIDER_KEY}</html>"))),
         ("302", Script::json(302, &echo)),
         ("reset", Script::new().reset()),

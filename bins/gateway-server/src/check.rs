@@ -1,9 +1,13 @@
 //! `gateway-server check`: would this configuration be served?
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use gateway_config::{ProviderEndpoint, Sources, load};
 use gateway_core::Gateway;
+
+use crate::serve::tls_files;
 
 /// Prints a summary of a good configuration, or fails with every error of a bad one.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
@@ -17,6 +21,10 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
         }
     }
     builder.build(&config)?;
-    println!("{}", loaded.summary());
+    if let Some(tls) = tls_files(&config.server) {
+        tls.check().context("server.tls")?;
+    }
+    // Whoever reads the summary may have read enough of it.
+    let _ = writeln!(stdout(), "{}", loaded.summary());
     Ok(())
 }

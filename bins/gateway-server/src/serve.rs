@@ -1,17 +1,16 @@
 //! `gateway-server`: load, build, listen, drain.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
 use gateway_core::{Gateway, GatewayBuilder};
 use gateway_listener::{HeadLimits, Listener, ListenerConfig, TlsFiles};
 use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
 use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::banner;
 
@@ -31,7 +30,7 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let (mut stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
     // Lives as long as calls do.
     let simulator = start_simulator(&mut config).await?;
     let gateway = builder.build(&config)?;
@@ -41,12 +40,19 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
     let stopping = {
         let gateway = gateway.clone();
         async move {
-            stop.await;
+            stop.next().await;
             gateway.begin_drain();
             tracing::info!("stopping: no new connections, calls in flight go on");
         }
     };
-    let drained = listener.serve(gateway.service(), stopping).await;
+    let asked_twice = async {
+        stop_at_once.next().await;
+        stop_at_once.next().await;
+    };
+    let drained = tokio::select! {
+        drained = listener.serve(gateway.service(), stopping) => drained,
+        () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
+    };
     if let Some(simulator) = simulator {
         simulator.stop().await;
     }
@@ -72,10 +78,15 @@ fn runtime(server: &Server) -> anyhow::Result<Runtime> {
     builder.enable_all().build().context("the runtime cannot be started")
 }
 
+/// The listener's certificate and key, if it is to have any.
+pub(crate) fn tls_files(server: &Server) -> Option<TlsFiles> {
+    server.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() })
+}
+
 fn listener_config(server: &Server) -> ListenerConfig {
     ListenerConfig {
         address: format!("{}:{}", server.host, server.port),
-        tls: server.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() }),
+        tls: tls_files(server),
         head: HeadLimits {
             header_timeout: server.header_timeout,
             // Twice what the gateway itself accepts, so that it gets to explain its refusal.
@@ -102,14 +113,26 @@ async fn start_simulator(config: &mut Config) -> anyhow::Result<Option<RunningSi
     Ok(Some(simulator))
 }
 
-/// Resolves at the first SIGTERM or SIGINT. The handlers are in place when this returns.
-pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
-    Ok(async move {
+/// SIGTERM and SIGINT, each of which asks the process to stop.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Handles both signals from now on.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?,
+        })
+    }
+
+    /// Waits for the next of them.
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use gateway_simulator::{Simulator, SimulatorConfig};
 use tokio::runtime::Builder;
 
-use crate::serve::stop_signal;
+use crate::serve::StopSignals;
 
 /// Where the simulator listens.
 #[derive(Debug, clap::Args)]
@@ -29,11 +29,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         runtime.worker_threads(workers.max(1));
     }
     runtime.enable_all().build().context("the runtime cannot be started")?.block_on(async {
-        let stop = stop_signal()?;
+        let mut stop = StopSignals::listen()?;
         let simulator = Simulator::bind(SimulatorConfig::at(format!("{}:{}", options.host, options.port))).await?;
         // That nobody reads it is no reason not to serve.
         drop(writeln!(stdout(), "simulating an OpenAI provider at http://{}/v1", simulator.address()));
-        simulator.serve(stop).await;
+        simulator.serve(async move { stop.next().await }).await;
         Ok(())
     })
 }

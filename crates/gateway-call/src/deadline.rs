@@ -18,18 +18,8 @@ impl Deadline {
         Self(start.checked_add(capped).unwrap_or(start))
     }
 
-    /// The earlier of two deadlines.
-    pub fn earlier(self, other: Self) -> Self {
-        Self(self.0.min(other.0))
-    }
-
     /// The moment itself.
     pub fn instant(self) -> Instant {
         self.0
-    }
-
-    /// Time left at `now`; zero once it has passed.
-    pub fn remaining(self, now: Instant) -> Duration {
-        self.0.saturating_duration_since(now)
     }
 }

@@ -9,6 +9,9 @@ pub enum BodyKind {
     Multipart,
 }
 
+/// What the path of every endpoint begins with, and what a provider's API base usually ends with.
+const VERSION: &str = "/v1";
+
 /// One API of the OpenAI family, named by the path that callers use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -60,26 +63,30 @@ impl Endpoint {
         if path == "/api/llm" {
             return Some(Self::ChatCompletions);
         }
-        let suffix = path.strip_prefix("/v1")?;
-        Self::ALL.into_iter().find(|endpoint| endpoint.suffix() == suffix)
+        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+    }
+
+    /// The path at which callers find it.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+            Self::Embeddings => "/v1/embeddings",
+            Self::Responses => "/v1/responses",
+            Self::Moderations => "/v1/moderations",
+            Self::ImageGenerations => "/v1/images/generations",
+            Self::Speech => "/v1/audio/speech",
+            Self::Rerank => "/v1/rerank",
+            Self::Transcriptions => "/v1/audio/transcriptions",
+            Self::Translations => "/v1/audio/translations",
+            Self::ImageEdits => "/v1/images/edits",
+            Self::ImageVariations => "/v1/images/variations",
+        }
     }
 
     /// The path below a provider's API base, such as `/chat/completions`.
     pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Embeddings => "/embeddings",
-            Self::Responses => "/responses",
-            Self::Moderations => "/moderations",
-            Self::ImageGenerations => "/images/generations",
-            Self::Speech => "/audio/speech",
-            Self::Rerank => "/rerank",
-            Self::Transcriptions => "/audio/transcriptions",
-            Self::Translations => "/audio/translations",
-            Self::ImageEdits => "/images/edits",
-            Self::ImageVariations => "/images/variations",
-        }
+        self.path().split_at(VERSION.len()).1
     }
 
     /// How the request body is read.
@@ -103,8 +110,9 @@ mod tests {
     #[test]
     fn every_endpoint_is_found_at_its_own_path_only() {
         for endpoint in Endpoint::ALL {
-            let path = format!("/v1{}", endpoint.suffix());
-            assert_eq!(Endpoint::from_path(&path), Some(endpoint));
+            let path = endpoint.path();
+            assert_eq!(Endpoint::from_path(path), Some(endpoint));
+            assert_eq!(path, format!("/v1{}", endpoint.suffix()));
             assert_eq!(Endpoint::from_path(&format!("{path}/")), None);
             assert_eq!(Endpoint::from_path(endpoint.suffix()), None);
         }

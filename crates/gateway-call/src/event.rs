@@ -35,7 +35,7 @@ pub struct CallRecord<'a> {
     pub key: Option<&'a str>,
     /// The public model name, where one was resolved.
     pub model: Option<&'a str>,
-    /// The status the caller got; 499 if the caller left before a head was sent.
+    /// The status the caller got; 499 if the caller left before it had all of the answer.
     pub status: u16,
     /// The `code` of the error the caller got, if it got one.
     pub error: Option<&'static str>,

@@ -14,6 +14,7 @@
 //! ```
 
 mod call;
+mod credential;
 mod deadline;
 mod endpoint;
 mod event;
@@ -22,6 +23,7 @@ mod outcome;
 mod request_id;
 
 pub use call::{Call, Tightening};
+pub use credential::CREDENTIAL_HEADERS;
 pub use deadline::Deadline;
 pub use endpoint::{BodyKind, Endpoint};
 pub use event::{AttemptRecord, CallRecord, Event, Observer};

@@ -52,7 +52,7 @@ impl ModelPattern {
         !self.0.contains('*')
     }
 
-    /// Whether `name` fits. Takes time linear in both lengths for one `*`, and never backtracks over more than the last.
+    /// Whether `name` fits. Takes at most the product of both lengths: a mismatch goes back to the last `*` only.
     pub fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
         let (mut p, mut n) = (0, 0);

@@ -3,7 +3,6 @@
 //! Nothing here can be read from or written to a file; the raw sections under `section/` are the file's shape, and
 //! resolving them is the only way to make a [`Config`].
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -219,17 +218,5 @@ impl TimeoutOverrides {
             idle: self.idle.unwrap_or(base.idle),
             total: self.total.unwrap_or(base.total),
         }
-    }
-}
-
-impl Server {
-    /// Addresses to bind, once the host's name is resolved.
-    ///
-    /// # Errors
-    ///
-    /// The resolver's own, if `host` is not an address and cannot be resolved.
-    pub fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
-        use std::net::ToSocketAddrs;
-        Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
     }
 }

@@ -31,11 +31,12 @@ pub struct Sources {
 impl Sources {
     /// The sources of this process: its variables and working directory, and the file that `--config` names.
     ///
-    /// Variables that are not UTF-8 are left out.
+    /// What of a value is not UTF-8 is replaced, so that a setting made of it is refused rather than overlooked.
     pub fn from_process(config_flag: Option<PathBuf>) -> Self {
         let variables = std::env::vars_os();
-        let utf8 = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { path: config_flag, environment: utf8.collect(), working_directory: PathBuf::from(".") }
+        let text =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into())));
+        Self { path: config_flag, environment: text.collect(), working_directory: PathBuf::from(".") }
     }
 }
 

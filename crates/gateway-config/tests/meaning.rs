@@ -149,8 +149,8 @@ fn aliases_and_merge_keys_are_plain_yaml() {
 fn fallbacks_may_be_anything_that_is_served() {
     for yaml in [
         "providers: [{ name: a }]\nmodels: { m: { fallback_models: [whatever] } }",
-        "providers: [{ name: a, model_mapping: ['x-*'] }]\nmodels: { m: { fallback_models: [x-1, later] }, later: }",
-        "providers: [{ name: a, model_mapping: [x] }]\nmodels: { m: { fallback_models: [a/y, P/x] } }\nprovider_suffix: P/",
+        "providers: [{ name: a, model_mapping: ['x-*', m, later] }]\nmodels: { m: { fallback_models: [x-1, later] }, later: }",
+        "providers: [{ name: a, model_mapping: [x, m] }]\nmodels: { m: { fallback_models: [a/y, P/x] } }\nprovider_suffix: P/",
     ] {
         assert_eq!(config(yaml).not_in_force, ["models.m.fallback_models"], "{yaml}");
     }

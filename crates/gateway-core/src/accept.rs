@@ -40,7 +40,7 @@ impl Destination<'_> {
     /// The path for logs and metrics: a constant, never the caller's text.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::Call(endpoint) => endpoint_path(endpoint),
+            Self::Call(endpoint) => endpoint.path(),
             Self::Models => "/v1/models",
             Self::Model(_) => "/v1/models/{id}",
             Self::Health => "/health",
@@ -48,23 +48,6 @@ impl Destination<'_> {
             Self::Readyz => "/readyz",
             Self::OtherV1 => "/v1/*",
         }
-    }
-}
-
-fn endpoint_path(endpoint: Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::ChatCompletions => "/v1/chat/completions",
-        Endpoint::Completions => "/v1/completions",
-        Endpoint::Embeddings => "/v1/embeddings",
-        Endpoint::Responses => "/v1/responses",
-        Endpoint::Moderations => "/v1/moderations",
-        Endpoint::ImageGenerations => "/v1/images/generations",
-        Endpoint::Speech => "/v1/audio/speech",
-        Endpoint::Rerank => "/v1/rerank",
-        Endpoint::Transcriptions => "/v1/audio/transcriptions",
-        Endpoint::Translations => "/v1/audio/translations",
-        Endpoint::ImageEdits => "/v1/images/edits",
-        Endpoint::ImageVariations => "/v1/images/variations",
     }
 }
 
@@ -115,15 +98,20 @@ fn allows(destination: Destination<'_>, method: &Method) -> bool {
 /// The value of `allow` for a path.
 pub(crate) fn allowed_methods(destination: Destination<'_>) -> &'static str {
     match destination {
-        Destination::Call(_) => "POST, OPTIONS",
-        _ => "GET, HEAD, OPTIONS",
+        Destination::Call(_) => "POST",
+        _ => "GET, HEAD",
     }
 }
 
-fn check_head(head: &Parts) -> Result<(), Rejection> {
+/// The rules that every request's head has to keep, whatever it is for.
+pub(crate) fn check_head(head: &Parts) -> Result<(), Rejection> {
     check_size(head)?;
     check_authority(head)?;
     check_framing(head)?;
+    if head.method == Method::TRACE {
+        // It asks a server to send back what it got, which behind a gateway is the gateway's own key.
+        return Err(Rejection::MethodNotAllowed { allow: "GET, HEAD, POST" });
+    }
     if head.method == Method::CONNECT || head.headers.contains_key(UPGRADE) {
         return Err(Rejection::malformed_head("the gateway does not switch protocols; send no `upgrade` header"));
     }
@@ -239,6 +227,8 @@ mod tests {
         assert_eq!(get("/"), Err(404));
         assert_eq!(get("/v1/chat/completions"), Err(405));
         assert_eq!(verdict(Request::post("/health").header("host", "gw")), Err(405));
+        let trace = Request::builder().method("TRACE").uri("/v1/files").header("host", "gw");
+        assert_eq!(verdict(trace), Err(405), "it would show the gateway's key");
     }
 
     #[test]

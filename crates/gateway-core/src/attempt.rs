@@ -58,7 +58,7 @@ pub(crate) async fn attempt(
 }
 
 /// Sends a request that is passed through as it is, whose answer goes back as it is: all but a refusal of the gateway's
-/// own credentials, which is none of the caller's business.
+/// own credentials and a redirect, which are none of the caller's business.
 pub(crate) async fn attempt_passthrough(
     provider: &ProviderRuntime,
     request: Request<RequestBody>,
@@ -70,7 +70,9 @@ pub(crate) async fn attempt_passthrough(
     ledger.begin_attempt("*".into(), provider.name.clone(), "*".into());
     let result = match send(provider, request, limits, ledger).await {
         Ok((head, body)) => match provider.protocol.classify(&head) {
-            outcome @ Outcome::CredentialsRejected => refused(provider, (head, body), outcome, ledger).await,
+            outcome @ (Outcome::CredentialsRejected | Outcome::InvalidResponse) => {
+                refused(provider, (head, body), outcome, ledger).await
+            }
             outcome => {
                 ledger.judge_attempt(outcome);
                 Ok(raw(head, RawRelay::new(body.with_idle(timeouts.idle))))
@@ -103,7 +105,7 @@ async fn refused(
         return whole::pass_on(provider, head, body, ledger).await;
     }
     let explanation = ledger.wait_for(failure::explanation(body)).await;
-    Err(Failure::refused(outcome, explanation, &provider.headers))
+    Err(Failure::refused(outcome, explanation, &provider.redactor))
 }
 
 /// Reads the beginning of a successful answer.

@@ -43,7 +43,8 @@ impl Gateway {
         GatewayService::new(self.clone())
     }
 
-    /// Makes `/readyz` answer 503 from now on, so that no new callers are sent here. Calls go on being served.
+    /// Makes `/readyz` answer 503 and every answer close its connection from now on, so that callers go elsewhere. Calls go
+    /// on being served.
     pub fn begin_drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
     }

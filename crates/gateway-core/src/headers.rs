@@ -3,9 +3,8 @@
 //! Towards the upstream only listed headers go; towards the caller everything goes that says something about the
 //! answer and nothing about the connection, the provider's account or its infrastructure.
 
-use bytes::Bytes;
+use gateway_call::CREDENTIAL_HEADERS;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use memchr::memmem;
 
 /// Caller headers that reach every upstream.
 const FORWARDED: [HeaderName; 9] = [
@@ -20,21 +19,11 @@ const FORWARDED: [HeaderName; 9] = [
     HeaderName::from_static("idempotency-key"),
 ];
 
-/// Headers in which a caller's credentials travel; no configuration can let them through.
-pub(crate) const CREDENTIALS: [HeaderName; 6] = [
-    header::AUTHORIZATION,
-    header::PROXY_AUTHORIZATION,
-    header::COOKIE,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-];
-
 /// Copies what may cross from a caller's headers into an upstream request's: the standard list and the provider's.
 ///
 /// What `connection` names belongs to the caller's connection (RFC 9110, section 7.6.1) and stays behind, listed or not.
 pub(crate) fn forward_request(from: &HeaderMap, extra: &[HeaderName], to: &mut HeaderMap) {
-    let may_cross = |name: &&HeaderName| !CREDENTIALS.contains(name) && !named_by_connection(from, name);
+    let may_cross = |name: &&HeaderName| !CREDENTIAL_HEADERS.contains(name) && !named_by_connection(from, name);
     for name in FORWARDED.iter().chain(extra).filter(may_cross) {
         // What the administrator configured for the provider stands already and wins.
         if !to.contains_key(name) {
@@ -43,19 +32,6 @@ pub(crate) fn forward_request(from: &HeaderMap, extra: &[HeaderName], to: &mut H
             }
         }
     }
-}
-
-/// Words of the upstream's without the credentials in `sent`, which some upstreams quote when they find fault. Words
-/// that hold none are not copied.
-pub(crate) fn redact(words: Bytes, sent: &HeaderMap) -> Bytes {
-    let values = CREDENTIALS.into_iter().flat_map(|name| sent.get_all(name)).filter_map(|value| value.to_str().ok());
-    let credentials = values.filter_map(|value| value.split_ascii_whitespace().last());
-    credentials.fold(words, |words, credential| {
-        if memmem::find(&words, credential.as_bytes()).is_none() {
-            return words;
-        }
-        String::from_utf8_lossy(&words).replace(credential, "[redacted]").into()
-    })
 }
 
 /// The upstream's answer headers as the caller gets them.
@@ -168,15 +144,6 @@ mod tests {
         let extra = [HeaderName::from_static("x-trace-team"), header::AUTHORIZATION];
         forward_request(&from, &extra, &mut to);
         assert_eq!(to, map(&[("openai-project", "configured"), ("traceparent", "00-1"), ("x-trace-team", "t")]));
-    }
-
-    #[test]
-    fn credentials_are_taken_out_of_an_upstreams_words() {
-        let sent = map(&[("authorization", "Bearer sk-1"), ("api-key", "k2"), ("x-team", "ml")]);
-        let words = Bytes::from_static(b"no such key: sk-1 (Bearer sk-1, k2) <html>");
-        let expected = "no such key: [redacted] (Bearer [redacted], [redacted]) <html>";
-        assert_eq!(redact(words, &sent), expected);
-        assert_eq!(redact(Bytes::from_static(b"\xff no key"), &sent), &b"\xff no key"[..]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::time::timeout_at;
 
 use crate::rejection::Rejection;
 use crate::service::RequestSource;
@@ -50,10 +51,14 @@ pub(crate) async fn ingest<B: RequestSource>(
     refuse_declared_excess(&head.headers, limits.size)?;
     refuse_coded(&head.headers)?;
     let body = BoundedBody::new(body, limits);
-    match endpoint.body_kind() {
-        BodyKind::Json => ingest_json(endpoint, head, body, ledger).await,
-        BodyKind::Multipart => ingest_multipart(endpoint, head, body, ledger).await,
-    }
+    let deadline = ledger.started() + limits.total;
+    let ingested = timeout_at(deadline, async {
+        match endpoint.body_kind() {
+            BodyKind::Json => ingest_json(endpoint, head, body, ledger).await,
+            BodyKind::Multipart => ingest_multipart(endpoint, head, body, ledger).await,
+        }
+    });
+    ingested.await.unwrap_or(Err(Rejection::BodyTimeout { waited: limits.total }))
 }
 
 async fn ingest_json<B: RequestSource>(
@@ -113,12 +118,8 @@ async fn read_whole<B: RequestSource>(mut body: BoundedBody<B>) -> Result<Bytes,
 }
 
 async fn next_chunk<B: RequestSource>(body: &mut BoundedBody<B>) -> Result<Option<Bytes>, Rejection> {
-    while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame?.into_data() {
-            return Ok(Some(chunk));
-        }
-    }
-    Ok(None)
+    // A bounded body has nothing but data.
+    body.frame().await.transpose().map(|frame| frame.and_then(|frame| frame.into_data().ok()))
 }
 
 /// Refuses a body that is too large by its own account, before any of it is read.
@@ -132,18 +133,21 @@ pub(crate) fn refuse_declared_excess(headers: &HeaderMap, limit: u64) -> Result<
 
 /// A compressed body could hide its model from the gateway, and inflate beyond any limit.
 fn refuse_coded(headers: &HeaderMap) -> Result<(), Rejection> {
-    let coded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if coded { Err(Rejection::UnsupportedMediaType { expected: "application/json" }) } else { Ok(()) }
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(Rejection::CompressedBody)
 }
 
-/// Whether the body claims to be JSON. No claim at all is taken for one, because the body will be checked anyway.
+/// Whether the body claims to be JSON. One that claims nothing is not taken for it: a page in a browser may send such a
+/// body anywhere without asking (Fetch Standard, CORS-safelisted request headers).
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some((kind, subtype)) = essence.split_once('/') else { return false };
+    let suffix = subtype.rsplit('+').next().unwrap_or_default();
+    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
 #[cfg(test)]
@@ -159,7 +163,7 @@ mod tests {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
             is_json(&headers)
         };
-        assert!(is_json(&HeaderMap::new()));
+        assert!(!is_json(&HeaderMap::new()));
         assert!(claims("application/json"));
         assert!(claims("Application/JSON; charset=utf-8"));
         assert!(claims("application/vnd.api+json"));

@@ -38,6 +38,7 @@ mod ingest;
 mod models;
 mod passthrough;
 mod plan;
+mod redact;
 mod rejection;
 mod relay;
 mod service;

@@ -20,9 +20,9 @@ pub(crate) fn list(caller: &Caller, snapshot: &Snapshot) -> Bytes {
 /// One model, listed or matched by a pattern. One that the caller may not use does not exist for it.
 pub(crate) fn one(encoded: &str, caller: &Caller, snapshot: &Snapshot) -> Result<Bytes, Rejection> {
     let spelled = percent_decode_str(encoded).decode_utf8_lossy();
-    let name = strip_prefix(&spelled, snapshot.prefix.as_deref());
-    if caller.allows(name) && snapshot.routes.resolve(name).is_some() {
+    let name = ModelName::from(strip_prefix(&spelled, snapshot.prefix.as_deref()));
+    if caller.allows(name.as_str()) && snapshot.routes.resolve(&name).is_some() {
         return Ok(model_object(&spelled));
     }
-    Err(model_not_found(&ModelName::from(&*spelled), &ModelName::from(name), caller, snapshot))
+    Err(model_not_found(&ModelName::from(&*spelled), &name, caller, snapshot))
 }

@@ -47,7 +47,7 @@ pub(crate) fn plan<'a>(
 ) -> Result<Plan<'a>, Rejection> {
     let mut routes = Vec::with_capacity(permit.models.len());
     for (name, spelled) in permit.models.iter().zip(&call.models) {
-        let resolved = snapshot.routes.resolve(name.as_str());
+        let resolved = snapshot.routes.resolve(name);
         routes.push(resolved.ok_or_else(|| model_not_found(spelled, name, caller, snapshot))?);
     }
     let chosen = routes.first().zip(permit.models.first()).zip(call.first_model());
@@ -102,7 +102,7 @@ pub(crate) fn model_not_found(
         .routes
         .names()
         .into_iter()
-        .filter(|known| caller.allows(known))
+        .filter(|known| caller.allows(known) && *known != name.as_str())
         .map(|known| (alike(known), known))
         .filter(|(score, _)| *score >= ALIKE)
         .collect();

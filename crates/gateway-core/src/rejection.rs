@@ -1,7 +1,8 @@
 //! Why a call ended without an upstream's answer, and the only place where that becomes HTTP.
 //!
-//! The message of a rejection is for the caller: it says what to do next and never holds a key, an upstream's address
-//! or a path of this machine. What the operator needs beyond that goes to the log where the error arises.
+//! The message of a rejection is for the caller: it says in full sentences what is wrong and then what to do next, and it
+//! never holds a key, an upstream's address or a path of this machine. What the operator needs beyond that goes to the
+//! log where the error arises.
 
 use std::time::Duration;
 
@@ -14,52 +15,64 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 #[non_exhaustive]
 pub enum Rejection {
     /// The request's head breaks a rule of HTTP or of this gateway.
-    #[error("{problem}")]
+    #[error("The request's head is not acceptable: {problem}. Correct it and send the request again.")]
     MalformedHead {
-        /// What is wrong with it.
+        /// What is wrong with it: a clause of a sentence.
         problem: &'static str,
     },
     /// The body cannot be read as a call.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The body's type is not one that the endpoint takes.
-    #[error("send the body as `{expected}`, not compressed")]
+    #[error("The body's `content-type` is not one that this path takes. Send `{expected}`.")]
     UnsupportedMediaType {
         /// The type that would be read.
         expected: &'static str,
     },
+    /// The body is compressed, so that nothing can be known of it.
+    #[error("This gateway does not read compressed bodies. Send the body without `content-encoding`.")]
+    CompressedBody,
     /// The body is larger than the administrator allows.
-    #[error("the body is larger than this gateway accepts, which is {limit} bytes")]
+    #[error("The body is larger than the {limit} bytes that this gateway accepts. Send a smaller one.")]
     BodyTooLarge {
         /// The limit.
         limit: u64,
     },
-    /// The caller stopped sending its body.
-    #[error("the body did not arrive in time; nothing came for {}", seconds(*.waited))]
+    /// The caller stopped sending its body, or was too slow with it.
+    #[error(
+        "The body did not arrive in time: this gateway waited {}. Send the request again, without delay.",
+        seconds(*.waited)
+    )]
     BodyTimeout {
-        /// How long the gateway waited for the next part.
+        /// How long the gateway waited, for the next part or for the whole.
         waited: Duration,
     },
     /// The caller's connection broke while it sent its body.
-    #[error("the body ended before it was complete")]
+    #[error("The body broke off before it was complete. Check its framing and send the request again.")]
     BodyBroken,
     /// The head has too many or too long header lines.
-    #[error("the request's head is too large; 64 KiB and 100 header lines are accepted")]
+    #[error("The request's head is too large. Send at most 64 KiB and 100 header lines.")]
     HeadTooLarge,
     /// The presented key is not good enough.
     #[error(transparent)]
     Unauthenticated(#[from] KeyFault),
     /// The key may not use the model.
-    #[error("this key may not use the model `{model}`; GET /v1/models lists those that it may")]
+    #[error(
+        "The API key may not use the model `{model}`. Use one of those listed at /v1/models, or ask this gateway's \
+         administrator."
+    )]
     ModelNotAllowed {
         /// The model, as the caller spelled it.
         model: String,
     },
     /// The key may not use paths whose models the gateway does not see.
-    #[error("this key is limited to certain models, so it may use only paths that this gateway knows")]
+    #[error(
+        "The API key is limited to certain models, so it may use only paths that this gateway knows. Ask this gateway's \
+         administrator for a key without limits."
+    )]
     PassthroughNotAllowed,
     /// Nothing serves the model.
-    #[error("the model `{model}` does not exist{}", suggestion(near))]
+    #[error("The model `{model}` does not exist. {}", suggestion(near))]
     ModelNotFound {
         /// The model, as the caller spelled it.
         model: String,
@@ -67,19 +80,22 @@ pub enum Rejection {
         near: Vec<String>,
     },
     /// No such path.
-    #[error("there is nothing at this path; calls go to /v1/chat/completions and its siblings")]
+    #[error("There is nothing at this path. Send calls to /v1/chat/completions or one of its siblings.")]
     PathNotFound,
     /// The path exists, the method does not.
-    #[error("this path does not take that method; it takes {allow}")]
+    #[error("This path does not take that method. Use one of {allow}.")]
     MethodNotAllowed {
         /// The value of `allow`.
         allow: &'static str,
     },
     /// The request has passed this gateway before.
-    #[error("the request has passed this gateway before: an upstream of it leads back to it")]
+    #[error(
+        "The request has passed this gateway before: one of its upstreams leads back to it. Tell this gateway's \
+         administrator."
+    )]
     LoopDetected,
     /// The key store could not say whether the key is good.
-    #[error("the key cannot be checked right now; try again shortly")]
+    #[error("The API key cannot be checked right now. Try again shortly.")]
     StoreUnavailable,
     /// The upstream did not answer usefully.
     #[error("{}", failure_message(*.outcome))]
@@ -94,16 +110,16 @@ pub enum Rejection {
 #[non_exhaustive]
 pub enum KeyFault {
     /// None was presented.
-    #[error("no API key; send `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`")]
+    #[error("The request carries no API key. Send `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`.")]
     Missing,
     /// It is not known.
-    #[error("the API key is not known here")]
+    #[error("The API key is not known here. Check it, or ask this gateway's administrator for another.")]
     Unknown,
     /// Several were presented, and they differ.
-    #[error("the request carries several API keys that differ; send one")]
+    #[error("The request carries several API keys that differ. Send one.")]
     Conflicting,
     /// It is known and switched off.
-    #[error("the API key is disabled")]
+    #[error("The API key is disabled. Use another, or ask this gateway's administrator to enable it.")]
     Disabled,
 }
 
@@ -192,7 +208,9 @@ impl Rejection {
         match self {
             Self::MalformedHead { .. } | Self::BodyBroken => bad_request(None),
             Self::Request(error) => bad_request(error.code()),
-            Self::UnsupportedMediaType { .. } => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::UnsupportedMediaType { .. } | Self::CompressedBody => {
+                invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+            }
             Self::BodyTooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             Self::BodyTimeout { .. } => invalid(StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::HeadTooLarge => invalid(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
@@ -243,32 +261,38 @@ pub(crate) fn failure_code(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The public sentence for a failed attempt.
+/// The public sentences for a failed attempt.
 pub(crate) fn failure_message(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::CredentialsRejected => {
-            "the upstream rejected the gateway's own credentials; tell the gateway's administrator"
+            "The upstream rejected this gateway's own credentials. Tell this gateway's administrator."
         }
-        Outcome::RateLimited { .. } => "the upstream limits the gateway's rate; try again later",
-        Outcome::Overloaded { .. } => "the upstream is overloaded; try again later",
-        Outcome::ModelMissing => "the upstream does not know the model; tell the gateway's administrator",
-        Outcome::ServerError => "the upstream failed",
-        Outcome::InvalidResponse => "the upstream's answer was not what its protocol promises",
-        Outcome::Transport => "the connection to the upstream failed",
-        Outcome::Truncated => "the upstream's answer ended before it was complete",
-        Outcome::Timeout(TimeoutPhase::Connect) => "the upstream could not be reached in time",
-        Outcome::Timeout(TimeoutPhase::Headers) => "the upstream did not begin to answer in time",
-        Outcome::Timeout(TimeoutPhase::FirstToken) => "the upstream sent no content in time",
-        Outcome::Timeout(TimeoutPhase::Idle) => "the upstream stopped sending",
-        Outcome::Timeout(TimeoutPhase::Total) => "the call took longer than it may",
-        _ => "the upstream did not answer usefully",
+        Outcome::RateLimited { .. } => "The upstream limits this gateway's rate. Try again later.",
+        Outcome::Overloaded { .. } => "The upstream is overloaded. Try again later.",
+        Outcome::ModelMissing => "The upstream does not know the model. Tell this gateway's administrator.",
+        Outcome::ServerError => "The upstream failed. Try again later.",
+        Outcome::InvalidResponse => {
+            "The upstream's answer is not what its protocol promises. Tell this gateway's administrator if that persists."
+        }
+        Outcome::Transport => "The connection to the upstream failed. Try again later.",
+        Outcome::Truncated => "The upstream's answer ended before it was complete. Try again.",
+        Outcome::Timeout(TimeoutPhase::Connect) => "The upstream could not be reached in time. Try again later.",
+        Outcome::Timeout(TimeoutPhase::Headers) => "The upstream did not begin to answer in time. Try again later.",
+        Outcome::Timeout(TimeoutPhase::FirstToken) => "The upstream sent no content in time. Try again later.",
+        Outcome::Timeout(TimeoutPhase::Idle) => {
+            "The upstream stopped sending before its answer was complete. Try again."
+        }
+        Outcome::Timeout(TimeoutPhase::Total) => {
+            "The call took longer than it may. Try again later, or ask for a shorter answer."
+        }
+        _ => "The upstream did not answer usefully. Try again later.",
     }
 }
 
 fn suggestion(near: &[String]) -> String {
     match near {
-        [] => "; GET /v1/models lists those that do".to_owned(),
-        _ => format!("; did you mean `{}`?", near.join("` or `")),
+        [] => "Use one of the names listed at /v1/models.".to_owned(),
+        _ => format!("Did you mean `{}`?", near.join("` or `")),
     }
 }
 
@@ -279,4 +303,69 @@ fn whole_seconds(duration: Duration) -> u64 {
 
 fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong, and what to do next: two sentences at least.
+    fn assert_helpful(rejection: &Rejection) {
+        let message = rejection.to_string();
+        assert!(message.starts_with(char::is_uppercase), "{message}");
+        assert!(message.ends_with(['.', '?']), "{message}");
+        assert!(message.contains(". "), "says nothing of what to do next: {message}");
+    }
+
+    #[test]
+    fn every_message_says_what_is_wrong_and_what_to_do_next() {
+        let model = || "m".to_owned();
+        for rejection in [
+            Rejection::malformed_head("the request has no `host` header"),
+            Rejection::UnsupportedMediaType { expected: "application/json" },
+            Rejection::CompressedBody,
+            Rejection::BodyTooLarge { limit: 1 },
+            Rejection::BodyTimeout { waited: Duration::from_secs(1) },
+            Rejection::BodyBroken,
+            Rejection::HeadTooLarge,
+            Rejection::ModelNotAllowed { model: model() },
+            Rejection::PassthroughNotAllowed,
+            Rejection::ModelNotFound { model: model(), near: Vec::new() },
+            Rejection::ModelNotFound { model: model(), near: vec![model(), model()] },
+            Rejection::PathNotFound,
+            Rejection::MethodNotAllowed { allow: "POST, OPTIONS" },
+            Rejection::LoopDetected,
+            Rejection::StoreUnavailable,
+        ] {
+            assert_helpful(&rejection);
+        }
+        for fault in [KeyFault::Missing, KeyFault::Unknown, KeyFault::Conflicting, KeyFault::Disabled] {
+            assert_helpful(&fault.into());
+        }
+    }
+
+    #[test]
+    fn every_failure_of_an_upstream_says_what_to_do_next() {
+        let phases = [
+            TimeoutPhase::Connect,
+            TimeoutPhase::Headers,
+            TimeoutPhase::FirstToken,
+            TimeoutPhase::Idle,
+            TimeoutPhase::Total,
+        ];
+        let failures = [
+            Outcome::CredentialsRejected,
+            Outcome::RateLimited { retry_after: None },
+            Outcome::Overloaded { retry_after: None },
+            Outcome::ModelMissing,
+            Outcome::ServerError,
+            Outcome::InvalidResponse,
+            Outcome::Transport,
+            Outcome::Truncated,
+            Outcome::ClientFault,
+        ];
+        for outcome in failures.into_iter().chain(phases.map(Outcome::Timeout)) {
+            assert_helpful(&Rejection::Upstream { outcome });
+        }
+    }
 }

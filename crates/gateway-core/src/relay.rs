@@ -1,7 +1,7 @@
 //! Step 7: the answer on its way to the caller.
 //!
 //! The body is pulled by the caller's connection and pulls from the upstream's in turn: no task, no channel, and no more
-//! in memory than one read of the upstream's socket. It carries the call's [`Settlement`], so that the call settles when
+//! in memory than the event or the read of the upstream's socket that is being passed on. It carries the call's [`Settlement`], so that the call settles when
 //! the body ends or is dropped.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gateway_call::Outcome;
-use gateway_protocol::Pieces;
+use gateway_protocol::{Pieces, Segments};
 use gateway_upstream::{UpstreamError, UpstreamErrorKind};
 use http_body::{Body, Frame, SizeHint};
 
@@ -59,10 +59,15 @@ impl AnswerBody {
         Self { content, settlement }
     }
 
+    /// Leaves nothing to send; the account stays.
+    pub(crate) fn leave_out(&mut self) {
+        self.content = Content::Whole(Segments::default().into_iter());
+    }
+
     /// Whether the caller has everything that it will get.
     fn is_complete(&self) -> bool {
         match &self.content {
-            Content::Whole(pieces) => remaining(pieces) == 0,
+            Content::Whole(pieces) => pieces.remaining() == 0,
             Content::Events(relay) => relay.is_complete(),
             Content::Raw(relay) => relay.is_finished(),
         }
@@ -96,7 +101,7 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(pieces) => SizeHint::with_exact(remaining(pieces)),
+            Content::Whole(pieces) => SizeHint::with_exact(pieces.remaining()),
             Content::Events(_) => SizeHint::default(),
             Content::Raw(relay) => relay.size_hint(),
         }
@@ -110,11 +115,6 @@ pub(crate) fn verdict_on(error: &UpstreamError) -> Outcome {
         UpstreamErrorKind::BodyReset => Outcome::Truncated,
         _ => error.outcome(),
     }
-}
-
-/// Bytes that are left of a body that is all here; cloning its pieces copies none of them.
-fn remaining(pieces: &Pieces) -> u64 {
-    pieces.clone().map(|piece| piece.len() as u64).sum()
 }
 
 impl Drop for AnswerBody {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_call::{Endpoint, RequestId};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::time::Instant;
 
-use crate::accept::{Destination, accept, allowed_methods, destination};
+use crate::accept::{Destination, accept, allowed_methods, check_head, destination};
 use crate::admit::admit;
 use crate::answer::{Answer, relay};
 use crate::attempt::{attempt, attempt_passthrough};
@@ -71,11 +71,15 @@ async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Resp
     let (head, body) = request.into_parts();
     let request_id = request_id(&head.headers);
     let account = |path| Settlement::open(Arc::clone(&gateway.shared.observer), request_id.clone(), path, started);
-    let mut response = if let Some(cors) = snapshot.cors.as_ref().filter(|_| CorsRules::is_preflight(&head)) {
+    let is_preflight = CorsRules::is_preflight(&head) && check_head(&head).is_ok();
+    let mut response = if let Some(cors) = snapshot.cors.as_ref().filter(|_| is_preflight) {
         preflight(cors, &head)
     } else {
         answer(gateway, &snapshot, Arrival { head: &head, body }, account).await
     };
+    if head.method == Method::HEAD {
+        leave_out_body(&mut response);
+    }
     let headers = response.headers_mut();
     headers.insert("x-request-id", request_id.header_value());
     if gateway.is_draining() {
@@ -86,6 +90,15 @@ async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Resp
         cors.allow(head.headers.get(header::ORIGIN), headers);
     }
     response
+}
+
+/// The answer to `HEAD` is that to `GET` without its body (RFC 9110, section 9.3.2).
+fn leave_out_body(response: &mut Response<AnswerBody>) {
+    let length = response.body().size_hint().exact();
+    response.body_mut().leave_out();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 /// A request that has just arrived.
@@ -170,7 +183,7 @@ async fn list_models(
 
 fn preflight(cors: &CorsRules, head: &Parts) -> Response<AnswerBody> {
     let mut answer = Answer::empty(StatusCode::NO_CONTENT);
-    let methods = destination(head.uri.path()).map_or("GET, HEAD, OPTIONS", allowed_methods);
+    let methods = destination(head.uri.path()).map_or("GET, HEAD", allowed_methods);
     cors.answer_preflight(&head.headers, methods, &mut answer.headers);
     answer.into_response(None)
 }

@@ -43,6 +43,8 @@ pub(crate) struct BodyLimits {
     pub(crate) size: u64,
     /// Between two parts of it.
     pub(crate) idle: Duration,
+    /// From the request's head until the call that it states is known.
+    pub(crate) total: Duration,
 }
 
 /// What the configuration says of one public model, beyond its targets.
@@ -59,13 +61,7 @@ impl ModelSettings {
 
     /// The provider's timeouts with the model's own in their place.
     pub(crate) fn timeouts(&self, provider: Timeouts) -> Timeouts {
-        Timeouts {
-            connect: self.timeouts.connect.unwrap_or(provider.connect),
-            headers: self.timeouts.headers.unwrap_or(provider.headers),
-            first_token: self.timeouts.first_token.unwrap_or(provider.first_token),
-            idle: self.timeouts.idle.unwrap_or(provider.idle),
-            total: self.timeouts.total.unwrap_or(provider.total),
-        }
+        self.timeouts.over(provider)
     }
 }
 
@@ -90,9 +86,19 @@ impl Snapshot {
             prefix: config.provider_suffix.as_ref().map(|prefix| format!("{prefix}/")),
             passthrough: config.passthrough,
             rewrite_response: config.rewrite_response,
-            body_limits: BodyLimits { size: config.server.max_body, idle: config.server.body_timeout },
+            body_limits: body_limits(config),
             cors: config.server.cors.as_ref().map(CorsRules::new),
         })
+    }
+}
+
+/// A call that was not even stated within the longest time that any provider grants it could not be served any more.
+fn body_limits(config: &Config) -> BodyLimits {
+    let longest = config.providers.iter().map(|provider| provider.timeouts.total).max();
+    BodyLimits {
+        size: config.server.max_body,
+        idle: config.server.body_timeout,
+        total: longest.unwrap_or(Timeouts::default().total),
     }
 }
 

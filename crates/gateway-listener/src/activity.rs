@@ -1,20 +1,15 @@
-//! What one connection is doing, shared by the three that see a part of it: the guard sees heads arrive, the service
-//! sees calls begin and end, the supervisor decides by both. Atomics, because HTTP/2 runs calls in tasks of their own.
+//! What one connection is doing, shared by the four that see a part of it: the guard sees heads arrive, the service sees
+//! calls begin and end, the meter sees what the socket takes, the supervisor decides by all of it. Atomics, because
+//! HTTP/2 runs calls in tasks of their own.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper::{Request, Response};
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
+
+/// In place of a time: the socket took everything that was written.
+const NEVER: u64 = u64::MAX;
 
 /// How far the bytes of the connection are, as its guard sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +28,11 @@ pub(crate) enum Phase {
 /// What a connection is doing, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stance {
-    /// At least one call runs.
+    /// Something is to be written, and the peer last took a part of it, or was offered it. Calls may run; what they
+    /// answer is not even asked for.
+    Blocked(Instant),
+    /// At least one call runs, and all that there is of its answer was taken.
     Busy,
-    /// All calls are over, and the peer last took a part of their answers, or was offered it.
-    Flushing(Instant),
     /// Nothing has arrived since the connection began.
     Fresh(Instant),
     /// A head began to arrive, or the call before it ended.
@@ -53,8 +49,9 @@ pub(crate) struct Activity {
     began: Instant,
     calls: AtomicUsize,
     phase: AtomicU8,
-    /// The socket takes no more for now, and something is left to write.
-    is_blocked: AtomicBool,
+    /// Microseconds from `began` to when the socket took no more, though something was left to write; [`NEVER`] if it
+    /// took all of it. Apart from `changed`, so that nothing a peer sends makes up for what it does not read.
+    blocked: AtomicU64,
     /// Microseconds from `began` to the last change of phase, progress of a blocked write or end of a call.
     changed: AtomicU64,
 }
@@ -65,7 +62,7 @@ impl Activity {
             began: Instant::now(),
             calls: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Fresh as u8),
-            is_blocked: AtomicBool::new(false),
+            blocked: AtomicU64::new(NEVER),
             changed: AtomicU64::new(0),
         }
     }
@@ -75,15 +72,25 @@ impl Activity {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Notes whether the peer is slow to take what is written; again whenever it took a part.
-    pub(crate) fn note_blocked(&self, is_blocked: bool) {
+    /// Notes that the socket takes no more for now; again whenever it took a part and then no more.
+    pub(crate) fn block(&self) {
+        self.blocked.store(self.touch(), Ordering::Relaxed);
+    }
+
+    /// Notes that the socket took what was left.
+    pub(crate) fn unblock(&self) {
         self.touch();
-        self.is_blocked.store(is_blocked, Ordering::Relaxed);
+        self.blocked.store(NEVER, Ordering::Relaxed);
     }
 
     /// Whether an answer is on its way: closing the connection would lose a part of it.
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_calling() || self.is_blocked.load(Ordering::Relaxed)
+        self.is_calling() || self.blocked_since().is_some()
+    }
+
+    fn blocked_since(&self) -> Option<Instant> {
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        (blocked != NEVER).then(|| self.began + Duration::from_micros(blocked))
     }
 
     fn is_calling(&self) -> bool {
@@ -95,10 +102,10 @@ impl Activity {
         let since = self.began + Duration::from_micros(self.changed.load(Ordering::Relaxed));
         if phase == Phase::Lingering as u8 {
             Stance::Lingering(since)
+        } else if let Some(blocked) = self.blocked_since() {
+            Stance::Blocked(blocked)
         } else if self.is_calling() {
             Stance::Busy
-        } else if self.is_blocked.load(Ordering::Relaxed) {
-            Stance::Flushing(since)
         } else if phase == Phase::Fresh as u8 {
             Stance::Fresh(since)
         } else if phase == Phase::MidHead as u8 {
@@ -108,9 +115,10 @@ impl Activity {
         }
     }
 
-    fn touch(&self) {
-        let elapsed = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    fn touch(&self) -> u64 {
+        let elapsed = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(NEVER - 1);
         self.changed.store(elapsed, Ordering::Relaxed);
+        elapsed
     }
 }
 
@@ -119,7 +127,7 @@ impl Activity {
 pub(crate) struct RunningCall(Arc<Activity>);
 
 impl RunningCall {
-    fn begin(activity: &Arc<Activity>) -> Self {
+    pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
         activity.calls.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(activity))
     }
@@ -129,81 +137,5 @@ impl Drop for RunningCall {
     fn drop(&mut self) {
         self.0.touch();
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The caller's service, with its calls noted.
-#[derive(Debug)]
-pub(crate) struct NotedService<S> {
-    service: S,
-    activity: Arc<Activity>,
-}
-
-impl<S> NotedService<S> {
-    pub(crate) fn new(service: S, activity: Arc<Activity>) -> Self {
-        Self { service, activity }
-    }
-}
-
-impl<S, B> Service<Request<Incoming>> for NotedService<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-{
-    type Response = Response<NotedBody<B>>;
-    type Error = Infallible;
-    type Future = NotedFuture<S::Future>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let call = RunningCall::begin(&self.activity);
-        NotedFuture { future: self.service.call(request), call: Some(call) }
-    }
-}
-
-pin_project! {
-    /// An answer to come.
-    pub(crate) struct NotedFuture<F> {
-        #[pin]
-        future: F,
-        call: Option<RunningCall>,
-    }
-}
-
-impl<F, B> Future for NotedFuture<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = Result<Response<NotedBody<B>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Ok(response) = ready!(this.future.poll(cx));
-        let call = this.call.take();
-        Poll::Ready(Ok(response.map(|body| NotedBody { body, _call: call })))
-    }
-}
-
-pin_project! {
-    /// An answer's body; hyper drops it when its last byte was taken over, or when the peer is gone.
-    pub(crate) struct NotedBody<B> {
-        #[pin]
-        body: B,
-        _call: Option<RunningCall>,
-    }
-}
-
-impl<B: Body> Body for NotedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

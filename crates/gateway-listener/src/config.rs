@@ -11,7 +11,7 @@ pub struct ListenerConfig {
     pub address: String,
     /// Certificate and key; `None` listens in the clear. With them HTTP/2 is offered by ALPN.
     pub tls: Option<TlsFiles>,
-    /// What one request's head may be, and how long it may take.
+    /// What one request's head may be, and how long a peer may keep the connection waiting.
     pub head: HeadLimits,
     /// How long running calls may go on after shutdown was asked for; then their connections are cut.
     pub drain_timeout: Duration,
@@ -33,15 +33,25 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Bounds on the head of a request and on the silence before it.
+/// Bounds on the head of a request, on the silence before it, and on a peer that does not read the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
     /// From the first byte of a head to its last; also from the connection's start to its first byte, and for the TLS
     /// handshake. The connection is closed without an answer when it is over.
     pub header_timeout: Duration,
-    /// How long a connection without a running call is kept for the next one, and how long a peer may take nothing of
-    /// the rest of an answer whose call is over.
+    /// How long a connection without a running call is kept for the next one.
     pub keep_alive: Duration,
+    /// How long a peer may take nothing of what there is to write. Then the connection is cut, or the stream reset if it
+    /// is HTTP/2 and only grants no window; either drops the answer's body, and with it the work behind it.
+    ///
+    /// Any progress begins the time anew, however long the whole answer takes. Progress is what can be seen of it from
+    /// here: on a connection about 32 KiB (on Linux; elsewhere a part of the send buffer, which can be megabytes) or what
+    /// the peer's system gathers before it tells of free space, on an HTTP/2 stream 16 KiB. So a peer that takes less
+    /// than about 1 KiB/s over the default time may not be told from one that takes nothing.
+    ///
+    /// Not bounded by this: the last piece of an HTTP/2 answer, of 16 KiB at most, which waits in memory for window when
+    /// its call is over already. It goes with the connection, `keep_alive` after the last call on it.
+    pub write_timeout: Duration,
     /// Header lines in one head; one more is answered 431.
     pub max_headers: usize,
     /// Bytes in one head, request line included; as many or more are answered 431 (414 if it is a complete path that
@@ -50,11 +60,13 @@ pub struct HeadLimits {
 }
 
 impl Default for HeadLimits {
-    /// 10 s for a head, 75 s of idleness (nginx's `keepalive_timeout`), 100 headers, 64 KiB.
+    /// 10 s for a head, 75 s of idleness (nginx's `keepalive_timeout`), 60 s without progress of an answer (nginx's
+    /// `send_timeout`), 100 headers, 64 KiB.
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            write_timeout: Duration::from_mins(1),
             max_headers: 100,
             max_head: 64 * 1024,
         }

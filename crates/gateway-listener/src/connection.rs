@@ -13,8 +13,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,8 +24,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::HeadLimits;
-use crate::activity::{Activity, NotedService};
+use crate::activity::{Activity, Phase};
 use crate::guard::RequestGuard;
+use crate::meter::MeteredSocket;
+use crate::multiplexed::StreamExecutor;
+use crate::noted::NotedService;
 use crate::supervisor::{Order, Supervisor};
 
 /// Calls that one HTTP/2 connection may run at once; more wait at the client (RFC 9113 section 5.1.2 asks for 100 or
@@ -41,6 +46,12 @@ const HYPER_DEFAULT_MAX_HEADERS: usize = 100;
 /// hyper panics on a smaller buffer.
 const HYPER_LEAST_BUFFER: usize = 8192;
 
+/// Bytes that wait in the system to be sent, beside those on their way (`TCP_NOTSENT_LOWAT` in tcp(7)). The socket takes
+/// more when half of them are gone, so this is how finely the progress of a slow reader is seen; without it the system
+/// gathers up to 4 MiB and then says nothing until a third of them is gone. It does not limit the throughput.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 64 * 1024;
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionEnd {
@@ -57,7 +68,7 @@ pub(crate) struct Door {
     tls: Option<TlsAcceptor>,
     limits: HeadLimits,
     drain_timeout: Duration,
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<StreamExecutor>,
 }
 
 impl Door {
@@ -79,10 +90,10 @@ impl Door {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        // Frames of a stream are small and must leave at once. It only fails on a dead socket, which the first read
-        // reports.
-        drop(stream.set_nodelay(true));
-        let Some(tls) = &self.tls else { return self.drive(stream, service, drain).await };
+        tune(&stream);
+        let activity = Arc::new(Activity::new());
+        let stream = MeteredSocket::new(stream, Arc::clone(&activity));
+        let Some(tls) = &self.tls else { return self.drive(stream, activity, service, drain).await };
         let handshake = timeout(self.limits.header_timeout, tls.accept(stream));
         let secured = tokio::select! {
             biased;
@@ -90,7 +101,11 @@ impl Door {
             secured = handshake => secured,
         };
         match secured {
-            Ok(Ok(stream)) => self.drive(stream, service, drain).await,
+            Ok(Ok(stream)) => {
+                // The handshake had its own time.
+                activity.enter(Phase::Fresh);
+                self.drive(stream, activity, service, drain).await
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 ConnectionEnd::Closed
@@ -102,7 +117,13 @@ impl Door {
         }
     }
 
-    async fn drive<IO, S, B>(&self, io: IO, service: S, drain: CancellationToken) -> ConnectionEnd
+    async fn drive<IO, S, B>(
+        &self,
+        io: IO,
+        activity: Arc<Activity>,
+        service: S,
+        drain: CancellationToken,
+    ) -> ConnectionEnd
     where
         IO: AsyncRead + AsyncWrite + Unpin + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -111,7 +132,6 @@ impl Door {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let activity = Arc::new(Activity::new());
         let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_timeout);
         let io = TokioIo::new(RequestGuard::new(io, Arc::clone(&activity)));
         let mut connection = pin!(self.http.serve_connection(io, NotedService::new(service, activity)));
@@ -140,8 +160,8 @@ impl fmt::Debug for Door {
     }
 }
 
-fn http_builder(limits: HeadLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http_builder(limits: HeadLimits) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor::new(limits.write_timeout));
     let mut http1 = builder.http1();
     // A head has to fit into the read buffer, which also bounds what a connection reads ahead of a body.
     http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.max_head.max(HYPER_LEAST_BUFFER));
@@ -156,6 +176,14 @@ fn http_builder(limits: HeadLimits) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
+}
+
+/// Small writes leave at once, large ones in small steps. Either only fails on a dead socket, which the first read
+/// reports.
+fn tune(stream: &TcpStream) {
+    drop(stream.set_nodelay(true));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
 }
 
 fn note_end(end: Result<(), Box<dyn StdError + Send + Sync>>) {

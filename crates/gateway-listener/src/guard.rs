@@ -40,7 +40,6 @@ pub(crate) struct RequestGuard<IO> {
     phase: Phase,
     verdict: Verdict,
     peer_is_done: bool,
-    is_blocked: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,15 +54,7 @@ enum Verdict {
 impl<IO> RequestGuard<IO> {
     pub(crate) fn new(io: IO, activity: Arc<Activity>) -> Self {
         let framing = Framing::new();
-        Self {
-            io,
-            activity,
-            framing,
-            phase: Phase::Fresh,
-            verdict: Verdict::Plain,
-            peer_is_done: false,
-            is_blocked: false,
-        }
+        Self { io, activity, framing, phase: Phase::Fresh, verdict: Verdict::Plain, peer_is_done: false }
     }
 
     /// Follows what was read into `buf` behind its first `before` bytes, and takes back what must not be seen.
@@ -88,23 +79,6 @@ impl<IO> RequestGuard<IO> {
         if self.phase != phase {
             self.phase = phase;
             self.activity.enter(phase);
-        }
-    }
-
-    /// Notes what came of a write: calls end when hyper has taken over their answers, the bytes may leave much later.
-    fn note_write(&mut self, written: &Poll<io::Result<usize>>) {
-        // Blocked now, or taken a part of what was blocked; the usual write is neither.
-        if written.is_pending() != self.is_blocked {
-            self.is_blocked = true;
-            self.activity.note_blocked(true);
-        }
-    }
-
-    /// Notes what came of a flush, which hyper asks for when everything was written.
-    fn note_flush(&mut self, flushed: &Poll<io::Result<()>>) {
-        if self.is_blocked != flushed.is_pending() {
-            self.is_blocked = flushed.is_pending();
-            self.activity.note_blocked(self.is_blocked);
         }
     }
 
@@ -138,9 +112,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for RequestGuard<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for RequestGuard<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.note_write(&written);
-        written
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -148,9 +120,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for RequestGuard<IO> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.note_write(&written);
-        written
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -158,9 +128,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for RequestGuard<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.note_flush(&flushed);
-        flushed
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     /// Closes our side. If the peer is in the middle of a message its bytes are then read and dropped until it is done:

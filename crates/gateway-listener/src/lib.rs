@@ -2,7 +2,7 @@
 //!
 //! A [`Listener`] turns connections into requests. It enforces what must hold before a request is worth looking at:
 //! one unambiguous framing for every HTTP/1 message, a whole head within its time and size, no connection held open
-//! for nothing. When asked to stop it takes no new connection, lets running calls finish and says how many it had to
+//! for nothing, neither by a peer that sends nothing nor by one that reads nothing. When asked to stop it takes no new connection, lets running calls finish and says how many it had to
 //! cut.
 //!
 //! It knows nothing of LLMs, paths, keys or bodies, and never answers a request itself except to refuse a malformed
@@ -34,6 +34,9 @@ mod config;
 mod connection;
 mod guard;
 mod listener;
+mod meter;
+mod multiplexed;
+mod noted;
 mod supervisor;
 mod tls;
 

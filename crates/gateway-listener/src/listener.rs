@@ -65,6 +65,8 @@ impl Listener {
 
     /// Serves every connection with a clone of `service` until `shutdown` resolves, then drains and returns.
     ///
+    /// Bodies are best made of `Bytes`; data of any other type is copied once.
+    ///
     /// Draining: no new connection is taken, idle ones are closed at once, a running call may finish for up to
     /// `drain_timeout` (its HTTP/1 answer says `connection: close`, HTTP/2 peers get GOAWAY), what is left is cut.
     pub async fn serve<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained

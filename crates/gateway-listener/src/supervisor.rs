@@ -3,6 +3,9 @@
 //! A connection is in one stance at a time and each stance has one deadline, so one lazily moved timer serves them
 //! all. hyper's own header timeout stays off: it also counts the idle time before a head.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -90,7 +93,7 @@ impl Supervisor {
     /// The order for now; arranges to be polled again when it may change.
     pub(crate) fn poll_order(&mut self, cx: &mut Context<'_>) -> Order {
         let stance = self.activity.stance();
-        let may_retire = matches!(stance, Stance::Busy | Stance::Flushing(_) | Stance::Idle(_));
+        let may_retire = matches!(stance, Stance::Busy | Stance::Blocked(_) | Stance::Idle(_));
         if self.draining_since.is_some() && self.retired_at.is_none() && may_retire {
             return self.retire();
         }
@@ -107,11 +110,14 @@ impl Supervisor {
         Order::Retire
     }
 
-    /// When the stance has lasted too long, and what follows. A busy connection has no deadline: calls bound themselves.
+    /// When the stance has lasted too long, and what follows.
+    ///
+    /// A busy connection has no deadline: its calls bound themselves. A blocked one has, also with calls: hyper asks for
+    /// no more of their answers until it can write, so no limit within them is looked at.
     fn deadline(&self, stance: Stance) -> (Option<Instant>, Order) {
         match (stance, self.draining_since, self.retired_at) {
             (Stance::Busy, _, _) => (None, Order::Keep),
-            (Stance::Flushing(since), _, _) => (Some(since + self.limits.keep_alive), Order::Cut),
+            (Stance::Blocked(since), _, _) => (Some(since + self.limits.write_timeout), Order::Cut),
             (Stance::Fresh(since), Some(draining), _) => {
                 (Some((since + self.limits.header_timeout).min(draining + FRESH_GRACE)), Order::Cut)
             }

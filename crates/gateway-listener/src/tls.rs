@@ -9,6 +9,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{BindError, TlsFiles};
 
+impl TlsFiles {
+    /// Reads both files and sees whether they fit together, as [`Listener::bind`](crate::Listener::bind) does, without
+    /// listening. Whether callers will trust the certificate, or it is out of date, is not looked at.
+    pub fn check(&self) -> Result<(), BindError> {
+        load_acceptor(self).map(drop)
+    }
+}
+
 /// An acceptor that offers HTTP/2, then HTTP/1.1.
 pub(crate) fn load_acceptor(files: &TlsFiles) -> Result<TlsAcceptor, BindError> {
     let unusable = |source| BindError::UnusableKeyPair { cert: files.cert.clone(), key: files.key.clone(), source };

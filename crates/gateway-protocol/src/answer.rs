@@ -27,6 +27,9 @@ pub struct AnswerScan {
 #[non_exhaustive]
 pub struct NotJson;
 
+/// How many edits leave an answer in pieces at most; with more it is joined. An ordinary answer has three.
+const MAX_EDITS: usize = 8;
+
 /// Reads a plain answer. The whole of it is validated, its text encoding included.
 pub fn scan_answer(body: &[u8]) -> Result<AnswerScan, NotJson> {
     simdutf8::basic::from_utf8(body).map_err(|_| NotJson)?;
@@ -57,7 +60,8 @@ pub fn annotate(body: &Bytes, scan: &AnswerScan, served: &Served<'_>) -> Segment
             Piece::New(Insert::Served) => member.clone(),
         })
         .collect();
-    if annotated.len() <= JOIN_LIMIT as u64 {
+    // A body with `model` over and over would otherwise go out in crumbs.
+    if annotated.len() <= JOIN_LIMIT as u64 || scan.edits.len() > MAX_EDITS {
         annotated = annotated.into_bytes().into();
     }
     annotated

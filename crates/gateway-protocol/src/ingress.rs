@@ -46,7 +46,7 @@ pub enum RequestError {
         problem: String,
     },
     /// JSON, but not an object.
-    #[error("The request body must be a JSON object.")]
+    #[error("The request body is not a JSON object. Send one that names a `model`.")]
     NotAnObject,
     /// No model is named anywhere.
     #[error("The request names no model. Set `model` to one of the names listed at /v1/models.")]
@@ -61,7 +61,7 @@ pub enum RequestError {
         field: &'static str,
     },
     /// The `gateway` member is wrong.
-    #[error("The field `{field}` is not valid: {problem}.")]
+    #[error("The field `{field}` is not valid: {problem}. Correct it and send the request again.")]
     InvalidGatewayField {
         /// The path of the field, such as `gateway.models`.
         field: String,
@@ -69,7 +69,7 @@ pub enum RequestError {
         problem: String,
     },
     /// Another member that the gateway reads is wrong.
-    #[error("The field `{field}` must be {expected}.")]
+    #[error("The field `{field}` is not valid. It must be {expected}.")]
     InvalidField {
         /// The member's name.
         field: &'static str,

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The text is not JSON. Where and why is found out by [`explain`], off the hot path.
+/// The text is not JSON. Where and why is found out by the ingress, off the hot path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod answer;
+mod chunks;
 mod edit;
 mod fault;
 mod gateway_member;
@@ -43,12 +44,12 @@ mod stream;
 mod template;
 
 pub use answer::{AnswerScan, NotJson, annotate, scan_answer};
+pub use chunks::Chunks;
 pub use fault::UpstreamFault;
 pub use ingress::{ParsedRequest, RequestError, parse_json};
 pub use multipart::{Boundary, MultipartError, MultipartScanner, boundary};
 pub use provider::{InvalidCredential, OpenAi, OpenAiConfig, Provider, builtin};
 pub use refusal::{Refusal, Trail, model_list, model_object, refusal_body, refusal_frame};
-pub use retry_after::parse_retry_after;
 pub use segments::{Pieces, Segments};
 pub use served::Served;
 pub use stream::{FrameKind, StreamRewriter};

@@ -21,7 +21,7 @@ use crate::edit::{Edit, Insert};
 use crate::gateway_member::{MAX_NAME, checked_name};
 use crate::guard::{Guarded, Seen, Spelling, judge};
 use crate::template::Quoting;
-use crate::{ParsedRequest, Template};
+use crate::{Chunks, ParsedRequest, Template};
 
 /// Largest header block of a part, in bytes. Real ones have under 300.
 const MAX_HEAD: usize = 8 * 1024;
@@ -49,7 +49,7 @@ pub enum MultipartError {
         field: &'static str,
     },
     /// A part that the gateway reads is wrong.
-    #[error("The part `{field}` must be {expected}.")]
+    #[error("The part `{field}` is not valid. It must be {expected}.")]
     InvalidField {
         /// The part's name.
         field: &'static str,
@@ -139,7 +139,7 @@ pub struct MultipartScanner {
     stream: bool,
     edits: Vec<Edit>,
     /// The chunks so far, until they are taken.
-    collected: Option<Vec<Bytes>>,
+    collected: Option<Chunks>,
     failed: Option<MultipartError>,
 }
 
@@ -162,7 +162,7 @@ impl MultipartScanner {
             model: None,
             stream: false,
             edits: Vec::new(),
-            collected: Some(Vec::new()),
+            collected: Some(Chunks::default()),
             failed: None,
         }
     }
@@ -185,18 +185,13 @@ impl MultipartScanner {
         Ok(())
     }
 
-    /// The model, once its part is complete.
-    pub fn model(&self) -> Option<&ModelName> {
-        self.model.as_ref()
-    }
-
     /// The call, and a template of all chunks pushed so far; `None` until the model is known, and once it was taken.
     ///
     /// The call's `stream` is right if the `stream` part was among those chunks, which is where SDKs put it: parameters
     /// go before files.
     pub fn take_request(&mut self, endpoint: Endpoint) -> Option<ParsedRequest> {
         let models = vec![self.model.clone()?];
-        let template = Template::new(&self.collected.take()?, &self.edits, Quoting::Raw);
+        let template = Template::new(&self.collected.take()?.into_parts(), &self.edits, Quoting::Raw);
         let tightening = Tightening::default();
         let call = Call { endpoint, models, stream: self.stream, tightening, tags: Vec::new() };
         Some(ParsedRequest { call, template })

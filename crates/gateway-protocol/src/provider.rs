@@ -15,9 +15,6 @@ pub use openai::{OpenAi, OpenAiConfig};
 
 /// A vendor's protocol. Chosen by name in a configuration; holds no state of any call.
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// The name that chooses it.
-    fn name(&self) -> &'static str;
-
     /// The path of an endpoint below the provider's configured base, such as `/chat/completions`.
     fn url_path(&self, endpoint: Endpoint) -> &'static str;
 

@@ -42,12 +42,41 @@ pub(crate) struct Findings {
     pub(crate) typed_error: bool,
     /// Something that a reader of the stream would see.
     pub(crate) content: bool,
-    /// The protocol's own end.
+    /// The protocol's own end, where one event says it for the whole stream.
     pub(crate) end: bool,
+    /// The choices in this frame, and those of them that it ends.
+    pub(crate) choices: Choices,
     /// Where another member can be put behind all others.
     append_at: usize,
     /// How it begins there: with a comma if another one stays before it.
     append_as: &'static str,
+}
+
+/// Choices of a stream: which were seen, and which of them were given a `finish_reason`. One bit each; the last bit stands
+/// for all from the 64th on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Choices {
+    seen: u64,
+    ended: u64,
+}
+
+impl Choices {
+    /// Takes note of another frame's choices.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.seen |= other.seen;
+        self.ended |= other.ended;
+    }
+
+    /// Whether there were any and all of them were ended: a stream of several is over when the last one is.
+    pub(crate) fn all_ended(self) -> bool {
+        self.seen != 0 && self.seen & !self.ended == 0
+    }
+
+    fn note(&mut self, index: u32, ended: bool) {
+        let bit = 1 << index.min(63);
+        self.seen |= bit;
+        self.ended |= if ended { bit } else { 0 };
+    }
 }
 
 impl Findings {
@@ -76,6 +105,7 @@ pub(crate) fn scan_reply(text: &[u8], layout: Layout, edits: &mut Vec<Edit>) -> 
             typed_error: false,
             content: layout == Layout::Flat,
             end: false,
+            choices: Choices::default(),
             append_at: scanner.at() + 1,
             append_as: "\"gateway\":",
         },
@@ -144,11 +174,18 @@ impl Reader<'_> {
     }
 
     fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        // Vendors that stream one choice only may leave its index out.
+        let (mut index, mut ended) = (0, false);
         scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+            b"index" => {
+                let value = scanner.value()?;
+                index = std::str::from_utf8(&self.text[value]).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+                Ok(())
+            }
             b"finish_reason" => {
                 let value = scanner.value()?;
                 // Some vendors send an empty reason where others send null.
-                self.findings.end |= !matches!(&self.text[value], b"null" | b"\"\"");
+                ended = !matches!(&self.text[value], b"null" | b"\"\"");
                 Ok(())
             }
             b"text" => self.content(scanner),
@@ -157,7 +194,9 @@ impl Reader<'_> {
                 _ => self.content(scanner),
             }),
             _ => scanner.value().map(drop),
-        })
+        })?;
+        self.findings.choices.note(index, ended);
+        Ok(())
     }
 
     /// A member that holds text, tool calls, reasoning, a refusal or whatever comes next: content unless it is empty.

@@ -12,15 +12,10 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// The wait that an answer asks for: `retry-after-ms`, or `retry-after` (RFC 9110 section 10.2.3) in seconds or as a
-/// date, measured from `now`.
+/// date, measured from the answer's own `date`: a clock that cannot disagree with it.
 ///
 /// Fractions are read, as SDKs do. A date that has passed means no wait, more than a day means a day, and what cannot be
 /// read means that nothing was asked.
-pub fn parse_retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    wait(headers, Some(now))
-}
-
-/// As [`parse_retry_after`], a date being measured from the answer's own `date`: a clock that cannot disagree with it.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     wait(headers, text(headers, &DATE).and_then(parse_date))
 }
@@ -132,7 +127,7 @@ mod tests {
             (headers(&[(RETRY_AFTER_MS, "1500"), (RETRY_AFTER, "2")]), Some(1500)),
             (headers(&[(RETRY_AFTER_MS, "x"), (RETRY_AFTER, "2")]), Some(2000)),
         ] {
-            let wait = parse_retry_after(&headers, now).map(|wait| wait.as_millis());
+            let wait = wait(&headers, Some(now)).map(|wait| wait.as_millis());
             assert_eq!(wait, expected, "{headers:?}");
         }
     }

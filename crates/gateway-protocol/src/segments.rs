@@ -78,13 +78,25 @@ impl FromIterator<Bytes> for Segments {
 
 /// The pieces of a body in order, none of them empty; made by `Segments::into_iter`.
 #[derive(Debug, Clone)]
-pub struct Pieces(iter::Chain<iter::Take<array::IntoIter<Bytes, INLINE>>, vec::IntoIter<Bytes>>);
+pub struct Pieces {
+    pieces: iter::Chain<iter::Take<array::IntoIter<Bytes, INLINE>>, vec::IntoIter<Bytes>>,
+    remaining: u64,
+}
+
+impl Pieces {
+    /// Bytes of the pieces that are still to come.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+}
 
 impl Iterator for Pieces {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        self.0.next()
+        let piece = self.pieces.next()?;
+        self.remaining -= piece.len() as u64;
+        Some(piece)
     }
 }
 
@@ -93,6 +105,7 @@ impl IntoIterator for Segments {
     type IntoIter = Pieces;
 
     fn into_iter(self) -> Pieces {
-        Pieces(self.inline.into_iter().take(self.used).chain(self.rest))
+        let remaining = self.len;
+        Pieces { pieces: self.inline.into_iter().take(self.used).chain(self.rest), remaining }
     }
 }

@@ -14,7 +14,7 @@ use gateway_call::Endpoint;
 use gateway_sse::{Data, Frame};
 
 use crate::edit::{Edit, Insert, Piece, pieces};
-use crate::reply::{Findings, Layout, scan_reply};
+use crate::reply::{Choices, Findings, Layout, scan_reply};
 use crate::served::to_json;
 use crate::{Served, UpstreamFault};
 
@@ -43,6 +43,7 @@ pub struct StreamRewriter {
     /// Scratch space, kept so that no frame allocates.
     edits: Vec<Edit>,
     saw_content: bool,
+    choices: Choices,
     saw_end: bool,
     saw_done: bool,
 }
@@ -56,6 +57,7 @@ impl StreamRewriter {
             served: served.map(|served| served.member().into()),
             edits: Vec::with_capacity(4),
             saw_content: false,
+            choices: Choices::default(),
             saw_end: false,
             saw_done: false,
         }
@@ -86,7 +88,7 @@ impl StreamRewriter {
 
     /// Whether the end of the body now would be a proper one.
     ///
-    /// Chat completions and completions end with `[DONE]` or a `finish_reason`, Responses with one of their terminal
+    /// Chat completions and completions end with `[DONE]` or a `finish_reason` for each choice, Responses with one of their terminal
     /// events. Other endpoints have no end of their own, so a clean end of the body is always proper.
     pub fn saw_end(&self) -> bool {
         self.saw_end || self.saw_done || self.layout == Layout::Flat
@@ -127,7 +129,8 @@ impl StreamRewriter {
             return FrameKind::Error(UpstreamFault::read(payload));
         }
         self.saw_content |= findings.content;
-        self.saw_end |= findings.end;
+        self.choices.merge(findings.choices);
+        self.saw_end = self.saw_end && self.layout != Layout::Choices || findings.end || self.choices.all_ended();
         FrameKind::Data
     }
 

@@ -18,7 +18,6 @@ use crate::served::to_json;
 pub struct Template {
     parts: Vec<Part>,
     quoting: Quoting,
-    source_len: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -39,9 +38,9 @@ pub(crate) enum Quoting {
 impl Template {
     /// The template of a body that arrived as `chunks`. The edits count from the start of the first chunk.
     pub(crate) fn new(chunks: &[Bytes], edits: &[Edit], quoting: Quoting) -> Self {
-        let source_len = chunks.iter().map(Bytes::len).sum();
+        let len = chunks.iter().map(Bytes::len).sum();
         let mut parts = Vec::with_capacity(2 * edits.len() + chunks.len());
-        for piece in pieces(source_len, edits) {
+        for piece in pieces(len, edits) {
             match piece {
                 Piece::Kept(range) => parts.extend(cut(chunks, range.start, range.end).map(Part::Bytes)),
                 Piece::New(Insert::Text(text)) => parts.push(Part::Bytes(Bytes::from_static(text.as_bytes()))),
@@ -49,7 +48,7 @@ impl Template {
                 Piece::New(Insert::Served) => {}
             }
         }
-        Self { parts, quoting, source_len: source_len as u64 }
+        Self { parts, quoting }
     }
 
     /// The body with `upstream_model` in its place, escaped as the document wants it.
@@ -71,18 +70,6 @@ impl Template {
             });
         }
         Bytes::from(joined).into()
-    }
-
-    /// Length of the body that [`Template::fill`] would make, in bytes.
-    pub fn filled_len(&self, upstream_model: &ModelName) -> u64 {
-        self.len_with(&self.quote(upstream_model))
-    }
-
-    /// Length of the caller's body that the template was made from, in bytes.
-    ///
-    /// For a multipart body that is still arriving, `filled_len - source_len` is by how much it grows or shrinks.
-    pub fn source_len(&self) -> u64 {
-        self.source_len
     }
 
     fn quote<'a>(&self, name: &'a ModelName) -> Cow<'a, [u8]> {

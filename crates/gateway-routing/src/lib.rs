@@ -14,7 +14,7 @@
 //! let mut table = RouteTable::default();
 //! table.insert_exact("gpt-4o", Route::new(vec![target], Arc::new(Weighted))?);
 //!
-//! let resolved = table.resolve("gpt-4o").ok_or("not found")?;
+//! let resolved = table.resolve(&"gpt-4o".into()).ok_or("not found")?;
 //! assert_eq!(resolved.upstream_model(0).map(|name| name.to_string()).as_deref(), Some("gpt-4o-2024-11-20"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -31,6 +31,9 @@ pub struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
+    /// Nobody serves the name, so there is no route to it.
+    #[error("no target serves the model name")]
+    NoTargets,
     /// More than a ranking can hold.
     #[error("{found} targets serve one model name; at most {MAX_TARGETS} may")]
     TooManyTargets {
@@ -49,8 +52,11 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route over these targets, in the order of the configuration.
+    /// A route over these targets, in the order of the configuration; at least one, at most [`MAX_TARGETS`].
     pub fn new(targets: Vec<Target>, policy: Arc<dyn RoutingPolicy>) -> Result<Self, RouteError> {
+        if targets.is_empty() {
+            return Err(RouteError::NoTargets);
+        }
         if targets.len() > MAX_TARGETS {
             return Err(RouteError::TooManyTargets { found: targets.len() });
         }

@@ -66,11 +66,13 @@ impl RouteTable {
     }
 
     /// The route for a public name from which the gateway's own prefix has been stripped.
-    pub fn resolve(&self, name: &str) -> Option<Resolved> {
-        self.resolve_here(name).or_else(|| {
-            let (provider, model) = name.split_once('/')?;
-            self.by_provider.get(provider)?.resolve_here(model)
-        })
+    pub fn resolve(&self, name: &ModelName) -> Option<Resolved> {
+        if let Some(route) = self.route(name.as_str()) {
+            return Some(Resolved { route: Arc::clone(route), name: name.clone() });
+        }
+        let (provider, model) = name.as_str().split_once('/')?;
+        let route = self.by_provider.get(provider)?.route(model)?;
+        Some(Resolved { route: Arc::clone(route), name: model.into() })
     }
 
     /// Every name that can be listed: those of models and exact mappings, sorted. Patterns have no list of names.
@@ -78,16 +80,10 @@ impl RouteTable {
         self.models.keys().chain(self.exact.keys()).map(String::as_str).collect()
     }
 
-    fn resolve_here(&self, name: &str) -> Option<Resolved> {
+    fn route(&self, name: &str) -> Option<&Arc<Route>> {
         let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, route)| route);
-        let route = self
-            .models
-            .get(name)
-            .or_else(|| self.exact.get(name))
-            .or_else(by_pattern)
-            .or(self.any.as_ref())
-            .filter(|route| !name.is_empty() && !route.targets().is_empty())?;
-        Some(Resolved { route: Arc::clone(route), name: ModelName::from(name) })
+        let exact = self.models.get(name).or_else(|| self.exact.get(name));
+        exact.or_else(by_pattern).or(self.any.as_ref()).filter(|_| !name.is_empty())
     }
 }
 
@@ -117,7 +113,9 @@ mod tests {
     fn the_most_specific_entry_wins() {
         let table = table();
         let found = |name: &str| {
-            table.resolve(name).map(|it| (it.route.targets()[0].provider, it.upstream_model(0).unwrap().to_string()))
+            table
+                .resolve(&name.into())
+                .map(|it| (it.route.targets()[0].provider, it.upstream_model(0).unwrap().to_string()))
         };
         assert_eq!(found("gpt-4o"), Some((0, "from-models".to_owned())));
         assert_eq!(found("o3"), Some((1, "o3-2025".to_owned())));
@@ -133,8 +131,8 @@ mod tests {
     fn providers_without_a_mapping_take_any_name() {
         let mut table = table();
         table.set_any(route(9, UpstreamModel::Same));
-        assert_eq!(table.resolve("claude").unwrap().route.targets()[0].provider, 9);
-        assert_eq!(table.resolve("main/o3").unwrap().upstream_model(0).unwrap().as_str(), "main/o3");
+        assert_eq!(table.resolve(&"claude".into()).unwrap().route.targets()[0].provider, 9);
+        assert_eq!(table.resolve(&"main/o3".into()).unwrap().upstream_model(0).unwrap().as_str(), "main/o3");
         assert_eq!(table.names().into_iter().collect::<Vec<_>>(), ["gpt-4o", "o3"]);
     }
 }

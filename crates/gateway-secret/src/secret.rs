@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use zeroize::Zeroizing;
 
 /// A key, password or token: unprintable, unserialisable, wiped from memory on drop.
@@ -36,46 +35,5 @@ impl From<String> for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
-    }
-}
-
-/// Reads text or a bare number (a key of digits only is still a key); no error repeats what was found.
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SecretVisitor;
-
-        impl Visitor<'_> for SecretVisitor {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a secret as text")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret::from(text))
-            }
-
-            fn visit_string<E: Error>(self, text: String) -> Result<Secret, E> {
-                Ok(Secret::from(text))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Secret, E> {
-                Ok(Secret::from(number.to_string()))
-            }
-
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
-                Err(E::custom("expected a secret as text; put it in quotes"))
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
-                Err(E::custom("expected a secret as text; put it in quotes"))
-            }
-
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
-                Err(E::custom("expected a secret as text; put it in quotes"))
-            }
-        }
-
-        deserializer.deserialize_any(SecretVisitor)
     }
 }

@@ -141,7 +141,7 @@ async fn connect_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -162,10 +162,10 @@ mod tests {
     async fn a_refusing_address_hands_over_to_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
-        let closed = {
-            let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            gone.local_addr().unwrap()
-        };
+        // Bound, so that nobody else gets the port, and not listening.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let closed = silent.local_addr().unwrap();
         assert_eq!(connect_first(vec![closed, open]).await.unwrap().peer_addr().unwrap(), open);
         let refused = connect_first(vec![closed, closed]).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);

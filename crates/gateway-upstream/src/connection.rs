@@ -36,6 +36,11 @@ impl Link {
         }
     }
 
+    /// Whether it is one of many that the connection may carry.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
     pub(crate) fn hearing(&self) -> &Hearing {
         match self {
             Self::H1(connection) => &connection.hearing,

@@ -6,18 +6,19 @@
 //!
 //! HTTP/2 connections are shared for as long as they have a stream to spare. Whether an upstream speaks HTTP/2 is known
 //! only after a TLS handshake, so until it is known not to, one call at a time connects and the others wait for what it
-//! brings; a burst of calls at start opens one connection then, not hundreds.
+//! brings; a burst of calls at start opens one connection then, not hundreds. What it brings may be a failure, which is
+//! then theirs as well: an upstream that refuses one connection is not asked for the next by each of them in turn.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connection::{H1, H2, Link};
+use crate::{UpstreamError, UpstreamErrorKind};
 
 /// The connections of one upstream.
 #[derive(Debug)]
@@ -25,7 +26,6 @@ pub(crate) struct Pool {
     max_idle: usize,
     idle_timeout: Duration,
     contents: Mutex<Contents>,
-    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -35,7 +35,8 @@ struct Contents {
     shared: Vec<Arc<H2>>,
     /// Whether the next connection may turn out to be one that can be shared.
     may_share: bool,
-    dialing: bool,
+    /// The connection that one call is opening for all.
+    dialed: Option<Dialed>,
 }
 
 #[derive(Debug)]
@@ -54,31 +55,48 @@ pub(crate) enum Checkout {
     /// Open one. The others wait for as long as the value lives, where there is one.
     Dial(Option<Dialing>),
     /// Wait for the one that another call is opening; it may be shared.
-    Wait,
+    Wait(Dialed),
 }
 
-/// The right, and the duty, to open a connection on behalf of all who wait. Dropping it wakes them.
+/// The right, and the duty, to open a connection on behalf of all who wait. Dropping it wakes them: they look into the
+/// pool, and if nothing came of it, as when the call ran out of its own time, one of them takes over.
 #[derive(Debug)]
-pub(crate) struct Dialing(Arc<Pool>);
+pub(crate) struct Dialing {
+    pool: Arc<Pool>,
+    failure: watch::Sender<Option<UpstreamErrorKind>>,
+}
+
+impl Dialing {
+    /// Fails all who wait: what the upstream did to this connection it would do to theirs.
+    pub(crate) fn fail(self, kind: UpstreamErrorKind) {
+        self.failure.send_replace(Some(kind));
+    }
+}
 
 impl Drop for Dialing {
     fn drop(&mut self) {
-        self.0.contents.lock().dialing = false;
-        self.0.changed.notify_waiters();
+        // Before the sender goes, which is what wakes them.
+        self.pool.contents.lock().dialed = None;
+    }
+}
+
+/// A connection that another call is opening.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialed(watch::Receiver<Option<UpstreamErrorKind>>);
+
+impl Dialed {
+    /// Waits until it is in the pool, was given up, or has failed; only the last is an error.
+    pub(crate) async fn ended(mut self) -> Result<(), UpstreamError> {
+        let failure = self.0.wait_for(Option::is_some).await.ok().and_then(|failure| *failure);
+        failure.map_or(Ok(()), |kind| Err(UpstreamError::new(kind)))
     }
 }
 
 impl Pool {
     /// An empty pool. `may_share` says whether the upstream may choose HTTP/2.
     pub(crate) fn new(max_idle: usize, idle_timeout: Duration, may_share: bool) -> Self {
-        let contents = Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialing: false };
-        Self { max_idle, idle_timeout, contents: Mutex::new(contents), changed: Notify::new() }
-    }
-
-    /// Resolves once a connection opened on behalf of others is there, or has failed. Made before a look into the pool,
-    /// it misses nothing that happens after.
-    pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+        let contents = Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialed: None };
+        Self { max_idle, idle_timeout, contents: Mutex::new(contents) }
     }
 
     /// A connection that can be used at once.
@@ -100,11 +118,12 @@ impl Pool {
         if !contents.may_share {
             return Checkout::Dial(None);
         }
-        if contents.dialing {
-            return Checkout::Wait;
+        if let Some(dialed) = &contents.dialed {
+            return Checkout::Wait(dialed.clone());
         }
-        contents.dialing = true;
-        Checkout::Dial(Some(Dialing(Arc::clone(self))))
+        let (failure, failed) = watch::channel(None);
+        contents.dialed = Some(Dialed(failed));
+        Checkout::Dial(Some(Dialing { pool: Arc::clone(self), failure }))
     }
 
     /// Takes a connection back whose exchange is complete.

@@ -2,6 +2,12 @@
 //!
 //! Whether a dead connection may be replaced depends on whether the upstream had begun to answer, and hyper's errors
 //! do not tell an answer cut in its head from none at all. So the socket counts what it delivers.
+//!
+//! An HTTP/1 upstream that refuses a large upload answers and closes, and the upload may be the first to notice. hyper
+//! would give up on the connection then and leave the answer unread. So a write to a peer that has hung up never ends:
+//! the upload stands still, and reading, which goes on, tells the truth at once, the answer or the end. It must not
+//! succeed instead, as hyper writes for as long as it can, and reads only then. HTTP/2 resets the one stream (RFC 9113,
+//! section 8.1) and sends before it reads, so there a failed write is a failure.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -39,8 +45,18 @@ pub(crate) struct Socket {
     io: Io,
     hearing: Arc<Hearing>,
     stage: Stage,
-    /// The peer takes no more bytes. It may still have said something, which is to be read first.
-    is_hung_up: bool,
+    writing: Writing,
+}
+
+/// What becomes of writes to a peer that takes no more bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// They fail.
+    Fails,
+    /// They wait, because the peer may have said something that is to be read first.
+    Waits,
+    /// They wait now.
+    HungUp,
 }
 
 #[derive(Debug)]
@@ -67,25 +83,31 @@ impl Socket {
     }
 
     fn new(io: Io) -> Self {
-        Self { io, hearing: Arc::default(), stage: Stage::Silent, is_hung_up: false }
+        Self { io, hearing: Arc::default(), stage: Stage::Silent, writing: Writing::Fails }
     }
 
     pub(crate) fn hearing(&self) -> Arc<Hearing> {
         Arc::clone(&self.hearing)
     }
 
-    /// Takes a write to a peer that has hung up for done.
-    ///
-    /// An upstream that refuses a large upload answers and closes. The write fails then, and hyper would give up on the
-    /// connection before it has read the answer. Reading tells the truth soon enough: the answer, or the error.
-    fn bear(&mut self, written: io::Result<usize>, len: usize) -> io::Result<usize> {
+    /// The same socket, which reads on when the peer has hung up on a write. The reader has to be in the task of the
+    /// writer, since it is reading alone that wakes that task.
+    pub(crate) fn read_on_hang_up(mut self) -> Self {
+        self.writing = Writing::Waits;
+        self
+    }
+
+    fn outlive<T>(&mut self, written: io::Result<T>) -> Poll<io::Result<T>> {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         match written {
-            Err(error) if matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) => {
-                self.is_hung_up = true;
-                Ok(len)
+            Err(error)
+                if self.writing == Writing::Waits
+                    && matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) =>
+            {
+                self.writing = Writing::HungUp;
+                Poll::Pending
             }
-            written => written,
+            written => Poll::Ready(written),
         }
     }
 }
@@ -116,14 +138,14 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.is_hung_up {
-            return Poll::Ready(Ok(buf.len()));
+        if this.writing == Writing::HungUp {
+            return Poll::Pending;
         }
         let written = ready!(match &mut this.io {
             Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
         });
-        Poll::Ready(this.bear(written, buf.len()))
+        this.outlive(written)
     }
 
     fn poll_write_vectored(
@@ -132,15 +154,14 @@ impl AsyncWrite for Socket {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        if this.is_hung_up {
-            return Poll::Ready(Ok(len));
+        if this.writing == Writing::HungUp {
+            return Poll::Pending;
         }
         let written = ready!(match &mut this.io {
             Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
         });
-        Poll::Ready(this.bear(written, len))
+        this.outlive(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -152,14 +173,14 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.is_hung_up {
-            return Poll::Ready(Ok(()));
+        if this.writing == Writing::HungUp {
+            return Poll::Pending;
         }
         let flushed = ready!(match &mut this.io {
             Io::Plain(io) => Pin::new(io).poll_flush(cx),
             Io::Tls(io) => Pin::new(io).poll_flush(cx),
         });
-        Poll::Ready(this.bear(flushed.map(|()| 0), 0).map(drop))
+        this.outlive(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::alarm::within;
 use crate::connect::{Connected, Connector};
-use crate::connection::{H1, H2, Link, drive};
+use crate::connection::{H1, H2, H2Stream, Link, drive};
 use crate::exchange::{Failure, Patience, exchange};
 use crate::pool::{Checkout, Dialing, Pool};
 use crate::response::{Hold, Received};
@@ -89,7 +89,8 @@ impl Upstream {
         loop {
             let Lease { mut link, reused } = self.0.lease(limits.connect, patience.deadline, may_repeat).await?;
             self.0.address(&mut request, &link);
-            let spare = if may_repeat { copy(&request, reused) } else { None };
+            // A new HTTP/1 connection leaves nothing to repeat: whatever it does is an answer or an error.
+            let spare = if may_repeat && (reused || link.is_shared()) { copy(&request) } else { None };
             let (returned, error) = match exchange(&mut link, request, &patience).await {
                 Ok(response) => return self.0.receive(response, link, patience),
                 // A pooled connection that was dead already. It is gone from the pool, so this ends.
@@ -109,13 +110,10 @@ impl Upstream {
     }
 }
 
-/// A copy to send in case the connection turns out to be dead; on a new connection there is no such case.
+/// A copy to send in case the connection turns out to be dead, or the peer not to have processed the request.
 ///
 /// Costs two allocations for the header map. Parts are not shared instead because hyper takes the request as a value.
-fn copy(request: &Request<RequestBody>, reused: bool) -> Option<Request<RequestBody>> {
-    if !reused {
-        return None;
-    }
+fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let mut spare = Request::new(request.body().try_clone()?);
     *spare.method_mut() = request.method().clone();
     *spare.uri_mut() = request.uri().clone();
@@ -128,6 +126,12 @@ struct Lease {
     link: Link,
     /// Whether it has served, or is serving, other exchanges.
     reused: bool,
+}
+
+/// A new connection, with the first stream of one that has streams.
+enum Opened {
+    H1(H1),
+    H2(Arc<H2>, H2Stream),
 }
 
 impl Shared {
@@ -158,7 +162,6 @@ impl Shared {
             return self.dial(None, connect).await;
         }
         loop {
-            let changed = self.pool.changed();
             match self.pool.checkout() {
                 Checkout::Ready(link) => return Ok(Lease { link, reused: true }),
                 Checkout::Settling(connection) => {
@@ -167,22 +170,39 @@ impl Shared {
                     }
                 }
                 Checkout::Dial(dialing) => return self.dial(dialing, connect).await,
-                Checkout::Wait => changed.await,
+                Checkout::Wait(dialed) => dialed.ended().await?,
             }
         }
     }
 
     async fn dial(&self, dialing: Option<Dialing>, connect: Duration) -> Result<Lease, UpstreamError> {
+        let link = match self.connect().await {
+            Ok(Opened::H1(connection)) => {
+                self.pool.stop_sharing();
+                Link::H1(connection)
+            }
+            Ok(Opened::H2(connection, stream)) => {
+                tokio::spawn(drive(connection, Arc::clone(&self.pool), dialing, connect));
+                Link::H2(stream)
+            }
+            Err(error) => {
+                if let Some(dialing) = dialing {
+                    dialing.fail(error.kind());
+                }
+                return Err(error);
+            }
+        };
+        Ok(Lease { link, reused: false })
+    }
+
+    async fn connect(&self) -> Result<Opened, UpstreamError> {
         let Connected { socket, speaks_h2 } = self.connector.connect().await?;
         if !speaks_h2 {
-            self.pool.stop_sharing();
-            drop(dialing);
-            return Ok(Lease { link: Link::H1(H1::open(socket).await?), reused: false });
+            return Ok(Opened::H1(H1::open(socket).await?));
         }
         let connection = Arc::new(H2::open(socket).await?);
         let stream = connection.claim().ok_or(UpstreamError::new(UpstreamErrorKind::Protocol))?;
-        tokio::spawn(drive(connection, Arc::clone(&self.pool), dialing, connect));
-        Ok(Lease { link: Link::H2(stream), reused: false })
+        Ok(Opened::H2(connection, stream))
     }
 
     /// Addresses a request to the configured origin, in the form that the connection's protocol has for it.

@@ -60,6 +60,23 @@ fn every_mistake_of_a_bad_one_is_shown() {
 }
 
 #[test]
+fn a_model_that_nobody_serves_is_refused() {
+    let config = "\
+auth: none
+providers:
+  - { name: main, api_base: \"http://127.0.0.1:9/v1\", model_mapping: { known: known, \"gpt-*\": \"*\" } }
+models:
+  known: {}
+  gpt-4o: {}
+  ghost: {}
+";
+    let run = Folder::with("gateway.yaml", config).run(&["check", "--config", "gateway.yaml"], &[]);
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(run.stderr.contains("gateway.yaml:7:") && run.stderr.contains("models.ghost"), "{run:?}");
+    assert!(!run.stderr.contains("gateway.yaml:5:") && !run.stderr.contains("gateway.yaml:6:"), "{run:?}");
+}
+
+#[test]
 fn a_file_that_was_named_has_to_be_there() {
     for (arguments, environment) in
         [(&["--config", "absent.yaml"][..], &[][..]), (&[][..], &[("CONFIG_PATH", "absent.yaml")])]

@@ -38,6 +38,17 @@ async fn written_until_held_up(stage: &Stage) -> u64 {
     timeout(Duration::from_secs(30), look).await.expect("the upstream is never held up")
 }
 
+/// Not every system tells how much memory a process has; Linux does.
+fn assert_grown_little(before: Option<u64>, after: Option<u64>) {
+    let Some((before, after)) = before.zip(after) else {
+        assert_ne!(std::env::consts::OS, "linux", "the gateway's memory is unknown");
+        return;
+    };
+    println!("the gateway grew from {} KiB to {} KiB", before >> 10, after >> 10);
+    let growth = after.saturating_sub(before);
+    assert!(growth < GROWTH, "the gateway grew by {growth} bytes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unread_stream_stays_with_the_upstream() {
     let stage = Stage::with("").await;
@@ -52,12 +63,9 @@ async fn an_unread_stream_stays_with_the_upstream() {
     let mut events = Events::open(stage.gateway.address()).await;
     events.next().await.unwrap();
     let written = written_until_held_up(&stage).await;
-    let (Some(before), Some(after)) = (before, stage.gateway.resident_memory()) else { return };
-    let growth = after.saturating_sub(before);
     println!("{} MiB of the stream are on their way", written >> 20);
-    println!("the gateway grew from {} KiB to {} KiB", before >> 10, after >> 10);
     assert!(written < ON_ITS_WAY, "the upstream got rid of {written} bytes");
-    assert!(growth < GROWTH, "the gateway grew by {growth} bytes");
+    assert_grown_little(before, stage.gateway.resident_memory());
 
     // It flows on when the caller does.
     for _ in 0..written / event.len() as u64 + 16 {

@@ -62,15 +62,15 @@ async fn a_silent_stream_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_stream_is_ended() {
-    breaks("timeouts: { total: 300ms }\n", STREAMED_CALL, "total_timeout").await;
-    let body = r#"{"model":"gpt-4o","stream":true,"gateway":{"timeout_ms":300}}"#;
+    breaks("timeouts: { total: 1s }\n", STREAMED_CALL, "total_timeout").await;
+    let body = r#"{"model":"gpt-4o","stream":true,"gateway":{"timeout_ms":1000}}"#;
     breaks("", body, "total_timeout").await;
 }
 
 /// An upstream that never pauses is no reason to go on for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_stream_is_ended_too() {
-    let stage = Stage::with("timeouts: { total: 300ms }\n").await;
+    let stage = Stage::with("timeouts: { total: 1s }\n").await;
     let pause = std::time::Duration::from_millis(5);
     let script = (0..1000).fold(Script::event_stream(), |script, _| script.event(&text("a")).pause(pause));
     stage.upstream.push(script);
@@ -82,8 +82,8 @@ async fn a_busy_stream_is_ended_too() {
 /// A model may think for longer than it may pause between two words.
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_ahead_of_the_content_is_not_idleness() {
-    let stage = Stage::with("timeouts: { idle: 150ms }\n").await;
-    let pause = std::time::Duration::from_millis(400);
+    let stage = Stage::with("timeouts: { idle: 500ms }\n").await;
+    let pause = std::time::Duration::from_secs(1);
     let script = Script::event_stream().pause(pause).event(&role()).pause(pause).event(&text("a"));
     stage.upstream.push(script.event("[DONE]").end_chunks());
     assert_eq!(Events::open(stage.gateway.address()).await.rest().await.len(), 3);
@@ -92,8 +92,8 @@ async fn silence_ahead_of_the_content_is_not_idleness() {
 /// `headers` and `first_token` are over with the first content; only `idle` and `total` bound a stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_early_times_do_not_bound_a_stream() {
-    let stage = Stage::with("timeouts: { headers: 150ms, first_token: 150ms }\n").await;
-    let pause = std::time::Duration::from_millis(100);
+    let stage = Stage::with("timeouts: { headers: 1s, first_token: 1s }\n").await;
+    let pause = std::time::Duration::from_millis(300);
     let script = (0..5).fold(Script::event_stream(), |script, _| script.event(&text("a")).pause(pause));
     stage.upstream.push(script.event("[DONE]").end_chunks());
     assert_eq!(Events::open(stage.gateway.address()).await.rest().await.len(), 6);

@@ -97,6 +97,11 @@ impl Catalogue {
         self.by_name.contains_key(name)
     }
 
+    /// Whether some provider is switched off, whose mapping is not known.
+    pub(super) fn has_disabled(&self) -> bool {
+        self.by_name.values().any(Option::is_none)
+    }
+
     pub(super) fn has_nameless(&self) -> bool {
         self.has_nameless
     }

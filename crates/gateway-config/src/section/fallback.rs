@@ -23,13 +23,16 @@ fn without_suffix<'n>(name: &'n str, suffix: Option<&str>) -> &'n str {
 
 fn is_served(name: &str, models: &[Model], catalogue: &Catalogue) -> bool {
     // A provider that could not be read might serve anything.
-    catalogue.has_nameless()
-        || models.iter().any(|model| model.name == name)
-        || name.split_once('/').is_some_and(|(provider, _)| catalogue.knows(provider))
-        || catalogue.resolvable().any(|provider| {
-            let mapping = &provider.model_mapping;
-            mapping.is_empty() || mapping.iter().any(|entry| entry.public.matches(name))
-        })
+    catalogue.has_nameless() || models.iter().any(|model| model.name == name) || is_mapped(name, catalogue)
+}
+
+/// Whether a provider takes the name, or is named in it.
+pub(super) fn is_mapped(name: &str, catalogue: &Catalogue) -> bool {
+    let by_mapping = catalogue.resolvable().any(|provider| {
+        let mapping = &provider.model_mapping;
+        mapping.is_empty() || mapping.iter().any(|entry| entry.public.matches(name))
+    });
+    by_mapping || name.split_once('/').is_some_and(|(provider, _)| catalogue.knows(provider))
 }
 
 fn public_names<'c>(models: &'c [Model], catalogue: &'c Catalogue) -> impl Iterator<Item = &'c str> {

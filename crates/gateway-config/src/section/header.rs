@@ -1,5 +1,6 @@
 //! `headers` and `forward_headers` of a provider.
 
+use gateway_call::CREDENTIAL_HEADERS;
 use http::{HeaderName, HeaderValue};
 
 use crate::item::Item;
@@ -19,9 +20,6 @@ const FRAMING: [&str; 12] = [
     "upgrade",
     "expect",
 ];
-
-/// Headers in which callers present their own credentials to the gateway; they never reach a provider.
-const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
 
 /// Reads headers to add to every request. Values may be credentials and are not repeated.
 pub(super) fn read_added(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
@@ -47,7 +45,7 @@ pub(super) fn read_forwarded(item: &Item<'_>) -> Vec<HeaderName> {
         let Some(name) = element.text("the name of a header").and_then(|text| parse_name(&element, text)) else {
             continue;
         };
-        if CREDENTIALS.contains(&name.as_str()) {
+        if CREDENTIAL_HEADERS.contains(&name) {
             element.refuse(format!("`{name}` carries the caller's own credential and is never forwarded"));
         }
         names.push(name);

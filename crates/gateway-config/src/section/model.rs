@@ -33,6 +33,9 @@ pub(super) fn read_all(
             fallbacks.extend(read_one(&mut fields, &mut model, catalogue, defaults));
             fields.finish();
         }
+        if !has_place_of_its_own(&item) {
+            check_mapped(name, &item, catalogue);
+        }
         models.push(model);
     }
     // A fallback may name a model further down.
@@ -45,6 +48,24 @@ fn check_name(name: &str, item: &Item<'_>) {
         item.refuse("expected the name of a model as the key, without outer blanks and control characters");
     } else if name.contains('*') {
         item.refuse("a key of `models` is one name; patterns go into a provider's `model_mapping`");
+    }
+}
+
+/// Whether the model says itself where it is served, rightly or not.
+fn has_place_of_its_own(item: &Item<'_>) -> bool {
+    !item.is_absent() && item.entries().iter().any(|(key, _)| matches!(*key, "targets" | "endpoint"))
+}
+
+/// A model without targets is served by whoever maps its name. That nobody does is most often a misspelling.
+fn check_mapped(name: &str, item: &Item<'_>, catalogue: &Catalogue) {
+    const NOBODY: &str = "no enabled provider serves this name; give it `targets` or map it in a `model_mapping`";
+    if fallback::is_mapped(name, catalogue) || catalogue.has_nameless() {
+        return;
+    }
+    if catalogue.has_disabled() {
+        item.warn(NOBODY);
+    } else {
+        item.refuse(NOBODY);
     }
 }
 

@@ -84,7 +84,13 @@ fn read_endpoint(fields: &mut Fields<'_>, kind: Option<&str>) -> ProviderEndpoin
     match (fields.take("api_base"), kind) {
         (Some(item), _) => url::read(&item, Query::Refused).map_or(ProviderEndpoint::Simulator, ProviderEndpoint::Base),
         (None, Some(OPENAI)) => ProviderEndpoint::Base(Uri::from_static(OPENAI_BASE)),
-        (None, _) => ProviderEndpoint::Simulator,
+        (None, Some(SIMULATOR) | None) => ProviderEndpoint::Simulator,
+        (None, Some(kind)) => {
+            fields
+                .item()
+                .refuse(format!("`api_base` is missing; only openai and simulator have one, `{kind}` does not"));
+            ProviderEndpoint::Simulator
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{Committed, Failure, fault, served};
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::relay::{Content, EventRelay};
 use crate::settle::Settlement;
 
@@ -43,7 +44,8 @@ pub(super) async fn open(
     }
     ledger.judge_attempt(Outcome::Success);
     let served = plan.rewrite.then(|| served(plan, ledger));
-    let relay = opening.into_relay(StreamRewriter::new(endpoint, served.as_ref()), plan.timeouts.idle);
+    let rewriter = StreamRewriter::new(endpoint, served.as_ref());
+    let relay = opening.into_relay(rewriter, plan.provider.redactor.clone(), plan.timeouts.idle);
     Ok(Committed { status: head.status, headers: head.headers, content: Content::Events(Box::new(relay)) })
 }
 
@@ -105,8 +107,8 @@ impl Opening {
 
     /// The relay of the stream, with what was held at its front. From here on no two parts may be further apart than
     /// `idle`.
-    fn into_relay(self, rewriter: StreamRewriter, idle: Duration) -> EventRelay {
-        EventRelay::begin(self.body.with_idle(idle), self.decoder, rewriter, &self.held)
+    fn into_relay(self, rewriter: StreamRewriter, redactor: Redactor, idle: Duration) -> EventRelay {
+        EventRelay::begin(self.body.with_idle(idle), self.decoder, (rewriter, redactor), &self.held)
     }
 
     /// Takes an event; says how the stream began once that is known.

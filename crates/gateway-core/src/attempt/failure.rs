@@ -3,13 +3,13 @@
 use std::error::Error;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gateway_call::Outcome;
 use gateway_upstream::{ResponseBody, UpstreamError, UpstreamErrorKind};
-use http::HeaderMap;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::headers::redact;
+use crate::redact::Redactor;
 use crate::rejection::Rejection;
 use crate::relay::verdict_on;
 use crate::settle::Settlement;
@@ -38,9 +38,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// An answer that said no, with its own words, in which it may have quoted the credentials in `sent`.
-    pub(super) fn refused(outcome: Outcome, words: String, sent: &HeaderMap) -> Self {
-        let words = redact(words.into(), sent);
+    /// An answer that said no, with its own words.
+    pub(super) fn refused(outcome: Outcome, words: impl Into<Bytes>, redactor: &Redactor) -> Self {
+        let words = redactor.redact(words.into());
         let mut words = String::from_utf8_lossy(&words).into_owned();
         words.truncate(words.floor_char_boundary(MAX_LOGGED));
         Self::Upstream { outcome, detail: (!words.is_empty()).then(|| words.into()) }

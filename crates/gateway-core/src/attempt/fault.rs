@@ -6,7 +6,6 @@ use gateway_protocol::{Segments, UpstreamFault};
 use http::{Response, StatusCode, response};
 
 use super::{Committed, Failure};
-use crate::headers::redact;
 use crate::relay::Content;
 use crate::settle::Settlement;
 use crate::snapshot::ProviderRuntime;
@@ -22,10 +21,10 @@ pub(super) fn answer(
 ) -> Result<Committed, Failure> {
     let (outcome, status) = judge(provider, fault);
     if outcome != Outcome::ClientFault {
-        return Err(Failure::refused(outcome, fault.message.clone(), &provider.headers));
+        return Err(Failure::refused(outcome, fault.message.clone(), &provider.redactor));
     }
     ledger.judge_attempt(outcome);
-    let content = Content::Whole(Segments::from(redact(document, &provider.headers)).into_iter());
+    let content = Content::Whole(Segments::from(provider.redactor.redact(document)).into_iter());
     Ok(Committed { status, headers: head.headers, content })
 }
 

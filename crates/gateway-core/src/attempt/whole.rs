@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::Outcome;
-use gateway_protocol::{AnswerScan, Segments, annotate, scan_answer};
+use gateway_protocol::{AnswerScan, Chunks, Segments, annotate, scan_answer};
 use gateway_upstream::{ResponseBody, UpstreamError};
 use http::{HeaderMap, response};
+use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::{Committed, Failure, fault, raw, served};
-use crate::headers::redact;
 use crate::plan::Plan;
 use crate::relay::{Content, RawRelay};
 use crate::settle::Settlement;
@@ -49,16 +49,17 @@ pub(super) async fn open(
 /// upstream quote them.
 pub(super) async fn pass_on(
     provider: &ProviderRuntime,
-    head: response::Parts,
+    mut head: response::Parts,
     mut body: ResponseBody,
     ledger: &mut Settlement,
 ) -> Result<Committed, Failure> {
+    provider.redactor.strip(&mut head.headers);
     let read = ledger.wait_for(read(&mut body, MAX_ERROR)).await?;
     ledger.judge_attempt(Outcome::ClientFault);
     match read {
         Whole::TooLarge(beginning) => Ok(raw(head, RawRelay::behind(beginning, body))),
         Whole::Complete(bytes) => {
-            let segments = Segments::from(redact(bytes, &provider.headers));
+            let segments = Segments::from(provider.redactor.redact(bytes));
             Ok(Committed { status: head.status, headers: head.headers, content: Content::Whole(segments.into_iter()) })
         }
     }
@@ -85,18 +86,20 @@ enum Whole {
 
 /// Reads a body whole, up to a limit in bytes; one that arrives in one piece is not copied.
 async fn read(body: &mut ResponseBody, limit: usize) -> Result<Whole, UpstreamError> {
-    let mut chunks: Vec<Bytes> = Vec::new();
+    let mut chunks = Chunks::default();
     let mut len = 0;
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame?.into_data() {
-            len += chunk.len();
-            chunks.push(chunk);
-            if len > limit {
-                return Ok(Whole::TooLarge(chunks));
-            }
+        let Ok(chunk) = frame?.into_data() else { continue };
+        len += chunk.len();
+        if len == chunk.len() && body.is_end_stream() {
+            return Ok(Whole::Complete(chunk));
+        }
+        chunks.push(chunk);
+        if len > limit {
+            return Ok(Whole::TooLarge(chunks.into_parts()));
         }
     }
-    Ok(Whole::Complete(joined(chunks, len)))
+    Ok(Whole::Complete(joined(chunks.into_parts(), len)))
 }
 
 fn joined(mut chunks: Vec<Bytes>, len: usize) -> Bytes {

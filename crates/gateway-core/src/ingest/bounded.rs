@@ -12,7 +12,7 @@ use crate::rejection::Rejection;
 use crate::service::RequestSource;
 use crate::snapshot::BodyLimits;
 
-/// Passes a body on until it is too large or too slow.
+/// Passes a body on until it is too large or too slow. Trailers stay behind: they are headers that no list lets through.
 pub(crate) struct BoundedBody<B> {
     body: B,
     limits: BodyLimits,
@@ -47,18 +47,23 @@ impl<B: RequestSource> Body for BoundedBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Rejection>>> {
         let this = self.get_mut();
-        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => return this.poll_silence(cx).map(|rejection| Some(Err(rejection))),
-        };
-        this.waiting = false;
-        let Some(frame) = frame else { return Poll::Ready(None) };
-        let frame = frame.map_err(|_| Rejection::BodyBroken)?;
-        this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if this.received > this.limits.size {
-            return Poll::Ready(Some(Err(Rejection::BodyTooLarge { limit: this.limits.size })));
+        loop {
+            let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => return this.poll_silence(cx).map(|rejection| Some(Err(rejection))),
+            };
+            this.waiting = false;
+            let Some(frame) = frame else { return Poll::Ready(None) };
+            let Ok(chunk) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else { continue };
+            this.received += chunk.len() as u64;
+            let excess = this.received > this.limits.size;
+            let limit = this.limits.size;
+            return Poll::Ready(Some(if excess {
+                Err(Rejection::BodyTooLarge { limit })
+            } else {
+                Ok(Frame::data(chunk))
+            }));
         }
-        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -78,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: BodyLimits = BodyLimits { size: 4, idle: Duration::from_secs(3) };
+    const LIMITS: BodyLimits = BodyLimits { size: 4, idle: Duration::from_secs(3), total: Duration::from_mins(1) };
 
     async fn read<B: RequestSource>(body: B) -> Result<Bytes, Rejection> {
         BoundedBody::new(body, LIMITS).collect().await.map(http_body_util::Collected::to_bytes)

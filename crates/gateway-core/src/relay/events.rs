@@ -15,6 +15,7 @@ use gateway_upstream::ResponseBody;
 use http_body::Body;
 
 use super::verdict_on;
+use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
 use crate::settle::Settlement;
 
@@ -31,6 +32,7 @@ pub(crate) struct EventRelay {
     body: ResponseBody,
     decoder: SseDecoder,
     rewriter: StreamRewriter,
+    redactor: Redactor,
     out: BytesMut,
     phase: Phase,
 }
@@ -47,8 +49,13 @@ enum Phase {
 
 impl EventRelay {
     /// A relay that begins with events already read, none of which is an error.
-    pub(crate) fn begin(body: ResponseBody, decoder: SseDecoder, rewriter: StreamRewriter, held: &[Frame]) -> Self {
-        let mut relay = Self { body, decoder, rewriter, out: BytesMut::new(), phase: Phase::Flowing };
+    pub(crate) fn begin(
+        body: ResponseBody,
+        decoder: SseDecoder,
+        (rewriter, redactor): (StreamRewriter, Redactor),
+        held: &[Frame],
+    ) -> Self {
+        let mut relay = Self { body, decoder, rewriter, redactor, out: BytesMut::new(), phase: Phase::Flowing };
         for frame in held {
             if relay.rewriter.frame(frame, &mut relay.out) == FrameKind::Done {
                 relay.expect_end();
@@ -116,10 +123,13 @@ impl EventRelay {
     }
 
     fn pass_on(&mut self, frame: &Frame) -> Result<(), Outcome> {
+        let start = self.out.len();
         match self.rewriter.frame(frame, &mut self.out) {
             FrameKind::Done => self.expect_end(),
             // The upstream's own words are already in `out`; nothing may follow them.
             FrameKind::Error(_) => {
+                let words = self.out.split_off(start).freeze();
+                self.out.extend_from_slice(&self.redactor.redact(words));
                 self.phase = Phase::Over;
                 return Err(Outcome::ServerError);
             }

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{Uri, uri};
 
 use super::CompileError;
+use crate::redact::Redactor;
 
 /// What upstreams see as `user-agent`.
 const USER_AGENT: &str = concat!("llm-gateway/", env!("CARGO_PKG_VERSION"));
@@ -27,6 +28,8 @@ pub(crate) struct ProviderRuntime {
     pub(crate) upstream: Upstream,
     /// Headers of every request: credentials, the configured ones, the gateway's own.
     pub(crate) headers: HeaderMap,
+    /// Takes this provider's credentials out of its words.
+    pub(crate) redactor: Redactor,
     /// Caller headers let through besides the standard list.
     pub(crate) forward_headers: Vec<HeaderName>,
     /// How long each phase of a call may take.
@@ -38,9 +41,8 @@ pub(crate) struct ProviderRuntime {
 impl ProviderRuntime {
     /// Where requests of an endpoint go.
     pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
-        // One URL per endpoint was made, in the order of `Endpoint::ALL`; `base` is never reached.
-        let index = Endpoint::ALL.iter().position(|it| *it == endpoint).unwrap_or(usize::MAX);
-        self.urls.get(index).unwrap_or(&self.base)
+        // One URL per endpoint was made, in the order of `Endpoint::ALL`, which is that of the variants.
+        self.urls.get(endpoint as usize).unwrap_or(&self.base)
     }
 
     /// The URL for a path below `/v1` and its query, which the caller of this function has found to be harmless.
@@ -74,10 +76,12 @@ fn compile_one(config: &ProviderConfig, protocols: &Registry<dyn Provider>) -> R
     };
     let url = |endpoint: Endpoint| if complete { Some(base.clone()) } else { join(base, protocol.url_path(endpoint)) };
     let urls: Option<Vec<Uri>> = Endpoint::ALL.into_iter().map(url).collect();
+    let headers = headers(config, protocol.as_ref())?;
     Ok(ProviderRuntime {
         name: config.name.as_str().into(),
         upstream: upstream(config, base)?,
-        headers: headers(config, protocol.as_ref())?,
+        redactor: Redactor::new(&headers),
+        headers,
         forward_headers: config.forward_headers.clone(),
         timeouts: config.timeouts,
         urls: urls.ok_or_else(|| format!("api_base: `{base}` cannot be joined with a path"))?,

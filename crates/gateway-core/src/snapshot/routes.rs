@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gateway_call::ModelName;
 use gateway_config::{Config, Mapping, Model, Provider};
 use gateway_extension::Registry;
 use gateway_routing::{Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted};
@@ -28,8 +29,14 @@ pub(super) fn compile(
             Ok(policy) => builder.policy = policy,
             Err(error) => builder.report(format!("balance: {error}")),
         }
-        if let Some(route) = builder.route(targets_of(model, &table)) {
-            table.insert_model(&model.name, route);
+        match targets_of(model, &table) {
+            // The configuration warned of it; the name does not exist until somebody serves it.
+            targets if targets.is_empty() => {}
+            targets => {
+                if let Some(route) = builder.route(targets) {
+                    table.insert_model(&model.name, route);
+                }
+            }
         }
     }
     table
@@ -38,7 +45,7 @@ pub(super) fn compile(
 /// A model's own targets, or those that the providers' mappings give its name.
 fn targets_of(model: &Model, table: &RouteTable) -> Vec<Target> {
     if model.targets.is_empty() {
-        return table.resolve(&model.name).map(|found| found.route.targets().to_vec()).unwrap_or_default();
+        return mapped_targets(&model.name.as_str().into(), table);
     }
     let own = model.targets.iter().map(|target| Target {
         provider: target.provider,
@@ -46,6 +53,16 @@ fn targets_of(model: &Model, table: &RouteTable) -> Vec<Target> {
         weight: target.weight,
     });
     own.collect()
+}
+
+/// The targets that a name leads to. What they call the model is settled here, because the route of the name itself
+/// starts from all of it, also where the mapping starts behind `provider/`.
+fn mapped_targets(name: &ModelName, table: &RouteTable) -> Vec<Target> {
+    let Some(found) = table.resolve(name) else { return Vec::new() };
+    let named = found.route.targets().iter().enumerate().filter_map(|(index, target)| {
+        Some(Target { model: UpstreamModel::Fixed(found.upstream_model(index)?), ..target.clone() })
+    });
+    named.collect()
 }
 
 struct Builder<'a> {
@@ -96,7 +113,9 @@ impl Builder<'_> {
                 table.push_pattern(mapping.public.clone(), route);
             }
         }
-        if let Some(route) = self.route(any).filter(|route| !route.targets().is_empty()) {
+        if !any.is_empty()
+            && let Some(route) = self.route(any)
+        {
             table.set_any(route);
         }
         table

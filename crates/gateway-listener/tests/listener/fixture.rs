@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The size of the answer to `/large`: more than the socket buffers of both ends hold.
 pub(crate) const LARGE: usize = 32 * 1024 * 1024;

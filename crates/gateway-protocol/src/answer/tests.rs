@@ -144,3 +144,11 @@ fn large_answers_are_not_copied() {
     assert_eq!(pieces[2].as_ptr(), body[12..].as_ptr());
     assert_eq!(pieces.iter().map(Bytes::len).max(), Some(100_010));
 }
+
+#[test]
+fn an_answer_of_nothing_but_models_leaves_in_one_piece() {
+    let body = Bytes::from(format!("{{{}}}", vec![r#""model":"a""#; 20_000].join(",")));
+    let scan = scan_answer(&body).unwrap();
+    let annotated = with_served(|served| annotate(&body, &scan, served));
+    assert_eq!(annotated.into_iter().count(), 1);
+}

@@ -19,7 +19,6 @@ fn parse(body: &str) -> Result<ParsedRequest, RequestError> {
 
 fn fill(request: &ParsedRequest, name: &str) -> String {
     let filled = request.template.fill(&ModelName::from(name));
-    assert_eq!(filled.len(), request.template.filled_len(&ModelName::from(name)));
     String::from_utf8(filled.into_bytes().to_vec()).unwrap()
 }
 
@@ -104,7 +103,6 @@ proptest! {
         let request = parse(&body).unwrap();
         prop_assert_eq!(fill(&request, "up/\"stream\""), expected);
         prop_assert_eq!(request.call.stream, is_stream);
-        prop_assert_eq!(request.template.source_len(), body.len() as u64);
     }
 
     #[test]
@@ -233,7 +231,7 @@ fn refusals_have_their_codes_and_say_what_to_do() {
         ("{\"model\":\n \"a\",}", Some("invalid_json"), None, "key must be a string at line 2 column 6"),
         (r#"{"model":"a"} x"#, Some("invalid_json"), None, "trailing characters at line 1 column 15"),
         ("\u{feff}{}", Some("invalid_json"), None, "expected value at line 1 column 1"),
-        ("[]", Some("invalid_json"), None, "must be a JSON object"),
+        ("[]", Some("invalid_json"), None, "is not a JSON object"),
         ("{}", Some("missing_model"), Some("model"), "/v1/models"),
         (r#"{"model":null}"#, Some("missing_model"), Some("model"), "names no model"),
         (r#"{"gateway":{"models":[]}}"#, Some("missing_model"), Some("model"), "names no model"),

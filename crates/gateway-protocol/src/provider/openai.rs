@@ -31,10 +31,6 @@ impl Extension<dyn Provider> for OpenAi {
 }
 
 impl Provider for OpenAi {
-    fn name(&self) -> &'static str {
-        <Self as Extension<dyn Provider>>::NAME
-    }
-
     fn url_path(&self, endpoint: Endpoint) -> &'static str {
         endpoint.suffix()
     }
@@ -115,6 +111,6 @@ mod tests {
     fn paths_are_those_of_the_endpoints() {
         assert_eq!(OpenAi.url_path(Endpoint::ChatCompletions), "/chat/completions");
         let built = crate::builtin().build_default("openai").unwrap();
-        assert_eq!((built.name(), built.url_path(Endpoint::Speech)), ("openai", "/audio/speech"));
+        assert_eq!(built.url_path(Endpoint::Speech), "/audio/speech");
     }
 }

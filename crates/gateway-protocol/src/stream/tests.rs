@@ -163,3 +163,15 @@ fn content_and_ends_are_seen() {
     rewrite(&mut rewriter, "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
     assert!(rewriter.saw_end() && !rewriter.wants_done());
 }
+
+#[test]
+fn a_stream_of_several_choices_ends_with_the_last_of_them() {
+    let frame = |index: u32, reason: &str| {
+        format!("data: {{\"choices\":[{{\"index\":{index},\"finish_reason\":{reason}}}]}}\n\n")
+    };
+    let mut rewriter = rewriter(Endpoint::ChatCompletions);
+    rewrite(&mut rewriter, &(frame(0, "null") + &frame(1, "null") + &frame(0, "\"stop\"")));
+    assert!(!rewriter.saw_end(), "the second choice is still open");
+    rewrite(&mut rewriter, &frame(1, "\"stop\""));
+    assert!(rewriter.saw_end() && rewriter.wants_done());
+}

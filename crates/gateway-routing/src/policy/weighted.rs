@@ -69,13 +69,15 @@ impl<'a> Timetable<'a> {
     /// The place at which `turn` entries of the current cycle have been used.
     fn at(turn: u64, candidates: &'a [Candidate]) -> Self {
         let candidates = &candidates[..candidates.len().min(MAX_TARGETS)];
+        // At most 64 weights of 32 bits each: 38 bits, whose square still fits 128.
         let total: u64 = candidates.iter().map(|candidate| weight(*candidate)).sum();
         let used = turn.checked_rem(total).unwrap_or(0);
         let mut table = Self { candidates, served: [0; MAX_TARGETS], ranked: [false; MAX_TARGETS] };
         // By this moment a target was due about `weight * used / total` times. Rounding down leaves fewer than one
         // entry per target to walk, instead of all those since the cycle began.
         for (served, candidate) in table.served.iter_mut().zip(candidates) {
-            *served = (weight(*candidate) * used).checked_div(total).unwrap_or(0).saturating_sub(1);
+            let due = (u128::from(weight(*candidate)) * u128::from(used)).checked_div(u128::from(total)).unwrap_or(0);
+            *served = u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(1);
         }
         let estimated: u64 = table.served.iter().sum();
         for _ in estimated..used {
@@ -175,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn every_target_is_ranked_once(weights in prop::collection::vec(1_u32..1000, 1..64), turn in any::<u64>()) {
+        fn every_target_is_ranked_once(weights in prop::collection::vec(prop_oneof![1_u32..1000, Just(u32::MAX)], 1..=64), turn in any::<u64>()) {
             let mut order = ranking(&weights, turn);
             order.sort_unstable();
             prop_assert_eq!(order, (0..weights.len()).collect::<Vec<_>>());

@@ -35,7 +35,7 @@ impl H1 {
         let hearing = socket.hearing();
         let (sender, connection) = http1::Builder::new()
             .max_header_size(MAX_HEAD as usize)
-            .handshake(TokioIo::new(socket))
+            .handshake(TokioIo::new(socket.read_on_hang_up()))
             .await
             .map_err(|error| UpstreamError::with_source(UpstreamErrorKind::Connect, error))?;
         let task = tokio::spawn(async move {

@@ -119,7 +119,12 @@ pub(crate) async fn drive(connection: Arc<H2>, pool: Arc<Pool>, dialing: Option<
     let settled = timeout(patience, connection.hearing.digested());
     tokio::select! {
         biased;
-        () = &mut running => return,
+        () = &mut running => {
+            if let Some(dialing) = dialing {
+                dialing.fail(UpstreamErrorKind::Reset);
+            }
+            return;
+        }
         settled = settled => if settled.is_ok() {
             pool.share(Arc::clone(&connection));
         },

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::peer::{Peer, limits, post, send, within_patience};
 
 /// Waits until no other task is left.
-async fn alone() {
+pub(crate) async fn alone() {
     let metrics = tokio::runtime::Handle::current().metrics();
     within_patience(async {
         while metrics.num_alive_tasks() > 0 {

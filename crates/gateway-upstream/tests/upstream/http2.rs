@@ -22,39 +22,39 @@ use tokio_rustls::server::TlsStream;
 use crate::peer::{call, limits, post, read, send, within_patience};
 use crate::tls::TlsPeer;
 
-type Peer = Connection<TlsStream<TcpStream>, Bytes>;
-type Answer = SendResponse<Bytes>;
+pub(crate) type Peer = Connection<TlsStream<TcpStream>, Bytes>;
+pub(crate) type Answer = SendResponse<Bytes>;
 
-async fn accept(server: &TlsPeer, max_streams: u32) -> Peer {
+pub(crate) async fn accept(server: &TlsPeer, max_streams: u32) -> Peer {
     let stream = server.accept().await.unwrap();
     within_patience(h2::server::Builder::new().max_concurrent_streams(max_streams).handshake(stream)).await.unwrap()
 }
 
-async fn next(peer: &mut Peer) -> (Request<h2::RecvStream>, Answer) {
+pub(crate) async fn next(peer: &mut Peer) -> (Request<h2::RecvStream>, Answer) {
     within_patience(peer.accept()).await.expect("connection closed").unwrap()
 }
 
-fn answer(mut to: Answer) {
+pub(crate) fn answer(mut to: Answer) {
     let mut body = to.send_response(Response::new(()), false).unwrap();
     body.send_data(Bytes::from("ok"), true).unwrap();
 }
 
 /// Keeps a connection going until the client closes it.
-async fn drain(mut peer: Peer) {
+pub(crate) async fn drain(mut peer: Peer) {
     while let Some(Ok((_, to))) = peer.accept().await {
         answer(to);
     }
 }
 
 /// A server that accepts connections for as long as it lives and sends every request to the test.
-struct Server {
-    connections: Arc<AtomicUsize>,
+pub(crate) struct Server {
+    pub(crate) connections: Arc<AtomicUsize>,
     requests: mpsc::Receiver<(usize, Answer)>,
-    upstream: Upstream,
+    pub(crate) upstream: Upstream,
 }
 
 impl Server {
-    async fn start(max_streams: u32) -> Self {
+    pub(crate) async fn start(max_streams: u32) -> Self {
         let server = TlsPeer::new(&["h2", "http/1.1"]).await;
         let upstream = server.upstream();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -75,7 +75,7 @@ impl Server {
         Self { connections, requests, upstream }
     }
 
-    async fn requests(&mut self, count: usize) -> Vec<(usize, Answer)> {
+    pub(crate) async fn requests(&mut self, count: usize) -> Vec<(usize, Answer)> {
         let mut received = Vec::new();
         while received.len() < count {
             received.push(within_patience(self.requests.recv()).await.unwrap());
@@ -105,39 +105,6 @@ async fn requests_name_the_origin_in_their_uri() {
     assert_eq!(seen.uri().to_string(), format!("https://127.0.0.1:{port}/v1/x?y=1"));
     assert_eq!(seen.headers().get("host"), None);
     assert_eq!(seen.headers()["content-length"], "1");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_calls_shares_one_connection() {
-    let mut server = Server::start(100).await;
-    let upstream = server.upstream.clone();
-    let calls = tokio::spawn(async move { join_all((0..50).map(|_| call(&upstream, "a"))).await });
-    for (_, to) in server.requests(50).await {
-        answer(to);
-    }
-    for answer in within_patience(calls).await.unwrap() {
-        assert_eq!(answer.unwrap(), "ok");
-    }
-    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test]
-async fn a_waiting_call_takes_over_when_the_connecting_one_leaves() {
-    let server = TlsPeer::new(&["h2"]).await;
-    let upstream = server.upstream();
-    let (leaving, staying) = (upstream.clone(), upstream.clone());
-    let leaving = tokio::spawn(async move { call(&leaving, "a").await });
-    let silent = server.peer.accept().await;
-    let staying = tokio::spawn(async move { call(&staying, "b").await });
-    tokio::task::yield_now().await;
-    assert!(!server.peer.has_another().await, "one call connects for both");
-    leaving.abort();
-    let mut peer = accept(&server, 100).await;
-    let (_, to) = next(&mut peer).await;
-    answer(to);
-    tokio::spawn(drain(peer));
-    assert_eq!(within_patience(staying).await.unwrap().unwrap(), "ok");
-    drop(silent);
 }
 
 /// No answer is given before all requests are there, so none may wait behind another.
@@ -192,32 +159,6 @@ async fn after_a_goaway_a_call_gets_a_new_connection() {
 }
 
 #[tokio::test]
-async fn a_refused_stream_is_repeated_once_on_a_new_connection() {
-    let server = TlsPeer::new(&["h2"]).await;
-    let upstream = server.upstream();
-    let serving = async {
-        let mut peer = accept(&server, 100).await;
-        let (_, to) = next(&mut peer).await;
-        answer(to);
-        let (_, mut to) = next(&mut peer).await;
-        to.send_reset(Reason::REFUSED_STREAM);
-        let replacement = async {
-            let mut peer = accept(&server, 100).await;
-            let (mut request, to) = next(&mut peer).await;
-            assert_eq!(request.body_mut().data().await.unwrap().unwrap(), "again");
-            answer(to);
-            tokio::spawn(drain(peer));
-        };
-        until(&mut peer, Box::pin(replacement)).await;
-    };
-    let calls = async {
-        assert_eq!(call(&upstream, "a").await.unwrap(), "ok");
-        assert_eq!(call(&upstream, "again").await.unwrap(), "ok");
-    };
-    join!(serving, calls);
-}
-
-#[tokio::test]
 async fn a_stream_reset_for_another_reason_is_an_error() {
     let server = TlsPeer::new(&["h2"]).await;
     let upstream = server.upstream();
@@ -246,7 +187,7 @@ async fn a_stream_reset_for_another_reason_is_an_error() {
 }
 
 /// Lets a connection of the peer go on until something has happened that is no further request.
-async fn until<F: Future>(peer: &mut Peer, event: F) -> F::Output {
+pub(crate) async fn until<F: Future>(peer: &mut Peer, event: F) -> F::Output {
     tokio::select! {
         output = within_patience(event) => output,
         _ = peer.accept() => panic!("nothing else comes"),

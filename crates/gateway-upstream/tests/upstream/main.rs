@@ -3,8 +3,11 @@
 
 mod answers;
 mod cancellation;
+mod dialing;
 mod http2;
 mod peer;
 mod pool;
+mod refused_streams;
+mod refused_uploads;
 mod time_limits;
 mod tls;

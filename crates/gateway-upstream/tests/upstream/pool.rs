@@ -27,9 +27,9 @@ async fn a_connection_serves_one_call_after_the_other() {
         ] {
             assert_eq!(wire.serve(answer).await.1, expected);
         }
-        assert!(!peer.has_another().await);
     };
     join!(calls, serving);
+    assert!(peer.is_next().await);
 }
 
 #[tokio::test]
@@ -40,7 +40,6 @@ async fn a_reader_that_stops_at_the_announced_length_gives_the_connection_back()
         wire.serve(OK).await;
         wire.serve("HTTP/1.1 204 No Content\r\n\r\n").await;
         wire.serve(OK).await;
-        assert!(!peer.has_another().await);
     };
     let calls = async {
         let mut body = send(&upstream, "a").await.unwrap().into_body();
@@ -50,6 +49,7 @@ async fn a_reader_that_stops_at_the_announced_length_gives_the_connection_back()
         call(&upstream, "c").await.unwrap();
     };
     join!(serving, calls);
+    assert!(peer.is_next().await);
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn the_connection_used_last_is_used_next() {
         }
     };
     join!(async { again.await.unwrap() }, serving);
-    assert!(!peer.has_another().await);
+    assert!(peer.is_next().await);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_reused_connection_that_closes_unanswered_is_replaced_once() {
             assert_eq!(call(&upstream, "again").await.unwrap(), "ok");
         };
         join!(serving, calls);
-        assert!(!peer.has_another().await);
+        assert!(peer.is_next().await);
     }
 }
 
@@ -160,13 +160,13 @@ async fn the_replacement_is_not_replaced() {
         wire.read_request().await;
         drop(wire);
         peer.accept().await.read_request().await;
-        assert!(!peer.has_another().await);
     };
     let calls = async {
         call(&upstream, "a").await.unwrap();
         assert_eq!(send(&upstream, "b").await.unwrap_err().kind(), UpstreamErrorKind::Reset);
     };
     join!(serving, calls);
+    assert!(peer.is_next().await);
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_new_connection_that_fails_is_an_error() {
         };
         let (failed, ()) = join!(send(&upstream, "a"), serving);
         assert_eq!(failed.unwrap_err().kind(), UpstreamErrorKind::Reset);
-        assert!(!peer.has_another().await);
+        assert!(peer.is_next().await);
     }
 }
 
@@ -193,13 +193,13 @@ async fn an_answer_that_has_begun_is_not_asked_for_again() {
         wire.serve(OK).await;
         wire.serve("HTTP/1.1 200").await;
         drop(wire);
-        assert!(!peer.has_another().await);
     };
     let calls = async {
         call(&upstream, "a").await.unwrap();
         assert_eq!(send(&upstream, "b").await.unwrap_err().kind(), UpstreamErrorKind::Reset);
     };
     join!(serving, calls);
+    assert!(peer.is_next().await);
 }
 
 #[tokio::test]
@@ -210,7 +210,6 @@ async fn a_body_that_streams_is_sent_once_only() {
         wire.serve(OK).await;
         wire.read_request().await;
         drop(wire);
-        assert!(!peer.has_another().await);
     };
     let calls = async {
         call(&upstream, "a").await.unwrap();
@@ -220,6 +219,7 @@ async fn a_body_that_streams_is_sent_once_only() {
         assert_eq!(failed.kind(), UpstreamErrorKind::Reset);
     };
     join!(serving, calls);
+    assert!(peer.is_next().await);
 }
 
 #[tokio::test]
@@ -230,7 +230,6 @@ async fn a_timeout_is_never_repeated() {
         wire.serve(OK).await;
         wire.read_request().await;
         wire.closed().await;
-        assert!(!peer.has_another().await);
     };
     let calls = async {
         call(&upstream, "a").await.unwrap();
@@ -239,4 +238,26 @@ async fn a_timeout_is_never_repeated() {
         assert_eq!(failed.kind(), UpstreamErrorKind::HeadersTimeout);
     };
     join!(serving, calls);
+    assert!(peer.is_next().await);
+}
+
+/// The request is too large to be on its way whole: the connection breaks under a write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reused_connection_that_breaks_under_a_large_body_is_replaced() {
+    let (peer, upstream) = Peer::plain().await;
+    let large = Bytes::from(vec![b'x'; 16 * 1024 * 1024]);
+    let serving = tokio::spawn(async move {
+        let mut wire = peer.accept().await;
+        wire.serve(OK).await;
+        wire.read_head().await;
+        wire.stream.set_zero_linger().unwrap();
+        drop(wire);
+        (peer.accept().await.serve(OK).await.1, peer)
+    });
+    call(&upstream, "a").await.unwrap();
+    let answer = within_patience(upstream.send(post(large.clone()), limits())).await.unwrap();
+    assert_eq!(read(answer).await.unwrap(), "ok");
+    let (received, peer) = serving.await.unwrap();
+    assert!(received == large);
+    assert!(peer.is_next().await);
 }

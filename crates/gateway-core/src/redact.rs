@@ -1,0 +1,77 @@
+//! Credentials that an upstream quotes.
+//!
+//! Some upstreams repeat the key that they refuse. Their words go to the log and, where the request itself is at fault, to
+//! the caller, so what the gateway sent is taken out of them first.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_call::CREDENTIAL_HEADERS;
+use http::{HeaderMap, HeaderValue};
+use memchr::memmem;
+
+/// From this length on, in bytes, any configured header's value is taken for a credential. Shorter ones are words.
+const LONG: usize = 16;
+
+/// What must not be quoted of the requests to one provider. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Redactor(Arc<[Box<str>]>);
+
+impl Redactor {
+    /// A redactor of the credentials in the headers of every request to a provider.
+    pub(crate) fn new(sent: &HeaderMap) -> Self {
+        let values = sent.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?)));
+        let secret = values.filter_map(|(name, value)| {
+            // Behind the scheme's name, as in `Bearer KEY`.
+            let credential = value.split_ascii_whitespace().last()?;
+            (CREDENTIAL_HEADERS.contains(name) || credential.len() >= LONG).then(|| credential.into())
+        });
+        Self(secret.collect())
+    }
+
+    /// Takes out headers of the upstream's that quote a credential.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        let quotes =
+            |value: &HeaderValue| self.0.iter().any(|it| memmem::find(value.as_bytes(), it.as_bytes()).is_some());
+        let quoting: Vec<_> = headers.iter().filter(|(_, value)| quotes(value)).map(|(name, _)| name.clone()).collect();
+        for name in quoting {
+            headers.remove(name);
+        }
+    }
+
+    /// Words of the upstream's without the credentials. Words that hold none are not copied.
+    pub(crate) fn redact(&self, words: Bytes) -> Bytes {
+        self.0.iter().fold(words, |words, credential| {
+            if memmem::find(&words, credential.as_bytes()).is_none() {
+                return words;
+            }
+            String::from_utf8_lossy(&words).replace(&**credential, "[redacted]").into()
+        })
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_an_upstreams_words() {
+        let mut sent = HeaderMap::new();
+        for (name, value) in [("authorization", "Bearer sk-1"), ("x-auth", "0123456789abcdef"), ("x-team", "ml")] {
+            sent.insert(name, HeaderValue::from_static(value));
+        }
+        let redacted = |words: &'static [u8]| Redactor::new(&sent).redact(Bytes::from_static(words));
+        assert_eq!(
+            redacted(b"no key sk-1 (Bearer sk-1, 0123456789abcdef) of ml"),
+            "no key [redacted] (Bearer [redacted], [redacted]) of ml"
+        );
+        assert_eq!(redacted(b"\xff no key"), &b"\xff no key"[..]);
+    }
+}

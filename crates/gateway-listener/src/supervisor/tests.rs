@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used)]
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::advance;
+use tokio_util::sync::CancellationToken;
+
+use super::{FRESH_GRACE, LINGER, Order, Supervisor};
+use crate::HeadLimits;
+use crate::activity::{Activity, Phase, RunningCall};
+use crate::connection::ConnectionEnd;
+
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(10);
+const MOMENT: Duration = Duration::from_millis(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+/// A supervised connection on which a head has arrived.
+struct Scene {
+    activity: Arc<Activity>,
+    limits: HeadLimits,
+    drain: CancellationToken,
+    supervisor: Supervisor,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (activity, limits, drain) = (Arc::new(Activity::new()), HeadLimits::default(), CancellationToken::new());
+        let supervisor = Supervisor::new(Arc::clone(&activity), limits, drain.clone(), DRAIN_TIMEOUT);
+        activity.enter(Phase::PastHead);
+        Self { activity, limits, drain, supervisor }
+    }
+
+    async fn order(&mut self) -> Order {
+        poll_fn(|cx| {
+            self.supervisor.poll_drain(cx);
+            Poll::Ready(self.supervisor.poll_order(cx))
+        })
+        .await
+    }
+
+    /// Asserts that nothing happens before `time` is over, and then that the order is given.
+    async fn assert_after(&mut self, time: Duration, order: Order) {
+        assert_eq!(self.order().await, Order::Keep);
+        advance(time.checked_sub(MOMENT).unwrap()).await;
+        assert_eq!(self.order().await, Order::Keep);
+        advance(MOMENT).await;
+        assert_eq!(self.order().await, order);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_no_limit_while_its_answer_is_taken() {
+    let mut scene = Scene::new();
+    let call = RunningCall::begin(&scene.activity);
+    for phase in [Phase::PastHead, Phase::MidHead] {
+        scene.activity.enter(phase);
+        advance(YEAR).await;
+        assert_eq!(scene.order().await, Order::Keep);
+    }
+    scene.activity.enter(Phase::PastHead);
+    drop(call);
+    scene.assert_after(scene.limits.keep_alive, Order::Retire).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_cut_with_or_without_a_call() {
+    for calls in [0, 1] {
+        let mut scene = Scene::new();
+        let _calls: Vec<_> = (0..calls).map(|_| RunningCall::begin(&scene.activity)).collect();
+        scene.activity.block();
+        scene.assert_after(scene.limits.write_timeout, Order::Cut).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_sends_does_not_make_up_for_what_it_does_not_read() {
+    let mut scene = Scene::new();
+    let first = RunningCall::begin(&scene.activity);
+    scene.activity.block();
+    advance(scene.limits.write_timeout / 2).await;
+    scene.activity.enter(Phase::MidHead);
+    let _second = RunningCall::begin(&scene.activity);
+    drop(first);
+    scene.assert_after(scene.limits.write_timeout / 2, Order::Cut).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_little_now_and_then_is_never_cut() {
+    let mut scene = Scene::new();
+    let _call = RunningCall::begin(&scene.activity);
+    for _ in 0..1000 {
+        scene.activity.block();
+        advance(scene.limits.write_timeout.checked_sub(MOMENT).unwrap()).await;
+        assert_eq!(scene.order().await, Order::Keep);
+        scene.activity.unblock();
+    }
+    advance(YEAR).await;
+    assert_eq!(scene.order().await, Order::Keep);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_the_rest_of_an_answer() {
+    let mut scene = Scene::new();
+    let call = RunningCall::begin(&scene.activity);
+    scene.activity.block();
+    drop(call);
+    scene.drain.cancel();
+    assert_eq!(scene.order().await, Order::Retire);
+    // Far longer than a connection without anything to write is kept.
+    scene.assert_after(LINGER * 10, Order::Keep).await;
+    scene.activity.unblock();
+    scene.assert_after(LINGER, Order::Cut).await;
+    assert_eq!(scene.supervisor.end(true), ConnectionEnd::CallsFinished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_for_a_call_that_does_not() {
+    let mut scene = Scene::new();
+    let _call = RunningCall::begin(&scene.activity);
+    scene.drain.cancel();
+    assert_eq!(scene.order().await, Order::Retire);
+    scene.assert_after(DRAIN_TIMEOUT, Order::Cut).await;
+    assert_eq!(scene.supervisor.end(true), ConnectionEnd::CallsCut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_long_for_a_first_request() {
+    let mut scene = Scene::new();
+    scene.activity.enter(Phase::Fresh);
+    scene.drain.cancel();
+    scene.assert_after(FRESH_GRACE, Order::Cut).await;
+    assert_eq!(scene.supervisor.end(true), ConnectionEnd::Closed);
+}
