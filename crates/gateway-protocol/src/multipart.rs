@@ -112,7 +112,7 @@ enum Part {
 
 /// Finds the model in a multipart body that arrives in chunks, and sees to it that there is only one.
 ///
-/// Push chunks until [`MultipartScanner::model`] knows it, take the request, and go on pushing the chunks that follow
+/// Push chunks until [`MultipartScanner::take_request`] gives the request, and go on pushing the chunks that follow
 /// while they are forwarded: a second `model` further on must still be refused.
 #[derive(Debug)]
 pub struct MultipartScanner {
