@@ -99,7 +99,15 @@ pub(super) fn read_keys(fields: &mut Fields<'_>) -> Vec<Secret> {
     let one = fields.take("api_key");
     let several = fields.take("api_keys");
     refuse_rivals([&one, &several]);
-    let several = several.map(|item| item.items()).unwrap_or_default();
+    let several = several.map(|item| {
+        let keys = item.items();
+        if keys.len() > 1 {
+            // The first is used; rotation comes with retries.
+            item.report().note_not_in_force(item.path());
+        }
+        keys
+    });
+    let several = several.unwrap_or_default();
     one.into_iter().chain(several).filter_map(|item| item.secret()).collect()
 }
 
