@@ -47,7 +47,7 @@ pub enum Outcome {
     InvalidResponse,
     /// No connection, or it broke before the answer was complete.
     Transport,
-    /// A stream ended before the protocol's own end.
+    /// An answer ended before it was complete: a body before its length, a stream before the protocol's own end.
     Truncated,
     /// A timeout ran out.
     Timeout(TimeoutPhase),

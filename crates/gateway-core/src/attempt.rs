@@ -7,8 +7,9 @@
 use gateway_call::{Call, Deadline, Outcome};
 use gateway_protocol::Served;
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits};
-use http::{HeaderMap, Request, StatusCode, header, response};
+use http::{HeaderMap, Request, StatusCode, response};
 
+use crate::headers::media_type;
 use crate::plan::Plan;
 use crate::rejection::Rejection;
 use crate::relay::{Content, RawRelay};
@@ -116,12 +117,12 @@ async fn open(
     body: ResponseBody,
     ledger: &mut Settlement,
 ) -> Result<Committed, Failure> {
-    match media_type(&head.headers) {
-        MediaType::Events => events::open(plan, call.endpoint, head, body, ledger).await,
+    match answer_kind(&head.headers) {
+        AnswerKind::Events => events::open(plan, call.endpoint, head, body, ledger).await,
         // Where JSON is promised the body is judged, not its label: some upstreams send JSON as text.
-        MediaType::Json => whole::open(plan, head, body, ledger).await,
-        MediaType::Other if call.endpoint.promises_json() => whole::open(plan, head, body, ledger).await,
-        MediaType::Other => {
+        AnswerKind::Json => whole::open(plan, head, body, ledger).await,
+        AnswerKind::Other if call.endpoint.promises_json() => whole::open(plan, head, body, ledger).await,
+        AnswerKind::Other => {
             ledger.judge_attempt(Outcome::Success);
             Ok(raw(head, RawRelay::new(body)))
         }
@@ -143,20 +144,19 @@ fn served<'a>(plan: &'a Plan<'_>, ledger: &'a Settlement) -> Served<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MediaType {
+enum AnswerKind {
     Events,
     Json,
     Other,
 }
 
-fn media_type(headers: &HeaderMap) -> MediaType {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
+fn answer_kind(headers: &HeaderMap) -> AnswerKind {
+    let essence = media_type(headers);
     if essence.eq_ignore_ascii_case("text/event-stream") {
-        MediaType::Events
+        AnswerKind::Events
     } else if essence.eq_ignore_ascii_case("application/json") {
-        MediaType::Json
+        AnswerKind::Json
     } else {
-        MediaType::Other
+        AnswerKind::Other
     }
 }

@@ -102,6 +102,12 @@ fn named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
         .any(|options| options.split(',').any(|option| option.trim().eq_ignore_ascii_case(name.as_str())))
 }
 
+/// The media type of a body without its parameters; empty if none is given (RFC 9110, section 8.3.1).
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
 /// `via` for the next hop (RFC 9110, section 7.6.3): where the request has been, and then this gateway.
 pub(crate) fn via(from: &HeaderMap, own: &HeaderValue) -> HeaderValue {
     let mut hops = Vec::new();

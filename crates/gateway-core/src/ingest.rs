@@ -12,6 +12,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout_at;
 
+use crate::headers::media_type;
 use crate::rejection::Rejection;
 use crate::service::RequestSource;
 use crate::settle::Settlement;
@@ -143,9 +144,7 @@ fn refuse_coded(headers: &HeaderMap) -> Result<(), Rejection> {
 /// Whether the body claims to be JSON. One that claims nothing is not taken for it: a page in a browser may send such a
 /// body anywhere without asking (Fetch Standard, CORS-safelisted request headers).
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    let Some((kind, subtype)) = essence.split_once('/') else { return false };
+    let Some((kind, subtype)) = media_type(headers).split_once('/') else { return false };
     let suffix = subtype.rsplit('+').next().unwrap_or_default();
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use gateway_call::Outcome;
 use gateway_protocol::{Pieces, Segments};
-use gateway_upstream::{UpstreamError, UpstreamErrorKind};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::settle::Settlement;
@@ -105,15 +104,6 @@ impl Body for AnswerBody {
             Content::Events(_) => SizeHint::default(),
             Content::Raw(relay) => relay.size_hint(),
         }
-    }
-}
-
-/// The verdict on a failed upstream. A connection that breaks in the middle of an answer leaves it truncated, which is
-/// more than that a connection failed; everything else keeps its name.
-pub(crate) fn verdict_on(error: &UpstreamError) -> Outcome {
-    match error.kind() {
-        UpstreamErrorKind::BodyReset => Outcome::Truncated,
-        _ => error.outcome(),
     }
 }
 

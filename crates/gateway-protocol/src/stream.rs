@@ -44,7 +44,7 @@ pub struct StreamRewriter {
     edits: Vec<Edit>,
     saw_content: bool,
     choices: Choices,
-    saw_end: bool,
+    saw_end_event: bool,
     saw_done: bool,
 }
 
@@ -58,7 +58,7 @@ impl StreamRewriter {
             edits: Vec::with_capacity(4),
             saw_content: false,
             choices: Choices::default(),
-            saw_end: false,
+            saw_end_event: false,
             saw_done: false,
         }
     }
@@ -91,12 +91,17 @@ impl StreamRewriter {
     /// Chat completions and completions end with `[DONE]` or a `finish_reason` for each choice, Responses with one of their terminal
     /// events. Other endpoints have no end of their own, so a clean end of the body is always proper.
     pub fn saw_end(&self) -> bool {
-        self.saw_end || self.saw_done || self.layout == Layout::Flat
+        self.saw_own_end() || self.saw_done || self.layout == Layout::Flat
     }
 
     /// Whether the stream ended properly without the `[DONE]` that callers of this endpoint wait for.
     pub fn wants_done(&self) -> bool {
-        self.layout == Layout::Choices && self.saw_end && !self.saw_done
+        self.layout == Layout::Choices && self.saw_own_end() && !self.saw_done
+    }
+
+    /// Whether the payloads themselves said that the stream is over.
+    fn saw_own_end(&self) -> bool {
+        self.saw_end_event || self.choices.all_ended()
     }
 
     /// Judges a payload and notes the edits it needs.
@@ -130,7 +135,7 @@ impl StreamRewriter {
         }
         self.saw_content |= findings.content;
         self.choices.merge(findings.choices);
-        self.saw_end = self.saw_end && self.layout != Layout::Choices || findings.end || self.choices.all_ended();
+        self.saw_end_event |= findings.end;
         FrameKind::Data
     }
 

@@ -47,7 +47,9 @@ impl UpstreamErrorKind {
     /// The shared verdict for this kind of failure.
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::Resolve | Self::Connect | Self::Tls | Self::Reset | Self::BodyReset => Outcome::Transport,
+            Self::Resolve | Self::Connect | Self::Tls | Self::Reset => Outcome::Transport,
+            // More is known than that a connection failed: an answer had begun.
+            Self::BodyReset => Outcome::Truncated,
             Self::ConnectTimeout => Outcome::Timeout(TimeoutPhase::Connect),
             Self::HeadersTimeout => Outcome::Timeout(TimeoutPhase::Headers),
             Self::IdleTimeout => Outcome::Timeout(TimeoutPhase::Idle),

@@ -11,7 +11,6 @@ use tokio::time::timeout;
 
 use crate::redact::Redactor;
 use crate::rejection::Rejection;
-use crate::relay::verdict_on;
 use crate::settle::Settlement;
 
 /// How much of an upstream's error body is read, in bytes. Reading it to its end lets the connection be used again.
@@ -67,7 +66,7 @@ impl From<Outcome> for Failure {
 
 impl From<UpstreamError> for Failure {
     fn from(error: UpstreamError) -> Self {
-        let outcome = verdict_on(&error);
+        let outcome = error.outcome();
         if error.kind() != UpstreamErrorKind::RequestBody {
             return Self::Upstream { outcome, detail: Some(error.into()) };
         }

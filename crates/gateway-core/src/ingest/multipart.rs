@@ -1,11 +1,10 @@
 //! The part of a multipart body behind its model, on its way to the upstream.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use gateway_protocol::{MultipartScanner, RequestError, Segments};
+use gateway_protocol::{MultipartScanner, Pieces, RequestError, Segments};
 use gateway_upstream::BoxError;
 use http_body::{Body, Frame, SizeHint};
 
@@ -28,7 +27,7 @@ impl<B: RequestSource> MultipartRest<B> {
 
     /// The whole body: the beginning with its model filled in, then this rest.
     pub(crate) fn behind(self, beginning: Segments) -> MultipartUpload<B> {
-        MultipartUpload { beginning: beginning.into_iter().collect(), rest: self, finished: false }
+        MultipartUpload { beginning: beginning.into_iter(), rest: self, finished: false }
     }
 
     fn scan(&mut self, frame: Option<Frame<Bytes>>) -> Result<Option<Frame<Bytes>>, Rejection> {
@@ -46,7 +45,7 @@ impl<B: RequestSource> MultipartRest<B> {
 
 /// A multipart body as the upstream gets it.
 pub(crate) struct MultipartUpload<B> {
-    beginning: VecDeque<Bytes>,
+    beginning: Pieces,
     rest: MultipartRest<B>,
     finished: bool,
 }
@@ -57,7 +56,7 @@ impl<B: RequestSource> Body for MultipartUpload<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if let Some(piece) = this.beginning.pop_front() {
+        if let Some(piece) = this.beginning.next() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if this.finished {
@@ -74,7 +73,7 @@ impl<B: RequestSource> Body for MultipartUpload<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let beginning: u64 = self.beginning.iter().map(|piece| piece.len() as u64).sum();
+        let beginning = self.beginning.remaining();
         self.rest.body.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(beginning + rest))
     }
 }

@@ -14,7 +14,6 @@ use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
 use http_body::Body;
 
-use super::verdict_on;
 use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
 use crate::settle::Settlement;
@@ -115,7 +114,7 @@ impl EventRelay {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Some(Err(error))) => {
-                let outcome = verdict_on(&error);
+                let outcome = error.outcome();
                 Poll::Ready(Err(self.fail(outcome)))
             }
             Poll::Ready(None) => Poll::Ready(self.end()),

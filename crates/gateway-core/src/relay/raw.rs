@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gateway_upstream::ResponseBody;
 use http_body::{Body, SizeHint};
 
-use super::{BrokenAnswer, verdict_on};
+use super::BrokenAnswer;
 use crate::rejection::failure_code;
 use crate::settle::Settlement;
 
@@ -43,7 +43,7 @@ impl RawRelay {
             match frame {
                 Err(error) => {
                     self.finished = true;
-                    let outcome = verdict_on(&error);
+                    let outcome = error.outcome();
                     if let Some(ledger) = ledger {
                         ledger.judge_attempt(outcome);
                         ledger.note_error(Some(failure_code(outcome)));
