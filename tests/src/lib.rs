@@ -3,9 +3,12 @@
 //! For tests only: what cannot be set up fails the test at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod clock;
+pub mod deaf;
 pub mod drain;
 pub mod form;
 pub mod refusal;
 pub mod stage;
 pub mod stream;
+pub mod trail;
 pub mod wire;

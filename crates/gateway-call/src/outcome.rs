@@ -27,6 +27,8 @@ pub enum Outcome {
     Success,
     /// The upstream found fault with the request itself; no other upstream would think otherwise.
     ClientFault,
+    /// The request is larger than the model's context; a model with a larger one may take it.
+    ContextLength,
     /// The upstream does not know the model.
     ModelMissing,
     /// The upstream refused our credential (401, 402, 403).
@@ -61,6 +63,7 @@ impl Outcome {
         match self {
             Self::Success => "success",
             Self::ClientFault => "client_fault",
+            Self::ContextLength => "context_length",
             Self::ModelMissing => "model_missing",
             Self::CredentialsRejected => "credentials_rejected",
             Self::RateLimited { .. } => "rate_limited",

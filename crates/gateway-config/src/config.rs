@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway_call::ModelPattern;
+use gateway_resilience::{BreakerPolicy, BudgetPolicy, RetryPolicy};
 use gateway_secret::Secret;
 use gateway_upstream::Timeouts;
 
@@ -19,6 +20,12 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// What public model names mean beyond the providers' mappings, in file order.
     pub models: Vec<Model>,
+    /// How often and when a call tries again; a model may have its own number of retries.
+    pub retry: RetryPolicy,
+    /// What each provider bears of retries, as a share of its traffic.
+    pub retry_budget: BudgetPolicy,
+    /// When a target that fails is left alone, and for how long.
+    pub circuit_breaker: BreakerPolicy,
     /// The keys that callers may present.
     pub master_keys: Vec<MasterKey>,
     /// Whether callers must present a key.
@@ -87,7 +94,8 @@ pub struct Provider {
     pub kind: String,
     /// Where it is.
     pub endpoint: ProviderEndpoint,
-    /// The keys to present to it; may be empty for an upstream without authentication.
+    /// The keys to present to it, first choice first and none twice; at most 64; empty for an upstream without
+    /// authentication.
     pub api_keys: Vec<Secret>,
     /// Its share among providers of the same model; at least 1.
     pub weight: u32,
@@ -134,6 +142,14 @@ pub struct Model {
     pub targets: Vec<ModelTarget>,
     /// The registered name of the balancing policy.
     pub balance: String,
+    /// Attempts beyond the first, if the model says so itself; else [`RetryPolicy::max_retries`] of [`Config::retry`].
+    pub max_retries: Option<u32>,
+    /// The models to go on with when this one fails, in order, each once and never this one, without the prefix.
+    pub fallback_models: Vec<String>,
+    /// Whether a slow answer is raced by another attempt; `None` means never.
+    pub hedge: Option<Hedge>,
+    /// Whether calls that share something go to the same target; `None` means that `balance` alone decides.
+    pub affinity: Option<Affinity>,
     /// Timeouts that differ from the provider's.
     pub timeouts: TimeoutOverrides,
     /// Whether answers are rewritten, if the model says so itself.
@@ -149,6 +165,35 @@ pub struct ModelTarget {
     pub upstream_model: String,
     /// The share among the targets; at least 1.
     pub weight: u32,
+    /// The tier under the balancing policy `priority`, lower first; 1 if nothing is said. Other policies do not look.
+    pub priority: u32,
+}
+
+/// An attempt at another target beside one whose first content is late.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hedge {
+    /// How late is late.
+    pub after: HedgeDelay,
+    /// The most attempts beside the first; 1 to 3.
+    pub max: u32,
+}
+
+/// How long the first content of an answer may take before a hedge starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HedgeDelay {
+    /// Always the same; longer than zero.
+    Fixed(Duration),
+    /// As long as this share of the target's recent answers took; 0.5 to 0.99.
+    Quantile(f64),
+}
+
+/// What calls share that go to the same target, so that its prompt cache serves them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Affinity {
+    /// The conversation, as the caller names it.
+    Session,
+    /// The beginning of the prompt.
+    PromptPrefix,
 }
 
 /// Timeouts where set.

@@ -88,12 +88,18 @@ impl<'a> Fields<'a> {
     pub(crate) fn positive_duration(&mut self, key: &'static str) -> Option<Duration> {
         let duration = self.duration(key)?;
         if duration.is_zero() {
-            let names = [key.to_owned(), format!("{key}_ms"), format!("{key}_secs")];
-            let item = names.iter().find_map(|name| self.find(name)).unwrap_or_else(|| self.item.clone());
+            let item = self.given_duration(key).unwrap_or_else(|| self.item.clone());
             item.refuse("found zero, expected a duration longer than that");
             return None;
         }
         Some(duration)
+    }
+
+    /// What is given for a duration, readable or not, under whichever of its names.
+    pub(crate) fn given_duration(&self, key: &str) -> Option<Item<'a>> {
+        let names = [key.to_owned(), format!("{key}_ms"), format!("{key}_secs")];
+        let mut given = names.iter().filter_map(|name| self.find(name));
+        given.find(|item| !item.is_absent() || item.is_refused())
     }
 
     /// Reports every key that nobody took.

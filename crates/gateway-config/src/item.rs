@@ -251,7 +251,8 @@ impl<'a> Item<'a> {
         self.quantity("a size such as 64KiB, 32MiB or 1GB", unit::size)
     }
 
-    fn quantity<T>(&self, expected: &str, parse: impl Fn(&str) -> Result<T, UnitError>) -> Option<T> {
+    /// A number with its unit, as `parse` reads it; `expected` is for what is none.
+    pub(crate) fn quantity<T>(&self, expected: &str, parse: impl Fn(&str) -> Result<T, UnitError>) -> Option<T> {
         let text = self.scalar(expected)?;
         match parse(text) {
             Ok(quantity) => return Some(quantity),

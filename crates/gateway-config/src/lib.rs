@@ -43,8 +43,8 @@ mod vocabulary;
 mod yaml;
 
 pub use config::{
-    Auth, Config, Cors, LogFormat, Logging, Mapping, MasterKey, Model, ModelTarget, Provider, ProviderEndpoint, Server,
-    TimeoutOverrides, TlsFiles,
+    Affinity, Auth, Config, Cors, Hedge, HedgeDelay, LogFormat, Logging, Mapping, MasterKey, Model, ModelTarget,
+    Provider, ProviderEndpoint, Server, TimeoutOverrides, TlsFiles,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use gateway_upstream::Timeouts;

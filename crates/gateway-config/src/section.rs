@@ -6,15 +6,18 @@
 
 mod admin;
 mod catalogue;
+mod ceiling;
+mod circuit_breaker;
 mod fallback;
 mod header;
+mod hedge;
 mod logging;
 mod mapping;
 mod master_key;
 mod model;
 mod provider;
 mod rate_limit;
-mod reliability;
+mod retry;
 mod server;
 mod storage;
 mod target;
@@ -41,6 +44,8 @@ pub(crate) fn read(root: &Item<'_>, vocabulary: &Vocabulary) -> Option<Config> {
     };
     let mut catalogue = provider::read_all(&mut fields, &defaults);
     let models = model::read_all(&mut fields, &mut catalogue, &defaults, provider_suffix.as_deref());
+    let (retry, retry_budget) = retry::read(&mut fields);
+    let circuit_breaker = circuit_breaker::read(&mut fields);
     let passthrough = fields.take("passthrough").and_then(|item| catalogue.passthrough(&item));
     let auth = fields.take("auth").and_then(|item| item.choice(&[("required", Auth::Required), ("none", Auth::None)]));
     let auth = auth.unwrap_or(Auth::Required);
@@ -50,12 +55,14 @@ pub(crate) fn read(root: &Item<'_>, vocabulary: &Vocabulary) -> Option<Config> {
     let rewrite_response = fields.flag("rewrite_response").unwrap_or(true);
     admin::read(&mut fields);
     storage::read(&mut fields);
-    reliability::read(&mut fields);
     fields.finish();
     Some(Config {
         server,
         providers: catalogue.into_providers(),
         models,
+        retry,
+        retry_budget,
+        circuit_breaker,
         master_keys,
         auth,
         provider_suffix,

@@ -7,6 +7,11 @@ use std::collections::HashMap;
 use gateway_config::{Sources, Vocabulary, load};
 use tempfile::TempDir;
 
+/// Policies of the tests' own, so that a new built-in one changes no snapshot.
+fn vocabulary() -> Vocabulary {
+    Vocabulary { policies: vec!["weighted", "p2c", "priority"], ..Vocabulary::default() }
+}
+
 /// The report for a file and an environment. The file is named `config.yaml` in it, wherever it really is.
 fn report(yaml: &str, environment: &[(&str, &str)]) -> String {
     let directory = TempDir::new().unwrap();
@@ -14,7 +19,7 @@ fn report(yaml: &str, environment: &[(&str, &str)]) -> String {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let sources =
         Sources { path: None, environment: environment.collect(), working_directory: directory.path().to_owned() };
-    load(&sources, &Vocabulary::default()).expect_err("the file is wrong").to_string()
+    load(&sources, &vocabulary()).expect_err("the file is wrong").to_string()
 }
 
 macro_rules! snapshots {
@@ -53,13 +58,22 @@ snapshots! {
     weights: "providers: [{ name: a, weight: 0 }, { name: b, weight: 1001 }]\nmodels: { m: { targets: [{ provider: a, weight: 0 }, { provider: a, weight: x }, {}] } }\n", [];
     headers: "providers:\n  - name: a\n    headers: { host: x, 'a b': x, X-Ok: \"a\\nb\", Connection: close, x-team: a, X-Team: b }\n    forward_headers: [authorization, transfer-encoding, 'x y', x-fine]\n", [];
     model_mapping: "providers:\n  - { name: a, model_mapping: { a: 'b*', c: { mapped_model: d, input_cost_per_1k_tokens: -1, input_cost_per_million_tokens: 1, cost: 2 }, e: , f: [g] } }\n  - { name: b, model_mapping: text }\n", [];
-    references: "providers: [{ name: primary, model_mapping: { gpt-4o: x } }, { name: off, enabled: false }]\npassthrough: off\nmodels:\n  a: { targets: [{ provider: primry }], fallback_models: [gpt-4, b] }\n  'x-*': {}\n", [];
+    references: "providers: [{ name: primary, model_mapping: { gpt-4o: x } }, { name: off, enabled: false, model_mapping: [c] }]\npassthrough: off\nmodels:\n  a: { targets: [{ provider: primry }], fallback_models: [gpt-4, b] }\n  'x-*': {}\n", [];
     inline_models: "models:\n  a: { endpoint: 'https://example.com/x', targets: [] }\n  b: { api_key: hunter2, model: c }\n  c: { endpoint: nowhere }\n", [];
     master_keys: "master_keys:\n  - { name: a, key: same-key-same-key }\n  - { name: a, key: another-key-another }\n  - { name: c, key: same-key-same-key }\n  - { key: k }\n  - { name: d, key: x, expires_at: tomorrow, rate_limit: { requests: 1, limit: -1 }, budget: { period: week }, enabled: true, is_enabled: true }\n", [];
     limits_on_strangers: "master_keys: [{ name: a, key: the-first-key-here }]\nrate_limit_config: { keys: { the-other-key-here: { limit: 1 }, the-first-key-here: {} } }\n", [];
     cors_and_tls: "server:\n  tls: { cert: a.pem }\n  cors: { allowed_origins: [example.com, 'https://a.example/x', 'https://ok.example'], allowed_headers: ['a b'] }\n", [];
     admin_and_storage: "admin: { key: short, listen: localhost }\nstore: { url: 'mysql://user:hunter2@host' }\nredis: { url: 'http://:hunter2@host', on_error: alow }\n", [];
     reliability: "retry: { max_retries: 100, base_delay: 1, budget: { ratio: 2, min_per_second: x } }\ncircuit_breaker: { failure_ratio: 0, window: 0s, min_requests: 0 }\n", [];
+    reliability_out_of_range: "retry: { max_retries: -1, max_delay: 99999999999999999999s, max_retry_after: 99999d, budget: { ratio: -0.1, min_per_second: 1e9 } }\ncircuit_breaker: { consecutive_failures: 4294967297, failure_ratio: 'NaN', min_requests: 1.5, window: -1s, open: 0s, max_open_secs: 4294967295, half_open_probes: 0 }\nmodels: { m: { endpoint: 'https://example.com/x', max_retries: 21 }, n: { endpoint: 'https://example.com/x', max_retries: -1 } }\n", [];
+    reliability_of_the_wrong_shape: "retry: 3\ncircuit_breaker: off\nproviders: [{ name: a }]\nmodels: { m: { max_retries: [1], fallback_models: n, hedge: 800ms, affinity: { by: session }, balance: [p2c] } }\n", [];
+    reliability_in_older_names: "retry_config: { max_retries: x, base_delay_ms: 1s, budgt: {}, max_delay: 1s, max_delay_ms: 1 }\n", [];
+    ceilings_below_the_first_value: "retry: { base_delay: 2s, max_delay: 1s }\ncircuit_breaker: { open: 10m }\n", [];
+    ceilings_below_the_default: "retry: { max_delay: 100ms }\ncircuit_breaker: { max_open_secs: 1, open: soon }\n", [];
+    fallbacks: "provider_suffix: P\nproviders: [{ name: a, model_mapping: [m, n, 'y*'] }]\nmodels:\n  m: { fallback_models: [P/m, n, P/n, 'n*', P/, ~, [n], a/n, a/x] }\n  n: { fallback_models: [y0, y1, y2, y3, y4, y5, y6, y7, y8, y9, y10, y11, y12, y13, y14, y15, y16] }\n", [];
+    hedges: "providers: [{ name: a }]\nmodels:\n  a: { hedge: { after: p100 } }\n  b: { hedge: { after: soon } }\n  c: { hedge: { after: p95, max: 0 } }\n  d: { hedge: { after: 800, max: 4 } }\n  e: { hedge: { after: 0s, max: -1 } }\n  f: { hedge: { after: p49, maximum: 1 } }\n  g: { hedge: {} }\n  h: { hedge: { after: p9.5 } }\n  i: { hedge: { after: 99999d } }\n  j: { hedge: { after_ms: 800 } }\n", [];
+    affinity_and_balance: "providers: [{ name: a }]\nmodels:\n  a: { affinity: sesion }\n  b: { affinity: user }\n  c: { balance: wieghted }\n  d: { targets: [{ provider: a, priority: -1 }, { provider: a, priority: 1001 }, { provider: a, priority: first }] }\n", [];
+    pools_of_keys: "providers:\n  - { name: a, api_keys: [hunter2, hunter3, hunter2] }\n  - { name: b, api_keys: ['${SAME}', [], '${SAME}', ''] }\n", [("SAME", "hunter4")];
     invalid_yaml: "server:\n  port: 80\n host: [\n", [];
     unknown_alias: "server: *nowhere\n", [];
     two_documents: "auth: none\n---\nauth: none\n", [];
@@ -100,6 +114,18 @@ auth: nobody
 }
 
 #[test]
+fn a_pool_has_at_most_64_keys() {
+    let yaml = |keys: usize| {
+        let keys: Vec<String> = (0..keys).map(|index| format!("key-{index}")).collect();
+        format!("providers: [{{ name: a, api_keys: [{}] }}]", keys.join(", "))
+    };
+    assert_eq!(gateway_config::Config::from_yaml(&yaml(64)).unwrap().providers[0].api_keys.len(), 64);
+    let report = report(&yaml(70), &[]);
+    assert!(report.contains("providers[0].api_keys[64]: the list has 70 keys; a provider may have 64"), "{report}");
+    assert_eq!(report.lines().count(), 2, "{report}");
+}
+
+#[test]
 fn a_report_stops_at_a_hundred() {
     let yaml: String = (0..250).fold(String::new(), |yaml, index| yaml + &format!("nonsense_{index}: 1\n"));
     let report = report(&yaml, &[]);
@@ -117,6 +143,7 @@ providers:
   - { name: a, api_key: { hunter2: hunter2 }, api_keys: { k: hunter2 }, headers: { authorization: \"hunter2\\n\" } }
   - { name: b, api_base: 'https://hunter2@x', api_keys: hunter2 }
   - { name: c, api_base: 'https://x?hunter2' }
+  - { name: d, api_keys: [hunter2, hunter2] }
 master_keys: hunter2
 rate_limit_config: { keys: { hunter2: { limit: x, y: 1 }, '${hunter2': 5 } }
 models: { m: { endpoint: 'https://hunter2@x', api_key: [hunter2] } }

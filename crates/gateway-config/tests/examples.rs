@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gateway_config::{Auth, Loaded, ProviderEndpoint, Sources, Vocabulary, load};
+use gateway_config::{Affinity, Auth, Hedge, HedgeDelay, Loaded, ProviderEndpoint, Sources, Vocabulary, load};
+use gateway_resilience::{Backoff, BreakerPolicy, BudgetPolicy, RetryPolicy};
 use tempfile::TempDir;
 
-const VARIABLES: [(&str, &str); 9] = [
+const VARIABLES: [(&str, &str); 10] = [
     ("API_BASE_URL", "https://api.example.com"),
     ("API_KEY_1", "provider-key-1"),
     ("API_KEY_2", "provider-key-2"),
@@ -17,6 +18,7 @@ const VARIABLES: [(&str, &str); 9] = [
     ("MASTER_KEY_1", "sk-your-master-key-1"),
     ("MASTER_KEY_UNLIMITED", "sk-your-unlimited-key"),
     ("OPENAI_API_KEY", "sk-openai"),
+    ("OPENROUTER_API_KEY", "sk-openrouter"),
     ("EU_KEY_1", "eu-1"),
     ("EU_KEY_2", "eu-2"),
 ];
@@ -47,7 +49,7 @@ fn every_example_loads() {
             seen += 1;
         }
     }
-    assert!(seen >= 5);
+    assert!(seen >= 6);
 }
 
 #[test]
@@ -82,16 +84,11 @@ fn the_drafts_own_shape_loads() {
     let [key] = &config.master_keys[..] else { panic!("{:?}", config.master_keys) };
     assert_eq!((key.key.expose(), key.name.as_str(), key.enabled), ("admin-key", "rate_limit_config[1]", true));
     assert!(key.allowed_models[0].matches("anything"));
-    assert_eq!(
-        config.not_in_force,
-        [
-            "models.\"gpt-3.5-turbo\".max_retries",
-            "models.\"gpt-3.5-turbo\".fallback_models",
-            "models.llama-2.max_retries",
-            "rate_limit_config",
-            "retry_config",
-        ]
-    );
+    assert_eq!((config.retry.max_retries, config.retry.backoff.base), (3, Duration::from_millis(200)));
+    assert_eq!(config.retry.backoff.max, Backoff::default().max);
+    let own: Vec<_> = config.models.iter().map(|model| (model.max_retries, &model.fallback_models[..])).collect();
+    assert_eq!(own, [(Some(5), &["llama-2".to_owned()][..]), (Some(3), &[])]);
+    assert_eq!(config.not_in_force, ["rate_limit_config"]);
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
 }
 
@@ -110,6 +107,21 @@ fn the_original_readmes_shape_loads() {
 }
 
 #[test]
+fn the_example_of_fallbacks_uses_everything_it_explains() {
+    let loaded = load_example("fallback.yaml", &VARIABLES);
+    assert!(loaded.warnings.is_empty() && loaded.config.not_in_force.is_empty(), "{}", loaded.summary());
+    let model = &loaded.config.models[0];
+    assert_eq!((model.max_retries, &model.fallback_models[..]), (Some(3), &["gpt-4o-mini".to_owned()][..]));
+    assert_eq!(model.hedge, Some(Hedge { after: HedgeDelay::Quantile(0.95), max: 1 }));
+    assert_eq!(model.affinity, Some(Affinity::PromptPrefix));
+    let names: Vec<_> = model.targets.iter().map(|target| target.upstream_model.as_str()).collect();
+    assert_eq!(names, ["gpt-4o", "openai/gpt-4o"]);
+    let key = &loaded.config.master_keys[0];
+    let is_allowed = |name: &str| key.allowed_models.iter().any(|pattern| pattern.matches(name));
+    assert!(is_allowed(&model.name) && is_allowed(&model.fallback_models[0]));
+}
+
+#[test]
 fn the_full_file_holds_the_defaults() {
     let loaded = load_example("full.yaml", &VARIABLES);
     let config = &loaded.config;
@@ -121,6 +133,11 @@ fn the_full_file_holds_the_defaults() {
     let targets: Vec<_> =
         config.models[0].targets.iter().map(|target| (target.provider, target.upstream_model.as_str())).collect();
     assert_eq!(targets, [(0, "gpt-4o"), (1, "gpt-4o")]);
+    let tiers: Vec<_> = config.models[1].targets.iter().map(|target| (target.provider, target.priority)).collect();
+    assert_eq!((config.models[1].balance.as_str(), tiers), ("priority", vec![(0, 1), (1, 2)]));
+    assert_eq!(config.retry, RetryPolicy::default());
+    assert_eq!(config.retry_budget, BudgetPolicy::default());
+    assert_eq!(config.circuit_breaker, BreakerPolicy::default());
     insta::assert_snapshot!(
         loaded.summary().replace(&directory().canonicalize().unwrap().display().to_string(), "configs")
     );

@@ -7,7 +7,9 @@ use crate::rejection::Rejection;
 
 /// Leave to make one call: every model that it lists was found to be open to the caller.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct Permit<'a> {
+    /// Who may make it.
+    pub(crate) caller: &'a Caller,
     /// The call's models without the gateway's own prefix, in the call's order.
     pub(crate) models: Vec<ModelName>,
 }
@@ -15,7 +17,7 @@ pub(crate) struct Permit {
 /// Checks the permission of every model that a call lists, before anything is sent for any of them.
 ///
 /// What is checked is the name that will be resolved, so a prefix cannot be used to slip past a rule.
-pub(crate) fn admit(caller: &Caller, call: &Call, prefix: Option<&str>) -> Result<Permit, Rejection> {
+pub(crate) fn admit<'a>(caller: &'a Caller, call: &Call, prefix: Option<&str>) -> Result<Permit<'a>, Rejection> {
     let mut models = Vec::with_capacity(call.models.len());
     for spelled in &call.models {
         let model = strip_prefix(spelled.as_str(), prefix);
@@ -25,7 +27,7 @@ pub(crate) fn admit(caller: &Caller, call: &Call, prefix: Option<&str>) -> Resul
         let unchanged = model.len() == spelled.as_str().len();
         models.push(if unchanged { spelled.clone() } else { ModelName::from(model) });
     }
-    Ok(Permit { models })
+    Ok(Permit { caller, models })
 }
 
 /// A public model name without the gateway's own prefix, which ends in a slash; other prefixes are part of the name.

@@ -20,18 +20,19 @@ pub(crate) struct Answer {
 
 /// The answer that an attempt was committed to, with the names of the model and the provider that served it. What is
 /// passed through has no model that the gateway would know.
-pub(crate) fn relay(committed: Committed, model: Option<&str>, provider: &str) -> Answer {
-    let mut headers = forward_answer(&committed.headers);
+pub(crate) fn relay(committed: Committed) -> Answer {
+    let Committed { status, headers, content, model, provider } = committed;
+    let mut headers = forward_answer(&headers);
     if let Some(model) = model {
-        insert(&mut headers, "x-gateway-model", model);
+        insert(&mut headers, "x-gateway-model", model.as_str());
     }
-    insert(&mut headers, "x-gateway-provider", provider);
-    if matches!(committed.content, Content::Events(_)) {
+    insert(&mut headers, "x-gateway-provider", &provider);
+    if matches!(content, Content::Events(_)) {
         // Proxies on the way, nginx above all, would otherwise collect the stream before passing it on.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
-    Answer { status: committed.status, headers, content: committed.content }
+    Answer { status, headers, content }
 }
 
 impl Answer {

@@ -1,52 +1,83 @@
 //! The request that goes to an upstream: made anew from the configuration and the call, never copied from the caller's.
 
 use gateway_call::Endpoint;
+use gateway_protocol::Template;
 use gateway_upstream::{BoxError, RequestBody};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::BodyExt;
 
 use crate::headers;
-use crate::ingest::{BoundedBody, Payload};
-use crate::plan::Plan;
+use crate::ingest::{BoundedBody, Payload, Upload};
+use crate::plan::Aim;
 use crate::rejection::Rejection;
 use crate::service::RequestSource;
-use crate::snapshot::ProviderRuntime;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The request for one attempt at a call.
-pub(crate) fn encode<B: RequestSource>(
-    plan: &Plan<'_>,
+/// What is sent for a call, apart from what depends on the target.
+pub(crate) struct Outgoing<'a> {
+    endpoint: Endpoint,
+    template: Template,
+    /// Whatever of the body is still arriving.
+    upload: Option<Upload>,
+    caller: &'a Parts,
+    via: &'a HeaderValue,
+}
+
+/// What to send for a call whose payload was read.
+pub(crate) fn encode<'a, B: RequestSource>(
     endpoint: Endpoint,
     payload: Payload<B>,
-    caller: &Parts,
-    via: &HeaderValue,
-) -> Request<RequestBody> {
-    let mut headers = base_headers(plan.provider, &caller.headers, via);
-    let body = match payload {
-        Payload::Whole(template) => {
-            headers.insert(header::CONTENT_TYPE, JSON);
-            RequestBody::from_segments(template.fill(&plan.upstream_model))
-        }
-        Payload::Streaming(template, rest) => {
-            // Holds the boundary, which is the caller's choice.
-            copy(&caller.headers, header::CONTENT_TYPE, &mut headers);
-            RequestBody::streaming(rest.behind(template.fill(&plan.upstream_model)))
-        }
+    caller: &'a Parts,
+    via: &'a HeaderValue,
+) -> Outgoing<'a> {
+    let (template, upload) = match payload {
+        Payload::Whole(template) => (template, None),
+        Payload::Streaming(template, rest) => (template, Some(Upload::new(*rest))),
     };
-    request(Method::POST, plan.provider.url(endpoint).clone(), headers, body)
+    Outgoing { endpoint, template, upload, caller, via }
+}
+
+impl Outgoing<'_> {
+    /// Whether any number of requests can be made, also beside each other: nothing of the body is still arriving.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.upload.is_none()
+    }
+
+    /// Whether no request can be made any more, because an upstream has begun to read what streams.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::is_taken)
+    }
+
+    /// The request for one attempt, with one of the provider's credentials.
+    pub(crate) fn request(&self, aim: &Aim<'_>, credential: usize) -> Request<RequestBody> {
+        let mut headers = base_headers(aim, credential, self.caller, self.via);
+        let filled = self.template.fill(&aim.upstream_model);
+        let body = match &self.upload {
+            None => {
+                headers.insert(header::CONTENT_TYPE, JSON);
+                RequestBody::from_segments(filled)
+            }
+            Some(upload) => {
+                // Holds the boundary, which is the caller's choice.
+                copy(&self.caller.headers, header::CONTENT_TYPE, &mut headers);
+                RequestBody::streaming(upload.behind(filled))
+            }
+        };
+        request(Method::POST, aim.provider.url(self.endpoint).clone(), headers, body)
+    }
 }
 
 /// The request for a call that is passed through as it is.
 pub(crate) fn encode_passthrough<B: RequestSource>(
-    provider: &ProviderRuntime,
+    (aim, credential): (&Aim<'_>, usize),
     url: Uri,
     body: BoundedBody<B>,
     caller: &Parts,
     via: &HeaderValue,
 ) -> Request<RequestBody> {
-    let mut headers = base_headers(provider, &caller.headers, via);
+    let mut headers = base_headers(aim, credential, caller, via);
     copy(&caller.headers, header::CONTENT_TYPE, &mut headers);
     copy(&caller.headers, header::ACCEPT, &mut headers);
     let body = if http_body::Body::is_end_stream(&body) {
@@ -57,10 +88,10 @@ pub(crate) fn encode_passthrough<B: RequestSource>(
     request(caller.method.clone(), url, headers, body)
 }
 
-fn base_headers(provider: &ProviderRuntime, caller: &HeaderMap, via: &HeaderValue) -> HeaderMap {
-    let mut headers = provider.headers.clone();
-    headers::forward_request(caller, &provider.forward_headers, &mut headers);
-    headers.insert(header::VIA, headers::via(caller, via));
+fn base_headers(aim: &Aim<'_>, credential: usize, caller: &Parts, via: &HeaderValue) -> HeaderMap {
+    let mut headers = aim.provider.headers(credential).clone();
+    headers::forward_request(&caller.headers, &aim.provider.forward_headers, &mut headers);
+    headers.insert(header::VIA, headers::via(&caller.headers, via));
     headers
 }
 

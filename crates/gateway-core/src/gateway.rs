@@ -11,7 +11,10 @@ use gateway_extension::{Extension, Registry};
 use gateway_protocol::Provider;
 use gateway_routing::RoutingPolicy;
 use http::HeaderValue;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
+use crate::report::TargetReport;
 use crate::service::GatewayService;
 use crate::snapshot::{CompileErrors, Snapshot};
 
@@ -29,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) instance: String,
     /// The whole `via` entry.
     pub(crate) via: HeaderValue,
+    protocols: Registry<dyn Provider>,
+    policies: Registry<dyn RoutingPolicy>,
+    reconfiguring: Mutex<()>,
     draining: AtomicBool,
 }
 
@@ -47,6 +53,27 @@ impl Gateway {
     /// on being served.
     pub fn begin_drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Puts another configuration into force. Calls under way keep the one that they started with; connections, breakers,
+    /// cool-downs and retry budgets of whatever did not change live on.
+    ///
+    /// # Errors
+    ///
+    /// Everything in the configuration that cannot work, together. The one in force stays.
+    pub fn reconfigure(&self, config: &Config) -> Result<(), CompileErrors> {
+        let shared = &self.shared;
+        let _one_at_a_time = shared.reconfiguring.lock();
+        let previous = shared.snapshot.load_full();
+        let parts = (&shared.protocols, &shared.policies);
+        let next = Snapshot::compile(config, parts, Some(&previous), Instant::now().into_std())?;
+        shared.snapshot.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// How every target of the configuration in force is doing.
+    pub fn targets(&self) -> Vec<TargetReport> {
+        TargetReport::of_all(&self.shared.snapshot.load_full(), Instant::now())
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -97,7 +124,8 @@ impl GatewayBuilder {
     ///
     /// Everything in the configuration that cannot work, together.
     pub fn build(self, config: &Config) -> Result<Gateway, CompileErrors> {
-        let snapshot = Snapshot::compile(config, &self.protocols, &self.policies)?;
+        let now = Instant::now().into_std();
+        let snapshot = Snapshot::compile(config, (&self.protocols, &self.policies), None, now)?;
         let instance = format!("llm-gateway-{:016x}", fastrand::u64(..));
         let via =
             HeaderValue::try_from(format!("1.1 {instance}")).unwrap_or(HeaderValue::from_static("1.1 llm-gateway"));
@@ -106,6 +134,9 @@ impl GatewayBuilder {
             observer: self.observer,
             instance,
             via,
+            protocols: self.protocols,
+            policies: self.policies,
+            reconfiguring: Mutex::new(()),
             draining: AtomicBool::new(false),
         };
         Ok(Gateway { shared: Arc::new(shared) })

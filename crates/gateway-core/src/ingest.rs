@@ -5,9 +5,11 @@
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::{BodyKind, Call, Endpoint};
-use gateway_protocol::{MultipartError, MultipartScanner, RequestError, Template, boundary, parse_json};
+use gateway_config::Affinity;
+use gateway_protocol::{Conversation, MultipartError, MultipartScanner, RequestError, Template, boundary, parse_json};
+use gateway_routing::StableHasher;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout_at;
@@ -22,15 +24,50 @@ mod bounded;
 mod multipart;
 
 pub(crate) use bounded::BoundedBody;
-pub(crate) use multipart::MultipartRest;
+pub(crate) use multipart::{MultipartRest, Upload};
 
 /// A call and what to send for it.
 pub(crate) struct Ingested<B> {
     /// What the caller asked for.
-    pub(crate) call: Call,
+    pub(crate) asked: Asked,
     /// The body to send.
     pub(crate) payload: Payload<B>,
 }
+
+/// What a caller asked for, and in which conversation.
+pub(crate) struct Asked {
+    /// The call.
+    pub(crate) call: Call,
+    conversation: Conversation,
+    /// The caller's own name for the conversation.
+    session: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn new(call: Call, conversation: Conversation, head: &Parts) -> Self {
+        Self { call, conversation, session: head.headers.get(SESSION).cloned() }
+    }
+
+    /// What calls of the kind that should go to the same target have in common; none if the call has nothing of it.
+    pub(crate) fn affinity(&self, kind: Affinity) -> Option<u64> {
+        let session = self.session.as_ref().map(HeaderValue::as_bytes).filter(|session| !session.is_empty());
+        match kind {
+            Affinity::Session => session.or_else(|| self.conversation.session()).map(|session| hash(&[session])),
+            Affinity::PromptPrefix => self.conversation.prompt_prefix().map(|parts| hash(&parts)),
+        }
+    }
+}
+
+fn hash(pieces: &[&[u8]]) -> u64 {
+    let mut hasher = StableHasher::new();
+    for piece in pieces {
+        hasher.write(piece);
+    }
+    hasher.finish()
+}
+
+/// Where callers name the conversation that a call belongs to.
+const SESSION: HeaderName = HeaderName::from_static("x-session-id");
 
 /// A request body with a hole for the upstream's model name.
 pub(crate) enum Payload<B> {
@@ -73,7 +110,8 @@ async fn ingest_json<B: RequestSource>(
     }
     let bytes = ledger.wait_for(read_whole(body)).await?;
     let parsed = parse_json(endpoint, bytes)?;
-    Ok(Ingested { call: parsed.call, payload: Payload::Whole(parsed.template) })
+    let asked = Asked::new(parsed.call, parsed.conversation, head);
+    Ok(Ingested { asked, payload: Payload::Whole(parsed.template) })
 }
 
 async fn ingest_multipart<B: RequestSource>(
@@ -93,7 +131,8 @@ async fn ingest_multipart<B: RequestSource>(
                 scanner.finish().map_err(RequestError::from)?;
             }
             let payload = Payload::Streaming(parsed.template, Box::new(MultipartRest::new(scanner, body)));
-            return Ok(Ingested { call: parsed.call, payload });
+            let asked = Asked::new(parsed.call, parsed.conversation, head);
+            return Ok(Ingested { asked, payload });
         }
         let Some(chunk) = ledger.wait_for(next_chunk(&mut body)).await? else {
             scanner.finish().map_err(RequestError::from)?;

@@ -1,16 +1,20 @@
-//! Step 5: where may this call go, and for how long.
+//! Step 5: where may this call go, in which order, and for how long.
 
 use std::time::Duration;
 
-use gateway_call::{Call, Deadline, ModelName};
-use gateway_routing::Resolved;
+use gateway_call::{Call, Deadline, ModelName, Tightening};
+use gateway_config::Hedge;
+use gateway_resilience::RetryPolicy;
+use gateway_routing::{Moment, Ranking, Resolved, Target};
 use gateway_upstream::Timeouts;
+use tokio::time::Instant;
 
 use crate::admit::Permit;
 use crate::authenticate::Caller;
+use crate::ingest::Asked;
 use crate::rejection::Rejection;
 use crate::settle::Settlement;
-use crate::snapshot::{ProviderRuntime, Snapshot};
+use crate::snapshot::{ModelSettings, ProviderRuntime, Snapshot};
 
 /// The most names that a refusal suggests.
 const SUGGESTIONS: usize = 3;
@@ -18,74 +22,146 @@ const SUGGESTIONS: usize = 3;
 /// How alike a suggestion has to be, from 0 to 1 (Jaro-Winkler).
 const ALIKE: f64 = 0.8;
 
-/// One target for one call, with everything that an attempt at it needs.
+/// The models of a call in the order in which they are tried; never empty.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
-    /// The model as the caller spelled it; answers show this name.
-    pub(crate) model: ModelName,
+    pub(crate) legs: Vec<Leg<'a>>,
+}
+
+/// One model of a plan.
+#[derive(Debug)]
+pub(crate) struct Leg<'a> {
+    /// The model as answers show it: as the caller spelled it if it is the caller's first choice.
+    pub(crate) shown: ModelName,
     /// The model as the configuration knows it; logs and metrics show this name.
-    pub(crate) public_model: ModelName,
-    /// The model as the provider knows it.
-    pub(crate) upstream_model: ModelName,
+    pub(crate) model: ModelName,
+    /// How often and when it may be tried again.
+    pub(crate) retry: RetryPolicy,
+    /// Whether the answer is to say who served.
+    pub(crate) rewrite: bool,
+    resolved: Resolved,
+    settings: Option<&'a ModelSettings>,
+    affinity: Option<u64>,
+    snapshot: &'a Snapshot,
+    tightening: Tightening,
+    started: Instant,
+}
+
+/// One target of a leg, with everything that an attempt at it needs.
+#[derive(Debug)]
+pub(crate) struct Aim<'a> {
     /// The provider.
     pub(crate) provider: &'a ProviderRuntime,
+    /// The model as the provider knows it.
+    pub(crate) upstream_model: ModelName,
     /// How long each phase may take.
     pub(crate) timeouts: Timeouts,
     /// When everything has to be over.
     pub(crate) deadline: Deadline,
-    /// Whether the answer is to say who served.
-    pub(crate) rewrite: bool,
+    /// Whether it is the caller who set the time to the first content. Missing that says nothing about the target.
+    pub(crate) is_hurried: bool,
 }
 
-/// Finds the targets of a call that `permit` allows. All its models have to exist, the first is the one to try.
+/// Finds the targets of a call that `permit` allows. All models that the caller lists have to exist; a caller who names
+/// one gets its configured fallbacks, as far as the key may use them.
 pub(crate) fn plan<'a>(
-    permit: &Permit,
-    call: &Call,
-    caller: &Caller,
+    permit: &Permit<'_>,
+    asked: &Asked,
     snapshot: &'a Snapshot,
     ledger: &mut Settlement,
 ) -> Result<Plan<'a>, Rejection> {
-    let mut routes = Vec::with_capacity(permit.models.len());
-    for (name, spelled) in permit.models.iter().zip(&call.models) {
+    let drafter = Drafter { asked, snapshot, started: ledger.started() };
+    let mut legs: Vec<Leg<'a>> = Vec::with_capacity(permit.models.len());
+    for (name, spelled) in permit.models.iter().zip(&asked.call.models) {
         let resolved = snapshot.routes.resolve(name);
-        routes.push(resolved.ok_or_else(|| model_not_found(spelled, name, caller, snapshot))?);
+        let resolved = resolved.ok_or_else(|| model_not_found(spelled, name, permit.caller, snapshot))?;
+        if !legs.iter().any(|leg| leg.model == *name) {
+            let shown = if legs.is_empty() { spelled } else { name };
+            legs.push(drafter.leg(shown, name, resolved));
+        }
     }
-    let chosen = routes.first().zip(permit.models.first()).zip(call.first_model());
-    let Some(((resolved, public_model), spelled)) = chosen else {
-        return Err(Rejection::ModelNotFound { model: String::new(), near: Vec::new() });
-    };
-    let (provider, upstream_model) = best_target(resolved, call, snapshot)
-        .ok_or_else(|| model_not_found(spelled, public_model, caller, snapshot))?;
-    ledger.note_model(public_model.clone(), call.tags.clone());
-    let settings = snapshot.models.get(public_model.as_str());
-    let timeouts = tighten(settings.map_or(provider.timeouts, |settings| settings.timeouts(provider.timeouts)), call);
-    Ok(Plan {
-        model: spelled.clone(),
-        public_model: public_model.clone(),
-        upstream_model,
-        provider,
-        timeouts,
-        deadline: Deadline::after(ledger.started().into_std(), timeouts.total),
-        rewrite: settings.and_then(|settings| settings.rewrite_response).unwrap_or(snapshot.rewrite_response),
-    })
+    let first = legs.first().ok_or(Rejection::ModelNotFound { model: String::new(), near: Vec::new() })?;
+    ledger.note_model(first.model.clone(), asked.call.tags.clone());
+    if asked.call.models.len() == 1 {
+        for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
+            if permit.caller.allows(name.as_str())
+                && let Some(resolved) = snapshot.routes.resolve(name)
+            {
+                legs.push(drafter.leg(name, name, resolved));
+            }
+        }
+    }
+    Ok(Plan { legs })
 }
 
-fn best_target<'a>(
-    resolved: &Resolved,
-    call: &Call,
+/// What all legs of a call have in common.
+struct Drafter<'c, 'a> {
+    asked: &'c Asked,
     snapshot: &'a Snapshot,
-) -> Option<(&'a ProviderRuntime, ModelName)> {
-    let index = resolved.route.rank(call).first()?;
-    let provider = snapshot.providers.get(resolved.route.targets().get(index)?.provider)?;
-    Some((provider, resolved.upstream_model(index)?))
+    started: Instant,
+}
+
+impl<'a> Drafter<'_, 'a> {
+    fn leg(&self, shown: &ModelName, model: &ModelName, resolved: Resolved) -> Leg<'a> {
+        let settings = self.snapshot.models.get(model.as_str());
+        let tightening = self.asked.call.tightening;
+        let configured = settings.and_then(|settings| settings.max_retries);
+        let retry = self.snapshot.retry;
+        let max_retries = configured.unwrap_or(retry.max_retries);
+        let max_retries = tightening.max_retries.map_or(max_retries, |asked| asked.min(max_retries));
+        Leg {
+            shown: shown.clone(),
+            model: model.clone(),
+            retry: RetryPolicy { max_retries, ..retry },
+            rewrite: settings.and_then(|settings| settings.rewrite_response).unwrap_or(self.snapshot.rewrite_response),
+            resolved,
+            affinity: settings.and_then(|settings| settings.affinity).and_then(|kind| self.asked.affinity(kind)),
+            settings,
+            snapshot: self.snapshot,
+            tightening,
+            started: self.started,
+        }
+    }
+}
+
+impl<'a> Leg<'a> {
+    /// Takes the next turn of the model's route and ranks its targets.
+    pub(crate) fn rank(&self, call: &Call, now: Instant) -> Ranking {
+        let moment = Moment { now: now.into_std(), random: fastrand::u64(..), affinity: self.affinity };
+        self.resolved.route.rank(call, moment)
+    }
+
+    /// The targets, which rankings count.
+    pub(crate) fn targets(&self) -> &[Target] {
+        self.resolved.route.targets()
+    }
+
+    /// When and how often a second attempt is made beside one that is slow; none by default.
+    pub(crate) fn hedge(&self) -> Option<Hedge> {
+        self.settings.and_then(|settings| settings.hedge)
+    }
+
+    /// What an attempt at the target `index` needs.
+    pub(crate) fn aim(&self, index: usize) -> Option<Aim<'a>> {
+        let provider = self.snapshot.providers.get(self.targets().get(index)?.provider)?;
+        let timeouts = self.settings.map_or(provider.timeouts, |settings| settings.timeouts(provider.timeouts));
+        let tightened = tighten(timeouts, self.tightening);
+        Some(Aim {
+            provider,
+            upstream_model: self.resolved.upstream_model(index)?,
+            timeouts: tightened,
+            deadline: Deadline::after(self.started.into_std(), tightened.total),
+            is_hurried: tightened.first_token < timeouts.first_token,
+        })
+    }
 }
 
 /// The caller's own limits, where they are tighter than the administrator's.
-fn tighten(timeouts: Timeouts, call: &Call) -> Timeouts {
+fn tighten(timeouts: Timeouts, asked: Tightening) -> Timeouts {
     let tighter = |own: Duration, asked: Option<Duration>| asked.map_or(own, |asked| asked.min(own));
     Timeouts {
-        first_token: tighter(timeouts.first_token, call.tightening.first_token_timeout),
-        total: tighter(timeouts.total, call.tightening.timeout),
+        first_token: tighter(timeouts.first_token, asked.first_token_timeout),
+        total: tighter(timeouts.total, asked.timeout),
         ..timeouts
     }
 }

@@ -19,15 +19,20 @@ const LONG: usize = 16;
 pub(crate) struct Redactor(Arc<[Box<str>]>);
 
 impl Redactor {
-    /// A redactor of the credentials in the headers of every request to a provider.
-    pub(crate) fn new(sent: &HeaderMap) -> Self {
-        let values = sent.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?)));
+    /// A redactor of the credentials in all headers that requests to a provider may have.
+    pub(crate) fn new(sent: &[HeaderMap]) -> Self {
+        let values = sent.iter().flatten().filter_map(|(name, value)| Some((name, value.to_str().ok()?)));
         let secret = values.filter_map(|(name, value)| {
             // Behind the scheme's name, as in `Bearer KEY`.
             let credential = value.split_ascii_whitespace().last()?;
             (CREDENTIAL_HEADERS.contains(name) || credential.len() >= LONG).then(|| credential.into())
         });
-        Self(secret.collect())
+        let mut secrets: Vec<Box<str>> = secret.collect();
+        secrets.sort_unstable();
+        secrets.dedup();
+        // The longest first: one key may be the beginning of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets.into())
     }
 
     /// Takes out headers of the upstream's that quote a credential.
@@ -67,7 +72,8 @@ mod tests {
         for (name, value) in [("authorization", "Bearer sk-1"), ("x-auth", "0123456789abcdef"), ("x-team", "ml")] {
             sent.insert(name, HeaderValue::from_static(value));
         }
-        let redacted = |words: &'static [u8]| Redactor::new(&sent).redact(Bytes::from_static(words));
+        let redacted =
+            |words: &'static [u8]| Redactor::new(std::slice::from_ref(&sent)).redact(Bytes::from_static(words));
         assert_eq!(
             redacted(b"no key sk-1 (Bearer sk-1, 0123456789abcdef) of ml"),
             "no key [redacted] (Bearer [redacted], [redacted]) of ml"

@@ -97,6 +97,15 @@ pub enum Rejection {
     /// The key store could not say whether the key is good.
     #[error("The API key cannot be checked right now. Try again shortly.")]
     StoreUnavailable,
+    /// No target of any model of the call may be used at the moment; nothing was sent.
+    #[error(
+        "Nothing that serves the model is healthy right now. Try again in {}.",
+        seconds(Duration::from_secs(whole_seconds(*.retry_after)))
+    )]
+    NoHealthyTarget {
+        /// Until the first of them is asked again.
+        retry_after: Duration,
+    },
     /// The upstream did not answer usefully.
     #[error("{}", failure_message(*.outcome))]
     Upstream {
@@ -181,6 +190,9 @@ impl Rejection {
             Self::StoreUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            Self::NoHealthyTarget { retry_after } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
+            }
             Self::Upstream { outcome } => {
                 headers.insert("x-should-retry", HeaderValue::from_static("false"));
                 if let Outcome::RateLimited { retry_after: Some(wait) }
@@ -204,6 +216,7 @@ impl Rejection {
 
     fn verdict(&self) -> Verdict {
         let bad_request = |code| Verdict(StatusCode::BAD_REQUEST, INVALID_REQUEST, code);
+        let unavailable = |code| Verdict(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", Some(code));
         let invalid = |status, code| Verdict(status, INVALID_REQUEST, Some(code));
         match self {
             Self::MalformedHead { .. } | Self::BodyBroken => bad_request(None),
@@ -224,9 +237,8 @@ impl Rejection {
             Self::PathNotFound => invalid(StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => invalid(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::LoopDetected => invalid(StatusCode::LOOP_DETECTED, "loop_detected"),
-            Self::StoreUnavailable => {
-                Verdict(StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", Some("store_unavailable"))
-            }
+            Self::StoreUnavailable => unavailable("store_unavailable"),
+            Self::NoHealthyTarget { .. } => unavailable("no_healthy_target"),
             Self::Upstream { outcome } => upstream_verdict(*outcome),
         }
     }
@@ -336,6 +348,7 @@ mod tests {
             Rejection::MethodNotAllowed { allow: "POST, OPTIONS" },
             Rejection::LoopDetected,
             Rejection::StoreUnavailable,
+            Rejection::NoHealthyTarget { retry_after: Duration::from_millis(1500) },
         ] {
             assert_helpful(&rejection);
         }

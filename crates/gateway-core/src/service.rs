@@ -22,7 +22,7 @@ use crate::cors::CorsRules;
 use crate::encode::{encode, encode_passthrough};
 use crate::gateway::Gateway;
 use crate::ingest::{BoundedBody, ingest, refuse_declared_excess};
-use crate::plan::plan;
+use crate::plan::{Aim, plan};
 use crate::rejection::Rejection;
 use crate::relay::AnswerBody;
 use crate::settle::Settlement;
@@ -139,11 +139,11 @@ async fn call<B: RequestSource>(
 ) -> Result<Answer, Rejection> {
     let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
     let ingested = ingest(endpoint, head, body, snapshot.body_limits, ledger).await?;
-    let permit = admit(&caller, &ingested.call, snapshot.prefix.as_deref())?;
-    let plan = plan(&permit, &ingested.call, &caller, snapshot, ledger)?;
-    let request = encode(&plan, endpoint, ingested.payload, head, &gateway.shared.via);
-    let committed = attempt(&plan, &ingested.call, request, ledger).await?;
-    Ok(relay(committed, Some(plan.model.as_str()), &plan.provider.name))
+    let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
+    let plan = plan(&permit, &ingested.asked, snapshot, ledger)?;
+    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via);
+    let committed = attempt(&plan, &ingested.asked.call, &outgoing, ledger).await?;
+    Ok(relay(committed))
 }
 
 /// The shorter life of a request that the gateway passes on without understanding it.
@@ -162,9 +162,10 @@ async fn pass_through<B: RequestSource>(
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
     let body = BoundedBody::new(body, snapshot.body_limits);
-    let request = encode_passthrough(provider, url, body, head, &gateway.shared.via);
+    let request =
+        |aim: &Aim<'_>, credential| encode_passthrough((aim, credential), url, body, head, &gateway.shared.via);
     let committed = attempt_passthrough(provider, request, ledger).await?;
-    Ok(relay(committed, None, &provider.name))
+    Ok(relay(committed))
 }
 
 async fn list_models(

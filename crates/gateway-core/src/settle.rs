@@ -12,8 +12,21 @@ use gateway_call::{AttemptRecord, CallRecord, Endpoint, Event, ModelName, Observ
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::attempt::Admission;
+
 /// The status of a call whose caller left before its answer was complete, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// How many attempts of one call may be under way at once: the first, and the hedges beside it.
+pub(crate) const MAX_RUNNING: usize = 4;
+
+/// The attempt whose answer the caller gets.
+struct Answering {
+    number: usize,
+    began: Instant,
+    /// None once the upstream has nothing more to do for the call.
+    admission: Option<Admission>,
+}
 
 /// What is known of a call so far, and the duty to report it.
 pub(crate) struct Settlement {
@@ -29,7 +42,10 @@ pub(crate) struct Settlement {
     model: Option<ModelName>,
     tags: Vec<(String, String)>,
     attempts: Vec<AttemptRecord>,
-    attempt_started: Instant,
+    /// The attempts that are under way: which they are, and since when.
+    running: [Option<(usize, Instant)>; MAX_RUNNING],
+    /// The attempt whose answer the caller gets.
+    answering: Option<Answering>,
     status: Option<StatusCode>,
     error: Option<&'static str>,
     stream: bool,
@@ -57,7 +73,8 @@ impl Settlement {
             model: None,
             tags: Vec::new(),
             attempts: Vec::new(),
-            attempt_started: started,
+            running: [None; MAX_RUNNING],
+            answering: None,
             status: None,
             error: None,
             stream: false,
@@ -96,10 +113,10 @@ impl Settlement {
         self.tags = tags;
     }
 
-    /// Notes that an attempt begins. Until more is known of it, it counts as cancelled, which is what it is if the call
-    /// is dropped now.
-    pub(crate) fn begin_attempt(&mut self, model: ModelName, provider: Arc<str>, upstream_model: ModelName) {
-        self.attempt_started = Instant::now();
+    /// Notes that an attempt begins; gives its number. Until more is known of it, it counts as cancelled, which is what it
+    /// is if the call is dropped now.
+    pub(crate) fn begin_attempt(&mut self, model: ModelName, provider: Arc<str>, upstream_model: ModelName) -> usize {
+        let number = self.attempts.len();
         self.attempts.push(AttemptRecord {
             model,
             provider,
@@ -108,27 +125,50 @@ impl Settlement {
             status: None,
             elapsed: Duration::ZERO,
         });
+        if let Some(slot) = self.running.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some((number, Instant::now()));
+        }
+        number
     }
 
-    /// Notes the status of the current attempt's answer.
-    pub(crate) fn note_upstream_status(&mut self, status: StatusCode) {
-        if let Some(attempt) = self.attempts.last_mut() {
-            attempt.status = Some(status.as_u16());
+    /// Notes what came of an attempt.
+    pub(crate) fn conclude_attempt(&mut self, number: usize, outcome: Outcome, status: Option<StatusCode>) {
+        let slot = self.running.iter_mut().find(|slot| slot.is_some_and(|(running, _)| running == number));
+        let began = slot.and_then(Option::take).map(|(_, began)| began);
+        if let Some(attempt) = self.attempts.get_mut(number) {
+            attempt.outcome = outcome;
+            attempt.status = status.map(|status| status.as_u16());
+            attempt.elapsed = began.map_or(attempt.elapsed, |began| began.elapsed());
         }
     }
 
-    /// Notes what came of the current attempt. What began well may end badly, so a later verdict replaces an earlier.
-    pub(crate) fn judge_attempt(&mut self, outcome: Outcome) {
-        let elapsed = self.attempt_started.elapsed();
-        if let Some(attempt) = self.attempts.last_mut() {
+    /// Notes that whatever is under way is given up, `but` for one attempt: that one has decided the race.
+    pub(crate) fn cancel_attempts(&mut self, but: Option<usize>) {
+        let others = self.running.iter_mut().filter(|slot| slot.is_some_and(|(number, _)| Some(number) != but));
+        for (number, began) in others.filter_map(Option::take) {
+            if let Some(attempt) = self.attempts.get_mut(number) {
+                attempt.elapsed = began.elapsed();
+            }
+        }
+    }
+
+    /// Notes whose answer the caller gets. Its `admission` is kept while the upstream is still sending.
+    pub(crate) fn answer_with(&mut self, number: usize, began: Instant, admission: Option<Admission>) {
+        self.answering = Some(Answering { number, began, admission });
+    }
+
+    /// Notes what came of the answer. What began well may end badly, so a later verdict replaces an earlier.
+    pub(crate) fn judge_answer(&mut self, outcome: Outcome) {
+        let Some(answering) = &self.answering else { return };
+        if let Some(attempt) = self.attempts.get_mut(answering.number) {
             attempt.outcome = outcome;
-            attempt.elapsed = elapsed;
+            attempt.elapsed = answering.began.elapsed();
         }
     }
 
     /// Notes that the caller left before the answer was complete.
     pub(crate) fn note_caller_left(&mut self) {
-        self.judge_attempt(Outcome::Cancelled);
+        self.judge_answer(Outcome::Cancelled);
         self.status = None;
     }
 
@@ -138,6 +178,11 @@ impl Settlement {
         let output = future.await;
         self.waited += began.elapsed();
         output
+    }
+
+    /// Notes time that was not in the gateway's hands.
+    pub(crate) fn note_wait(&mut self, waited: Duration) {
+        self.waited += waited;
     }
 
     /// Notes that the head of the answer is about to leave; returns the time spent in the gateway itself.
@@ -163,6 +208,12 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
+        self.cancel_attempts(None);
+        if let Some(answering) = self.answering.take()
+            && let (Some(admission), Some(attempt)) = (answering.admission, self.attempts.get(answering.number))
+        {
+            admission.finish(attempt.outcome);
+        }
         let duration = self.started.elapsed();
         self.observer.on_event(&Event::Settled(&CallRecord {
             request_id: &self.request_id,

@@ -3,20 +3,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gateway_config::{Auth, Config, Model, TimeoutOverrides};
+use gateway_call::ModelName;
+use gateway_config::{Affinity, Auth, Config, Hedge, Model, TimeoutOverrides};
 use gateway_extension::Registry;
 use gateway_keystore::{KeyStore, MemoryKeyStore, VirtualKey};
 use gateway_protocol::Provider;
+use gateway_resilience::RetryPolicy;
 use gateway_routing::{RouteTable, RoutingPolicy};
 use gateway_upstream::Timeouts;
 
 use crate::cors::CorsRules;
 
+mod carried;
 mod provider;
 mod routes;
 
+pub(crate) use carried::Carried;
 pub(crate) use provider::ProviderRuntime;
 
 /// One configuration, as calls see it. Immutable; a call keeps the one it started with.
@@ -25,6 +29,10 @@ pub(crate) struct Snapshot {
     pub(crate) providers: Vec<ProviderRuntime>,
     pub(crate) routes: RouteTable,
     pub(crate) models: HashMap<String, ModelSettings>,
+    /// What the next configuration takes over.
+    pub(crate) carried: Carried,
+    /// How calls try again, apart from what a model says itself.
+    pub(crate) retry: RetryPolicy,
     /// Where keys are looked up; none if callers need no key.
     pub(crate) keys: Option<Arc<dyn KeyStore>>,
     /// The gateway's own prefix of model names, with its slash.
@@ -51,12 +59,23 @@ pub(crate) struct BodyLimits {
 #[derive(Debug)]
 pub(crate) struct ModelSettings {
     timeouts: TimeoutOverrides,
+    pub(crate) max_retries: Option<u32>,
+    pub(crate) fallbacks: Vec<ModelName>,
+    pub(crate) hedge: Option<Hedge>,
+    pub(crate) affinity: Option<Affinity>,
     pub(crate) rewrite_response: Option<bool>,
 }
 
 impl ModelSettings {
     fn new(model: &Model) -> Self {
-        Self { timeouts: model.timeouts, rewrite_response: model.rewrite_response }
+        Self {
+            timeouts: model.timeouts,
+            max_retries: model.max_retries,
+            fallbacks: model.fallback_models.iter().map(|name| name.as_str().into()).collect(),
+            hedge: model.hedge,
+            affinity: model.affinity,
+            rewrite_response: model.rewrite_response,
+        }
     }
 
     /// The provider's timeouts with the model's own in their place.
@@ -65,22 +84,42 @@ impl ModelSettings {
     }
 }
 
+/// A configuration on its way to a snapshot.
+struct Build<'a> {
+    config: &'a Config,
+    /// What the configuration in force would hand over.
+    previous: Option<&'a Carried>,
+    carried: Carried,
+    now: Instant,
+    errors: Vec<CompileError>,
+}
+
+impl Build<'_> {
+    fn report(&mut self, at: String, problem: String) {
+        self.errors.push(CompileError { at, problem });
+    }
+}
+
 impl Snapshot {
-    /// Compiles a configuration with the parts that it may name.
+    /// Compiles a configuration with the parts that it may name. Takes over from the `previous` one what did not change.
     pub(crate) fn compile(
         config: &Config,
-        protocols: &Registry<dyn Provider>,
-        policies: &Registry<dyn RoutingPolicy>,
+        (protocols, policies): (&Registry<dyn Provider>, &Registry<dyn RoutingPolicy>),
+        previous: Option<&Self>,
+        now: Instant,
     ) -> Result<Self, CompileErrors> {
-        let mut errors = Vec::new();
-        let providers = provider::compile(config, protocols, &mut errors);
-        let routes = routes::compile(config, policies, &mut errors);
-        if !errors.is_empty() {
-            return Err(CompileErrors(errors));
+        let previous = previous.map(|snapshot| &snapshot.carried);
+        let mut build = Build { config, previous, carried: Carried::new(config), now, errors: Vec::new() };
+        let providers = provider::compile(&mut build, protocols);
+        let routes = routes::compile(&mut build, policies);
+        if !build.errors.is_empty() {
+            return Err(CompileErrors(build.errors));
         }
         Ok(Self {
             providers,
             routes,
+            carried: build.carried,
+            retry: config.retry,
             models: config.models.iter().map(|model| (model.name.clone(), ModelSettings::new(model))).collect(),
             keys: keys(config),
             prefix: config.provider_suffix.as_ref().map(|prefix| format!("{prefix}/")),

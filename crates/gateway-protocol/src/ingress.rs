@@ -12,12 +12,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use gateway_call::{Call, Endpoint, ModelName};
 
+use crate::conversation::Marks;
 use crate::edit::{Cutter, Edit, Insert};
 use crate::gateway_member::{MAX_LISTED, Wishes, parse_list, parse_name, parse_wishes};
 use crate::guard::{Guarded, Seen, Spelling, judge_json};
 use crate::json::{Malformed, Scanner};
 use crate::template::Quoting;
-use crate::{MultipartError, Template};
+use crate::{Conversation, MultipartError, Template};
 
 /// A request body, understood.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct ParsedRequest {
     pub call: Call,
     /// The body to send, once it is known which name the upstream has for the model.
     pub template: Template,
+    /// Which conversation the call is part of.
+    pub conversation: Conversation,
 }
 
 /// Why a request body cannot be served. Its text is the public message; the status is 400.
@@ -133,6 +136,7 @@ struct Envelope {
     wishes: Wishes,
     models: Vec<ModelName>,
     fallbacks: Vec<ModelName>,
+    marks: Marks,
 }
 
 impl Envelope {
@@ -164,6 +168,7 @@ impl Envelope {
         let member = key.start - 1..value.end;
         let guarded = match judge_json(&body[key.clone()]) {
             Spelling::Free => {
+                self.marks.note(&body[key.clone()], value);
                 self.keep(member);
                 return Ok(());
             }
@@ -219,11 +224,12 @@ impl Envelope {
             let member = [Insert::Text("\"model\":"), Insert::Name, Insert::Text(comma)];
             self.edits.splice(0..0, member.map(|insert| Edit::insertion(self.start, insert)));
         }
-        let template = Template::new(&[body], &self.edits, Quoting::Json);
+        let template = Template::new(std::slice::from_ref(&body), &self.edits, Quoting::Json);
+        let conversation = Conversation::new(body, self.marks);
         let Wishes { models, tightening, tags } = self.wishes;
         let lists = [models, self.models, self.fallbacks];
         let call = Call { endpoint, models: ranked(self.model, lists)?, stream: self.stream, tightening, tags };
-        Ok(ParsedRequest { call, template })
+        Ok(ParsedRequest { call, template, conversation })
     }
 }
 

@@ -27,6 +27,7 @@
 
 mod answer;
 mod chunks;
+mod conversation;
 mod edit;
 mod fault;
 mod gateway_member;
@@ -45,11 +46,12 @@ mod template;
 
 pub use answer::{AnswerScan, NotJson, annotate, scan_answer};
 pub use chunks::Chunks;
+pub use conversation::Conversation;
 pub use fault::UpstreamFault;
 pub use ingress::{ParsedRequest, RequestError, parse_json};
 pub use multipart::{Boundary, MultipartError, MultipartScanner, boundary};
 pub use provider::{InvalidCredential, OpenAi, OpenAiConfig, Provider, builtin};
-pub use refusal::{Refusal, Trail, model_list, model_object, refusal_body, refusal_frame};
+pub use refusal::{KEEP_ALIVE, Refusal, Trail, model_list, model_object, refusal_body, refusal_frame};
 pub use segments::{Pieces, Segments};
 pub use served::Served;
 pub use stream::{FrameKind, StreamRewriter};

@@ -21,7 +21,7 @@ use crate::edit::{Edit, Insert};
 use crate::gateway_member::{MAX_NAME, checked_name};
 use crate::guard::{Guarded, Seen, Spelling, judge};
 use crate::template::Quoting;
-use crate::{Chunks, ParsedRequest, Template};
+use crate::{Chunks, Conversation, ParsedRequest, Template};
 
 /// Largest header block of a part, in bytes. Real ones have under 300.
 const MAX_HEAD: usize = 8 * 1024;
@@ -194,7 +194,7 @@ impl MultipartScanner {
         let template = Template::new(&self.collected.take()?.into_parts(), &self.edits, Quoting::Raw);
         let tightening = Tightening::default();
         let call = Call { endpoint, models, stream: self.stream, tightening, tags: Vec::new() };
-        Some(ParsedRequest { call, template })
+        Some(ParsedRequest { call, template, conversation: Conversation::default() })
     }
 
     /// The verdict at the end of the body.

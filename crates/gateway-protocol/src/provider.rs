@@ -5,11 +5,14 @@
 mod openai;
 
 use std::fmt;
+use std::time::SystemTime;
 
 use gateway_call::{Endpoint, Outcome};
 use gateway_extension::Registry;
 use gateway_secret::Secret;
-use http::{HeaderMap, response};
+use http::{HeaderMap, StatusCode, response};
+
+use crate::UpstreamFault;
 
 pub use openai::{OpenAi, OpenAiConfig};
 
@@ -25,8 +28,14 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The credential has bytes that no header can carry; nothing was added.
     fn authorize(&self, headers: &mut HeaderMap, credential: &Secret) -> Result<(), InvalidCredential>;
 
-    /// The verdict on an answer by its head alone.
-    fn classify(&self, head: &response::Parts) -> Outcome;
+    /// The verdict on an answer by its head alone, which was received at `received`: what it asks to wait for may be a
+    /// date.
+    fn classify(&self, head: &response::Parts, received: SystemTime) -> Outcome;
+
+    /// The verdict on an error whose body was read, in an answer of this status: by its code, where that says more than
+    /// the status. An error inside a success is judged as the status that it names, else by its code, and as transient
+    /// if it says nothing.
+    fn classify_fault(&self, status: StatusCode, fault: &UpstreamFault) -> Outcome;
 }
 
 /// A credential that cannot be sent: it has a line end, another control character or the like.

@@ -66,6 +66,10 @@ pub fn refusal_body(refusal: &Refusal) -> Bytes {
     to_json(&ErrorDocument { error: error_member(refusal), gateway }).into()
 }
 
+/// A comment for a stream that is silent, so that nobody on the way takes its connection for dead. Readers of event
+/// streams ignore it (WHATWG HTML, section 9.2.6 "Interpreting an event stream": a line that starts with a colon).
+pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
 /// The last event of a stream that broke: `{"error":{…}}` as one frame.
 pub fn refusal_frame(refusal: &Refusal) -> Bytes {
     let document = ErrorDocument { error: error_member(refusal), gateway: None };

@@ -36,7 +36,7 @@ impl Layout {
 /// The facts about one reply that is an object.
 #[derive(Debug)]
 pub(crate) struct Findings {
-    /// The value of an `error` member that is not null.
+    /// The value of an `error` member that is not null, of the reply or of the response that an event wraps.
     pub(crate) error: Option<Range<usize>>,
     /// The member `type` says `error`.
     pub(crate) typed_error: bool,
@@ -135,14 +135,13 @@ impl Reader<'_> {
         self.cutter.keep(start, self.edits);
         match (&*name, self.layout) {
             (b"model", _) => self.model(scanner)?,
-            (b"error", _) => {
-                let value = scanner.value()?;
-                self.findings.error = Some(value).filter(|value| self.text[value.clone()] != *b"null");
-            }
+            (b"error", _) => self.error(scanner)?,
             (b"type", _) => self.event_type(scanner)?,
             (b"choices", Layout::Choices) => scanner.array(|scanner| self.choice(scanner))?,
             (b"response", Layout::Events) => scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
                 b"model" => self.model(scanner),
+                // `response.failed` wraps a response with an error.
+                b"error" => self.error(scanner),
                 _ => scanner.value().map(drop),
             })?,
             _ => scanner.value().map(drop)?,
@@ -156,6 +155,14 @@ impl Reader<'_> {
         let value = scanner.value()?;
         if is_text {
             self.edits.push(Edit::new(value, Insert::Name));
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let value = scanner.value()?;
+        if self.text[value.clone()] != *b"null" {
+            self.findings.error = Some(value);
         }
         Ok(())
     }

@@ -12,26 +12,24 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// The wait that an answer asks for: `retry-after-ms`, or `retry-after` (RFC 9110 section 10.2.3) in seconds or as a
-/// date, measured from the answer's own `date`: a clock that cannot disagree with it.
+/// date, measured from the answer's own `date`, which is a clock that cannot disagree with it, or, where there is none,
+/// from when the answer was `received`.
 ///
 /// Fractions are read, as SDKs do. A date that has passed means no wait, more than a day means a day, and what cannot be
 /// read means that nothing was asked.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    wait(headers, text(headers, &DATE).and_then(parse_date))
-}
-
-fn wait(headers: &HeaderMap, now: Option<SystemTime>) -> Option<Duration> {
-    if let Some(wait) = text(headers, &RETRY_AFTER_MS).and_then(|text| parse_amount(text, 1e-3)) {
+pub(crate) fn retry_after(headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
+    if let Some(wait) = header(headers, &RETRY_AFTER_MS).and_then(|text| parse_amount(text, 1e-3)) {
         return Some(wait);
     }
-    let text = text(headers, &RETRY_AFTER)?;
+    let text = header(headers, &RETRY_AFTER)?;
     parse_amount(text, 1.0).or_else(|| {
         let until = parse_date(text)?;
-        Some(until.duration_since(now?).unwrap_or_default().min(MAX_WAIT))
+        let now = header(headers, &DATE).and_then(parse_date).unwrap_or(received);
+        Some(until.duration_since(now).unwrap_or_default().min(MAX_WAIT))
     })
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
@@ -79,6 +77,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -124,19 +123,51 @@ mod tests {
             (seconds("99999999999999999999999999"), Some(86_400_000)),
             (seconds("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60_000)),
             (seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0)),
+            (seconds("Fri, 31 Dec 9999 23:59:59 GMT"), Some(86_400_000)),
+            (seconds("Sun, 06 Nov 1994 08:50:37"), None),
             (headers(&[(RETRY_AFTER_MS, "1500"), (RETRY_AFTER, "2")]), Some(1500)),
             (headers(&[(RETRY_AFTER_MS, "x"), (RETRY_AFTER, "2")]), Some(2000)),
+            (headers(&[(RETRY_AFTER_MS, "1500.5")]), Some(1500)),
+            (headers(&[(RETRY_AFTER_MS, "0"), (RETRY_AFTER, "2")]), Some(0)),
         ] {
-            let wait = wait(&headers, Some(now)).map(|wait| wait.as_millis());
+            let wait = retry_after(&headers, now).map(|wait| wait.as_millis());
             assert_eq!(wait, expected, "{headers:?}");
         }
     }
 
     #[test]
-    fn without_a_clock_dates_count_from_the_answers_own() {
-        let until = (RETRY_AFTER, "Sun, 06 Nov 1994 08:50:37 GMT");
-        let date = (DATE, "Sun, 06 Nov 1994 08:50:27 GMT");
-        assert_eq!(retry_after(&headers(&[until.clone(), date])), Some(Duration::from_secs(10)));
-        assert_eq!(retry_after(&headers(&[until])), None);
+    fn dates_count_from_the_answers_own_and_from_the_clock_where_it_has_none() {
+        let received = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let until = || (RETRY_AFTER, "Sun, 06 Nov 1994 08:50:37 GMT");
+        for (headers, expected) in [
+            (headers(&[until()]), 60),
+            (headers(&[until(), (DATE, "Sun, 06 Nov 1994 08:50:27 GMT")]), 10),
+            (headers(&[until(), (DATE, "Sun, 06 Nov 1994 09:00:00 GMT")]), 0),
+            (headers(&[until(), (DATE, "yesterday")]), 60),
+        ] {
+            assert_eq!(retry_after(&headers, received), Some(Duration::from_secs(expected)), "{headers:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_asks_for_is_a_wait_of_at_most_a_day(
+            value in "[0-9]{0,25}|[0-9]{1,20}\\.[0-9]{1,5}|[ -~]{0,32}|(Sun|Mon), [0-9]{2} Nov [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
+            name in prop::sample::select(vec![RETRY_AFTER, RETRY_AFTER_MS]),
+            received in 0..4_000_000_000_u64,
+        ) {
+            let received = SystemTime::UNIX_EPOCH + Duration::from_secs(received);
+            let wait = retry_after(&headers(&[(name, &value)]), received);
+            prop_assert!(wait.is_none_or(|wait| wait <= MAX_WAIT));
+        }
+
+        #[test]
+        fn whole_seconds_and_milliseconds_are_exact(amount in 0..86_400_u32, received in 0..4_000_000_000_u64) {
+            let received = SystemTime::UNIX_EPOCH + Duration::from_secs(received);
+            let text = amount.to_string();
+            let wait = |name| retry_after(&headers(&[(name, &text)]), received);
+            prop_assert_eq!(wait(RETRY_AFTER), Some(Duration::from_secs(amount.into())));
+            prop_assert_eq!(wait(RETRY_AFTER_MS), Some(Duration::from_millis(amount.into())));
+        }
     }
 }

@@ -1,11 +1,15 @@
 //! A model name's targets and the policy that orders them.
 
+use std::array;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use gateway_call::{Call, ModelName};
+use gateway_resilience::TargetHealth;
 
-use crate::{Candidate, MAX_TARGETS, Ranking, RoutingPolicy};
+use crate::order::{Order, View};
+use crate::{Candidate, Draw, MAX_TARGETS, Ranking, RoutingPolicy};
 
 /// What a target calls the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub enum UpstreamModel {
 }
 
 /// One way to serve a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// The provider, as an index that the owner of the table gives meaning to.
     pub provider: usize,
@@ -25,6 +29,24 @@ pub struct Target {
     pub model: UpstreamModel,
     /// The target's share, at least 1.
     pub weight: u32,
+    /// The tier that it belongs to under the policy `priority`: a lower number goes first.
+    pub priority: u32,
+    /// How it is doing; shared by all routes that lead there, and by the configurations before and after this one.
+    pub health: Arc<TargetHealth>,
+    /// Who it is, from [`identity`](crate::identity()): what affinity knows it by on every node.
+    pub identity: u64,
+}
+
+/// What one call brings to its ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time, at which the targets' health is looked at.
+    pub now: Instant,
+    /// Random bits, evenly distributed.
+    pub random: u64,
+    /// A hash of what this call shares with others that should go to the same target, the same on every node (see
+    /// [`StableHasher`](crate::StableHasher)); None if the policy alone decides.
+    pub affinity: Option<u64>,
 }
 
 /// Why targets do not make a route.
@@ -46,7 +68,6 @@ pub enum RouteError {
 #[derive(Debug)]
 pub struct Route {
     targets: Vec<Target>,
-    candidates: Vec<Candidate>,
     policy: Arc<dyn RoutingPolicy>,
     turns: AtomicU64,
 }
@@ -60,8 +81,7 @@ impl Route {
         if targets.len() > MAX_TARGETS {
             return Err(RouteError::TooManyTargets { found: targets.len() });
         }
-        let candidates = targets.iter().map(|target| Candidate { weight: target.weight.max(1) }).collect();
-        Ok(Self { targets, candidates, policy, turns: AtomicU64::new(0) })
+        Ok(Self { targets, policy, turns: AtomicU64::new(0) })
     }
 
     /// The targets, in the order of the configuration.
@@ -70,10 +90,40 @@ impl Route {
     }
 
     /// Takes the next turn and ranks the targets for one call.
-    pub fn rank(&self, call: &Call) -> Ranking {
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        let mut ranking = Ranking::new();
-        self.policy.rank(call, turn, &self.candidates, &mut ranking);
-        ranking
+    ///
+    /// First stand the available targets as the policy ranks them, but for the one that the call's affinity prefers: it
+    /// leads if it has room. Behind them stand those that are cooling down or whose breaker is open, the one that is
+    /// free soonest first. What the policy leaves out is not ranked. Does not allocate and takes no lock.
+    pub fn rank(&self, call: &Call, moment: Moment) -> Ranking {
+        let draw = Draw { turn: self.turns.fetch_add(1, Ordering::Relaxed), random: moment.random };
+        let order = Order { policy: &*self.policy, call, draw, affinity: moment.affinity };
+        // Room for the most targets is several KiB that would be cleared for each call, so few targets get less.
+        match self.targets.len() {
+            ..=4 => self.rank_within::<4>(&order, moment.now),
+            5..=16 => self.rank_within::<16>(&order, moment.now),
+            _ => self.rank_within::<MAX_TARGETS>(&order, moment.now),
+        }
+    }
+
+    /// Looks at the targets as they are now, of which there are at most `N`, and ranks them.
+    fn rank_within<const N: usize>(&self, order: &Order<'_>, now: Instant) -> Ranking {
+        let views: [View; N] =
+            array::from_fn(|index| self.targets.get(index).map_or(View::VACANT, |target| target.look(now)));
+        order.of::<N>(&views[..self.targets.len()])
     }
 }
+
+impl Target {
+    fn look(&self, now: Instant) -> View {
+        let candidate = Candidate {
+            weight: self.weight.max(1),
+            priority: self.priority,
+            in_flight: self.health.in_flight(),
+            latency: self.health.latency(now),
+        };
+        View { candidate, standing: self.health.standing(now), identity: self.identity }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

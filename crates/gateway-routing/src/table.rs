@@ -90,10 +90,11 @@ impl RouteTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::tests::target;
     use crate::{Target, Weighted};
 
     fn route(provider: usize, model: UpstreamModel) -> Route {
-        Route::new(vec![Target { provider, model, weight: 1 }], Arc::new(Weighted)).unwrap()
+        Route::new(vec![Target { provider, model, ..target("any") }], Arc::new(Weighted)).unwrap()
     }
 
     fn table() -> RouteTable {

@@ -28,6 +28,8 @@ pub struct Behaviour {
     pub fail: Option<f64>,
     /// The status of a failed call; `None` is 500.
     pub status: Option<u16>,
+    /// The `code` of a failed call's error; `None` is OpenAI's usual one for the status.
+    pub code: Option<String>,
     /// `Retry-After` of a failed call.
     pub retry_after: Option<Duration>,
     /// Where and how an answer breaks.
@@ -77,7 +79,8 @@ pub enum Point {
 pub enum BehaviourError {
     /// There is no such setting.
     #[error(
-        "unknown setting `{name}`; known are latency, frame, frames, words, fail, status, retry_after, stall, cut and as"
+        "unknown setting `{name}`; known are latency, frame, frames, words, fail, status, code, \
+         retry_after, stall, cut and as"
     )]
     UnknownSetting {
         /// The name as written.
@@ -105,6 +108,7 @@ impl Default for Behaviour {
             words: None,
             fail: None,
             status: None,
+            code: None,
             retry_after: None,
             fault: None,
             shown_as: None,
@@ -174,6 +178,8 @@ impl Behaviour {
             "words" => self.words = Some(count()?),
             "fail" => self.fail = Some(parse_ratio(value).ok_or_else(|| invalid("a number from 0 to 1"))?),
             "status" => self.status = Some(parse_status(value).ok_or_else(|| invalid("a status from 400 to 599"))?),
+            "code" if !value.is_empty() => self.code = Some(value.to_owned()),
+            "code" => return Err(invalid("the code of an error, such as context_length_exceeded")),
             "retry_after" => self.retry_after = Some(duration()?),
             "stall" => self.fault = fault(FaultKind::Stall)?,
             "cut" => self.fault = fault(FaultKind::Cut)?,

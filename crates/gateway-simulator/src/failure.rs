@@ -1,5 +1,6 @@
 //! Errors as OpenAI writes them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::behaviour::Behaviour;
 use crate::body::AnswerBody;
 
 /// An error to answer with.
@@ -15,7 +17,7 @@ pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
     pub(crate) param: Option<&'static str>,
-    pub(crate) code: Option<&'static str>,
+    pub(crate) code: Option<Cow<'static, str>>,
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -29,7 +31,7 @@ struct Member<'a> {
     message: &'a str,
     r#type: &'static str,
     param: Option<&'static str>,
-    code: Option<&'static str>,
+    code: Option<&'a str>,
 }
 
 impl Failure {
@@ -42,9 +44,9 @@ impl Failure {
     }
 
     /// The failure that a behaviour asks for.
-    pub(crate) fn simulated(status: u16, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn simulated(status: u16, behaviour: Behaviour) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let (message, code) = match status {
+        let (message, usual) = match status {
             StatusCode::UNAUTHORIZED => ("Incorrect API key provided: sim-****.", Some("invalid_api_key")),
             StatusCode::NOT_FOUND => {
                 ("The model does not exist or you do not have access to it.", Some("model_not_found"))
@@ -54,7 +56,8 @@ impl Failure {
             status if status.is_server_error() => ("The server had an error while processing your request.", None),
             _ => ("The request was refused, as its model name asks for.", None),
         };
-        Self { code, retry_after, ..Self::new(status, message) }
+        let code = behaviour.code.map(Cow::Owned).or(usual.map(Cow::Borrowed));
+        Self { code, retry_after: behaviour.retry_after, ..Self::new(status, message) }
     }
 
     pub(crate) fn into_response(self) -> Response<AnswerBody> {
@@ -63,7 +66,7 @@ impl Failure {
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
         };
-        let member = Member { message: &self.message, r#type: kind, param: self.param, code: self.code };
+        let member = Member { message: &self.message, r#type: kind, param: self.param, code: self.code.as_deref() };
         // Strings and options of strings always serialise.
         let body = serde_json::to_vec(&Envelope { error: member }).unwrap_or_default();
         let mut response = Response::new(AnswerBody::whole(Bytes::from(body)));

@@ -22,6 +22,7 @@
 //! | `words=COUNT` | answer with so many generated words | an echo; `frames` words if only that is set |
 //! | `fail=RATIO` | share of calls that fail, 0 to 1 | 0, or 1 if `status` is set |
 //! | `status=CODE` | the status of a failure, 400 to 599 | 500 |
+//! | `code=NAME` | the `code` of a failure's error, such as `context_length_exceeded` | OpenAI's usual one for the status |
 //! | `retry_after=DURATION` | `Retry-After` of a failure (and `retry-after-ms`) | none |
 //! | `stall=POINT` | say nothing more from this point on | never |
 //! | `cut=POINT` | drop the connection at this point | never |

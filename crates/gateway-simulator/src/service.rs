@@ -104,7 +104,7 @@ impl Api {
             return Ok(());
         }
         let message = "Incorrect API key provided. This simulator was started with a key of its own.";
-        Err(Failure { code: Some("invalid_api_key"), ..Failure::new(StatusCode::UNAUTHORIZED, message) })
+        Err(Failure { code: Some("invalid_api_key".into()), ..Failure::new(StatusCode::UNAUTHORIZED, message) })
     }
 
     fn describe_models(&self, method: &Method, path: &str) -> Result<Response<AnswerBody>, Failure> {
@@ -165,7 +165,7 @@ impl Prepared {
             sleep(behaviour.latency).await;
         }
         if let Some(status) = behaviour.failure(fastrand::f64()) {
-            return Err(Failure::simulated(status, behaviour.retry_after));
+            return Err(Failure::simulated(status, behaviour));
         }
         if behaviour.fault == Some(Fault { point: Point::BeforeHead, kind: FaultKind::Stall }) {
             std::future::pending::<()>().await;

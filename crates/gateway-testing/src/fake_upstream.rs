@@ -9,8 +9,10 @@ mod received;
 mod script;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -26,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A scripted HTTP/1.1 server on a free port of 127.0.0.1. Dropping it closes everything.
 ///
-/// Each request takes the next script. A connection whose request finds none left is closed without an answer.
+/// Each request takes the next script. One that finds none left is answered as [`otherwise`](FakeUpstream::otherwise)
+/// says, or else its connection is closed without an answer.
 ///
 /// ```
 /// use gateway_testing::{FakeUpstream, Script};
@@ -49,6 +52,7 @@ pub struct FakeUpstream {
 #[derive(Debug, Default)]
 struct Log {
     scripts: VecDeque<Script>,
+    otherwise: Option<Responder>,
     requests: Vec<ReceivedRequest>,
     connections: Vec<ConnectionLog>,
 }
@@ -57,6 +61,18 @@ struct Log {
 struct ConnectionLog {
     written: u64,
     is_closed: bool,
+    /// From a request's head to the end of its script.
+    is_busy: bool,
+}
+
+/// What to do with a request, decided when it is there.
+#[derive(Clone)]
+struct Responder(Arc<dyn Fn(&ReceivedRequest) -> Script + Send + Sync>);
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Responder")
+    }
 }
 
 impl FakeUpstream {
@@ -82,6 +98,11 @@ impl FakeUpstream {
     /// Adds a script behind those that are left.
     pub fn push(&self, script: Script) {
         self.log.send_modify(|log| log.scripts.push_back(script));
+    }
+
+    /// Decides from now on what to do with a request that finds no script left. It is read whole before that.
+    pub fn otherwise(&self, respond: impl Fn(&ReceivedRequest) -> Script + Send + Sync + 'static) {
+        self.log.send_modify(|log| log.otherwise = Some(Responder(Arc::new(respond))));
     }
 
     /// The requests received so far, in order.
@@ -125,6 +146,16 @@ impl FakeUpstream {
     pub async fn connection_closed(&self, connection: usize) {
         let is_closed = |log: &Log| log.connections.get(connection).filter(|connection| connection.is_closed).map(drop);
         self.reach("the close of a connection", is_closed).await;
+    }
+
+    /// Waits until nothing is under way: every connection is closed, or was answered and could take another request.
+    ///
+    /// # Panics
+    ///
+    /// If that is not so within ten seconds.
+    pub async fn at_rest(&self) {
+        let is_at_rest = |log: &Log| log.connections.iter().all(|connection| connection.is_closed || !connection.is_busy);
+        self.reach("rest", |log| is_at_rest(log).then_some(())).await;
     }
 
     async fn reach<T>(&self, event: &str, look: impl Fn(&Log) -> Option<T>) -> T {

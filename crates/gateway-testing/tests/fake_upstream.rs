@@ -3,6 +3,7 @@
 
 use std::io;
 
+use futures_util::FutureExt;
 use gateway_testing::{FakeUpstream, Gate, Script};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -82,4 +83,41 @@ async fn connections_close_and_reset_as_written() {
     client.write_all(GET).await.unwrap();
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "no script is left");
     assert_eq!(upstream.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_finds_no_script_left_is_answered_otherwise() {
+    let upstream = FakeUpstream::start([Script::json(200, "1")]).await.unwrap();
+    upstream.otherwise(|request| Script::json(200, request.target()));
+    let mut client = TcpStream::connect(upstream.address()).await.unwrap();
+    for expected in ["1", "/v1/models", "/v1/models"] {
+        client.write_all(GET).await.unwrap();
+        read_until(&mut client, &format!("\r\n\r\n{expected}")).await;
+    }
+    upstream.otherwise(|_| Script::new().close());
+    client.write_all(GET).await.unwrap();
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(upstream.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn rest_is_when_every_request_was_answered_or_its_connection_closed() {
+    let gate = Gate::new();
+    let upstream = FakeUpstream::start([Script::new().wait(&gate).write("done"), Script::new().stall()]).await.unwrap();
+    upstream.at_rest().await;
+    let mut answered = TcpStream::connect(upstream.address()).await.unwrap();
+    answered.write_all(GET).await.unwrap();
+    upstream.request(0).await;
+    let mut left = TcpStream::connect(upstream.address()).await.unwrap();
+    left.write_all(GET).await.unwrap();
+    upstream.request(1).await;
+
+    let mut rest = std::pin::pin!(upstream.at_rest());
+    assert!((&mut rest).now_or_never().is_none());
+    drop(left);
+    upstream.connection_closed(1).await;
+    assert!((&mut rest).now_or_never().is_none());
+    gate.open();
+    read_until(&mut answered, "done").await;
+    rest.await;
 }

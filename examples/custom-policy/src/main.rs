@@ -11,13 +11,14 @@ use gateway_config::Config;
 use gateway_core::Gateway;
 use gateway_core::call::Call;
 use gateway_core::extension::{BuildError, Extension};
-use gateway_core::routing::{Candidate, Ranking, RoutingPolicy};
+use gateway_core::routing::{Candidate, Draw, Ranking, RoutingPolicy};
 use gateway_simulator::{Simulator, SimulatorConfig};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::service::Service;
 
-/// The last target gets every tenth call, the first one the rest.
+/// The last target gets every tenth call, the first one the rest. A policy sees only the targets that are in order: while
+/// the last one is not, the first of two is the last as well, and gets all calls.
 #[derive(Debug)]
 struct Canary;
 
@@ -31,8 +32,8 @@ impl Extension<dyn RoutingPolicy> for Canary {
 }
 
 impl RoutingPolicy for Canary {
-    fn rank(&self, _: &Call, turn: u64, candidates: &[Candidate], ranking: &mut Ranking) {
-        if turn % 10 == 9 {
+    fn rank(&self, _: &Call, draw: Draw, candidates: &[Candidate], ranking: &mut Ranking) {
+        if draw.turn % 10 == 9 {
             ranking.push(candidates.len().saturating_sub(1));
         }
         // Whoever is ranked already stays where it is.

@@ -13,13 +13,14 @@ struct Rule {
 }
 
 /// Functions of their arguments: time and randomness are passed in, and there is no I/O.
-const POLICY: [&str; 7] = [
+const POLICY: [&str; 8] = [
     "gateway-call",
     "gateway-sse",
     "gateway-secret",
     "gateway-extension",
     "gateway-keystore",
     "gateway-protocol",
+    "gateway-resilience",
     "gateway-routing",
 ];
 
@@ -141,10 +142,11 @@ fn policy_crates_are_functions_of_their_arguments() {
 #[test]
 fn a_call_loads_the_snapshot_once() {
     let core = members().into_iter().find(|member| member.name == "gateway-core").unwrap();
-    // An atomic's `load` takes an ordering; that of a swapped pointer takes nothing.
+    // An atomic's `load` takes an ordering; that of a swapped pointer takes nothing. What swaps it is not on any call's path.
     let loads: Vec<_> = core
         .sources()
         .iter()
+        .filter(|source| !source.path.ends_with("gateway-core/src/gateway.rs"))
         .flat_map(|source| [".load()", ".load_full()"].map(|code| (source.path.clone(), source.find(code))))
         .flat_map(|(path, lines)| lines.into_iter().map(move |line| format!("{path}:{line}")))
         .collect();

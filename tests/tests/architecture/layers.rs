@@ -4,7 +4,7 @@ use crate::assert_none;
 use crate::workspace::{Member, files, members, root, shown};
 
 /// Every crate and its floor. A new crate gets a line here, and with it a place in the building.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("gateway-server", 6),
     ("gateway-tests", 6),
     ("custom-policy", 6),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("gateway-keystore", 1),
     ("gateway-protocol", 1),
     ("gateway-listener", 1),
+    ("gateway-resilience", 1),
     ("gateway-telemetry", 1),
     ("gateway-call", 0),
     ("gateway-sse", 0),

@@ -12,13 +12,16 @@ use crate::suggestion;
 pub(super) struct Listing {
     /// Its name, if that could be read.
     pub(super) name: Option<String>,
-    /// The provider, unless it is disabled.
+    /// The provider, if its element is a mapping.
     pub(super) provider: Option<Provider>,
+    pub(super) is_enabled: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Catalogue {
     providers: Vec<Provider>,
+    /// Known for the names that they would serve.
+    disabled: Vec<Provider>,
     /// Index of the enabled ones; the disabled are known, so that naming one is not an error.
     by_name: HashMap<String, Option<usize>>,
     /// Whether some element has no readable name. It might be the one that a reference means.
@@ -34,8 +37,9 @@ pub(super) enum Reference {
 
 impl Catalogue {
     pub(super) fn list(&mut self, item: &Item<'_>, listing: Listing) {
-        let index = listing.provider.is_some().then_some(self.providers.len());
-        self.providers.extend(listing.provider);
+        let index = (listing.is_enabled && listing.provider.is_some()).then_some(self.providers.len());
+        let list = if listing.is_enabled { &mut self.providers } else { &mut self.disabled };
+        list.extend(listing.provider);
         let Some(name) = listing.name else {
             self.has_nameless = true;
             return;
@@ -93,13 +97,9 @@ impl Catalogue {
         self.providers.iter().filter(|provider| provider.resolvable)
     }
 
-    pub(super) fn knows(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
-    }
-
-    /// Whether some provider is switched off, whose mapping is not known.
-    pub(super) fn has_disabled(&self) -> bool {
-        self.by_name.values().any(Option::is_none)
+    /// The providers that would take calls by name resolution, too, if they were enabled.
+    pub(super) fn disabled(&self) -> impl Iterator<Item = &Provider> {
+        self.disabled.iter()
     }
 
     pub(super) fn has_nameless(&self) -> bool {

@@ -3,10 +3,11 @@
 use gateway_secret::Secret;
 
 use super::catalogue::Catalogue;
+use super::fallback::Names;
 use super::provider::Defaults;
 use super::url::Query;
-use super::{fallback, provider, reliability, target, timeouts, url};
-use crate::config::{Model, ModelTarget, Provider, ProviderEndpoint, TimeoutOverrides};
+use super::{fallback, hedge, provider, retry, target, timeouts, url};
+use crate::config::{Affinity, Model, ModelTarget, Provider, ProviderEndpoint, TimeoutOverrides};
 use crate::fields::{Fields, refuse_rivals};
 use crate::item::Item;
 
@@ -14,41 +15,44 @@ use crate::item::Item;
 const DEFAULT_BALANCE: &str = "weighted";
 /// An `endpoint` speaks the protocol that everybody speaks.
 const INLINE_KIND: &str = "openai";
+const AFFINITIES: [(&str, Affinity); 2] = [("session", Affinity::Session), ("prompt_prefix", Affinity::PromptPrefix)];
 
 pub(super) fn read_all(
     root: &mut Fields<'_>,
     catalogue: &mut Catalogue,
     defaults: &Defaults<'_>,
-    suffix: Option<&str>,
+    prefix: Option<&str>,
 ) -> Vec<Model> {
     let Some(section) = root.take("models") else { return Vec::new() };
     let mut models = Vec::new();
     let mut fallbacks = Vec::new();
     for (name, item) in section.entries() {
-        check_name(name, &item);
         let mut model = unrouted(name);
+        let mut own_fallbacks = Vec::new();
         if !item.is_absent()
             && let Some(mut fields) = item.fields()
         {
-            fallbacks.extend(read_one(&mut fields, &mut model, catalogue, defaults));
+            own_fallbacks = read_one(&mut fields, &mut model, catalogue, defaults);
             fields.finish();
         }
-        if !has_place_of_its_own(&item) {
-            check_mapped(name, &item, catalogue);
+        fallbacks.push(own_fallbacks);
+        match problem_of(name) {
+            Some(problem) => item.refuse(problem),
+            None if has_place_of_its_own(&item) => {}
+            None => check_mapped(name, &item, catalogue),
         }
         models.push(model);
     }
     // A fallback may name a model further down.
-    fallback::check(&fallbacks, &models, catalogue, suffix);
+    Names { catalogue, prefix }.settle(&mut models, &fallbacks);
     models
 }
 
-fn check_name(name: &str, item: &Item<'_>) {
+fn problem_of(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
-        item.refuse("expected the name of a model as the key, without outer blanks and control characters");
-    } else if name.contains('*') {
-        item.refuse("a key of `models` is one name; patterns go into a provider's `model_mapping`");
+        return Some("expected the name of a model as the key, without outer blanks and control characters");
     }
+    name.contains('*').then_some("a key of `models` is one name; patterns go into a provider's `model_mapping`")
 }
 
 /// Whether the model says itself where it is served, rightly or not.
@@ -62,7 +66,7 @@ fn check_mapped(name: &str, item: &Item<'_>, catalogue: &Catalogue) {
     if fallback::is_mapped(name, catalogue) || catalogue.has_nameless() {
         return;
     }
-    if catalogue.has_disabled() {
+    if fallback::is_mapped_by_disabled(name, catalogue) {
         item.warn(NOBODY);
     } else {
         item.refuse(NOBODY);
@@ -75,6 +79,10 @@ fn unrouted(name: &str) -> Model {
         name: name.to_owned(),
         targets: Vec::new(),
         balance: DEFAULT_BALANCE.to_owned(),
+        max_retries: None,
+        fallback_models: Vec::new(),
+        hedge: None,
+        affinity: None,
         timeouts: TimeoutOverrides::default(),
         rewrite_response: None,
     }
@@ -89,23 +97,22 @@ fn read_one<'a>(
 ) -> Vec<Item<'a>> {
     model.timeouts = timeouts::read(fields);
     model.rewrite_response = fields.flag("rewrite_response");
-    let policies = &defaults.vocabulary.policies;
-    if let Some(balance) =
-        fields.take("balance").and_then(|item| item.one_of(policies, "others come with later versions"))
-    {
+    let policies: Vec<_> = defaults.vocabulary.policies.iter().map(|name| (*name, *name)).collect();
+    if let Some(balance) = fields.take("balance").and_then(|item| item.choice(&policies)) {
         balance.clone_into(&mut model.balance);
     }
-    if let Some(item) = fields.take_not_in_force("max_retries") {
-        item.integer::<u32>(0..=reliability::MAX_RETRIES);
-    }
+    model.max_retries = retry::read_max_retries(fields);
+    model.affinity = fields.take("affinity").and_then(|item| item.choice(&AFFINITIES));
+    let hedge = fields.take("hedge");
     let targets = fields.take("targets");
     let endpoint = fields.take("endpoint");
     refuse_rivals([&targets, &endpoint]);
     read_inline(fields, model, endpoint.as_ref(), catalogue, defaults);
     if let Some(item) = targets {
-        model.targets = target::read_all(&item, &model.name, catalogue);
+        model.targets = target::read_all(&item, model, catalogue);
     }
-    fields.take_not_in_force("fallback_models").map(|item| item.items()).unwrap_or_default()
+    model.hedge = hedge.and_then(|item| hedge::read(&item, &model.targets));
+    fields.take("fallback_models").map(|item| item.items()).unwrap_or_default()
 }
 
 /// Reads `endpoint`, `api_key` and `model`: a provider of one model, written where the model is.
@@ -139,7 +146,8 @@ fn read_inline(
         resolvable: false,
     });
     let upstream_model = upstream.unwrap_or(&model.name).to_owned();
-    model.targets = vec![ModelTarget { provider: index, upstream_model, weight: 1 }];
+    model.targets =
+        vec![ModelTarget { provider: index, upstream_model, weight: 1, priority: target::DEFAULT_PRIORITY }];
 }
 
 fn read_inline_keys(fields: &mut Fields<'_>, has_endpoint: bool) -> Vec<Secret> {

@@ -1,6 +1,8 @@
 //! `providers`: the upstream accounts.
 
-use gateway_secret::Secret;
+use std::collections::HashMap;
+
+use gateway_secret::{KeyDigest, Secret};
 use gateway_upstream::Timeouts;
 use http::Uri;
 
@@ -18,6 +20,8 @@ const SIMULATOR: &str = "simulator";
 const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// The largest weight; shares finer than a thousandth mean nothing.
 const MAX_WEIGHT: u64 = 1_000;
+/// The most keys of a provider: which of them a call has used at a target is noted in the bits of a word.
+const MAX_KEYS: usize = 64;
 
 /// What a provider has if it does not say otherwise.
 pub(super) struct Defaults<'v> {
@@ -26,7 +30,7 @@ pub(super) struct Defaults<'v> {
     pub(super) timeouts: Timeouts,
 }
 
-/// Reads all providers. Disabled ones are known by name only.
+/// Reads all providers.
 pub(super) fn read_all(root: &mut Fields<'_>, defaults: &Defaults<'_>) -> Catalogue {
     let mut catalogue = Catalogue::default();
     let Some(list) = root.take("providers") else { return catalogue };
@@ -57,12 +61,12 @@ fn read_one(item: &Item<'_>, defaults: &Defaults<'_>) -> Listing {
         timeouts: timeouts::read(&mut fields).over(defaults.timeouts),
         resolvable: true,
     };
-    let enabled = fields.flag("enabled").unwrap_or(true);
+    let is_enabled = fields.flag("enabled").unwrap_or(true);
     if let Some(item) = fields.take_not_in_force("max_in_flight") {
         item.integer::<u32>(1..=1_000_000);
     }
     fields.finish();
-    Listing { name: name.map(str::to_owned), provider: enabled.then_some(provider) }
+    Listing { name: name.map(str::to_owned), provider: Some(provider), is_enabled }
 }
 
 fn read_name<'a>(item: &Item<'a>) -> Option<&'a str> {
@@ -94,21 +98,25 @@ fn read_endpoint(fields: &mut Fields<'_>, kind: Option<&str>) -> ProviderEndpoin
     }
 }
 
-/// Reads `api_key` or `api_keys`; neither is an upstream without authentication.
+/// Reads `api_key` or `api_keys`, of which none may be there twice; neither is an upstream without authentication.
 pub(super) fn read_keys(fields: &mut Fields<'_>) -> Vec<Secret> {
     let one = fields.take("api_key");
     let several = fields.take("api_keys");
     refuse_rivals([&one, &several]);
-    let several = several.map(|item| {
-        let keys = item.items();
-        if keys.len() > 1 {
-            // The first is used; rotation comes with retries.
-            item.report().note_not_in_force(item.path());
+    let items: Vec<Item<'_>> = one.into_iter().chain(several.map(|item| item.items()).unwrap_or_default()).collect();
+    if let Some(item) = items.get(MAX_KEYS) {
+        item.refuse(format!("the list has {} keys; a provider may have {MAX_KEYS}", items.len()));
+    }
+    let mut keys = Vec::new();
+    let mut places = HashMap::new();
+    for item in items.iter().take(MAX_KEYS) {
+        let Some(key) = item.secret() else { continue };
+        if let Some(other) = places.insert(KeyDigest::of(key.expose().as_bytes()), item.path()) {
+            item.refuse(format!("the same key as {other}; keep one of them"));
         }
-        keys
-    });
-    let several = several.unwrap_or_default();
-    one.into_iter().chain(several).filter_map(|item| item.secret()).collect()
+        keys.push(key);
+    }
+    keys
 }
 
 /// Reads a share. Zero is refused, because it would be a second way to say "disabled".

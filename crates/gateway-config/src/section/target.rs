@@ -2,16 +2,21 @@
 
 use super::catalogue::{Catalogue, Reference};
 use super::provider::read_weight;
-use crate::config::{ModelTarget, Provider};
+use crate::config::{Model, ModelTarget, Provider};
 use crate::item::Item;
 
-/// Reads the targets of the model `public`. Those at disabled providers are left out.
-pub(super) fn read_all(item: &Item<'_>, public: &str, catalogue: &Catalogue) -> Vec<ModelTarget> {
+/// The tier of a target that names none: the first that an administrator would think of.
+pub(super) const DEFAULT_PRIORITY: u32 = 1;
+/// The policy that looks at tiers.
+const BY_PRIORITY: &str = "priority";
+
+/// Reads the targets of a model. Those at disabled providers are left out.
+pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue) -> Vec<ModelTarget> {
     let elements = item.items();
     if item.is_sequence() && elements.is_empty() {
         item.refuse("found an empty list, expected at least one target; leave `targets` out to use the mappings");
     }
-    let readings: Vec<Reading> = elements.iter().map(|element| read_one(element, public, catalogue)).collect();
+    let readings: Vec<Reading> = elements.iter().map(|element| read_one(element, model, catalogue)).collect();
     if !readings.is_empty() && readings.iter().all(|reading| matches!(reading, Reading::AtDisabled)) {
         item.warn("every target is at a disabled provider; the name is resolved by the providers' mappings instead");
     }
@@ -29,24 +34,38 @@ enum Reading {
     Refused,
 }
 
-fn read_one(item: &Item<'_>, public: &str, catalogue: &Catalogue) -> Reading {
+fn read_one(item: &Item<'_>, model: &Model, catalogue: &Catalogue) -> Reading {
     let Some(mut fields) = item.fields() else { return Reading::Refused };
     let reference = fields.require("provider").and_then(|item| catalogue.find(&item));
     let upstream = fields.take("model").and_then(|item| item.name("the upstream's name for the model"));
     let weight = fields.take("weight").and_then(|item| read_weight(&item, "remove the target"));
-    if let Some(item) = fields.take_not_in_force("priority") {
-        item.integer::<u32>(0..=1_000);
-    }
+    let priority = fields.take("priority").and_then(|item| read_priority(&item, &model.balance));
     fields.finish();
     match reference {
         None => Reading::Refused,
         Some(Reference::Disabled) => Reading::AtDisabled,
         Some(Reference::Enabled(index)) => {
+            let public = model.name.as_str();
             let mapped = || catalogue.provider(index).map_or(public, |provider| mapped_name(provider, public));
-            let upstream_model = upstream.unwrap_or_else(mapped).to_owned();
-            Reading::Served(ModelTarget { provider: index, upstream_model, weight: weight.unwrap_or(1) })
+            Reading::Served(ModelTarget {
+                provider: index,
+                upstream_model: upstream.unwrap_or_else(mapped).to_owned(),
+                weight: weight.unwrap_or(1),
+                priority: priority.unwrap_or(DEFAULT_PRIORITY),
+            })
         }
     }
+}
+
+/// Reads a tier. An embedder's own policy may look at it too, a built-in one with another name does not.
+fn read_priority(item: &Item<'_>, balance: &str) -> Option<u32> {
+    let priority = item.integer(0..=1_000);
+    if balance != BY_PRIORITY && gateway_routing::builtin().names().any(|name| name == balance) {
+        item.warn(&format!(
+            "targets are ordered by priority only under `balance: {BY_PRIORITY}`; this model's is `{balance}`"
+        ));
+    }
+    priority
 }
 
 /// The provider's own name for a public one: by exact entry, else by the first pattern, else the same.

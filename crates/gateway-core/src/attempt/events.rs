@@ -14,11 +14,11 @@ use http::{HeaderValue, header, response};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::{Committed, Failure, fault, served};
-use crate::plan::Plan;
+use super::exchange::{Attempt, Opened};
+use super::failure::Failure;
+use super::fault;
 use crate::redact::Redactor;
-use crate::relay::{Content, EventRelay};
-use crate::settle::Settlement;
+use crate::relay::EventRelay;
 
 /// How many events are held at most; with more ahead of its content a stream is committed to without.
 const MAX_HELD_EVENTS: usize = 64;
@@ -28,29 +28,27 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 
 /// Reads a successful stream up to its first content.
 pub(super) async fn open(
-    plan: &Plan<'_>,
+    attempt: &mut Attempt<'_>,
     endpoint: Endpoint,
     mut head: response::Parts,
     body: ResponseBody,
-    ledger: &mut Settlement,
-) -> Result<Committed, Failure> {
+) -> Result<Opened, Failure> {
+    let timeouts = attempt.aim.timeouts;
     // A model may think for longer than it may pause: ahead of the content only the time to it counts.
-    let mut opening = Opening::new(endpoint, body.with_idle(plan.timeouts.total));
-    let beginning = ledger.wait_for(timeout(plan.timeouts.first_token, opening.read())).await;
-    let beginning = beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))??;
-    if let Beginning::Fault { fault, document } = beginning {
-        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        return fault::answer(plan.provider, &fault, head, document, ledger);
+    let mut opening = Opening::new(endpoint, body.with_idle(timeouts.total));
+    let beginning = attempt.wait_for(timeout(timeouts.first_token, opening.read())).await;
+    match beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))?? {
+        Beginning::Content => Ok(Opened::Events { head, opening: Box::new(opening) }),
+        Beginning::Fault { fault, document } => {
+            head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            fault::wrapped(attempt, &fault, head.headers, document)
+        }
     }
-    ledger.judge_attempt(Outcome::Success);
-    let served = plan.rewrite.then(|| served(plan, ledger));
-    let rewriter = StreamRewriter::new(endpoint, served.as_ref());
-    let relay = opening.into_relay(rewriter, plan.provider.redactor.clone(), plan.timeouts.idle);
-    Ok(Committed { status: head.status, headers: head.headers, content: Content::Events(Box::new(relay)) })
 }
 
 /// A stream that has not been committed to.
-struct Opening {
+pub(super) struct Opening {
+    endpoint: Endpoint,
     body: ResponseBody,
     decoder: SseDecoder,
     /// Reads events before it is known what to write into them.
@@ -77,6 +75,7 @@ enum Beginning {
 impl Opening {
     fn new(endpoint: Endpoint, body: ResponseBody) -> Self {
         Self {
+            endpoint,
             body,
             decoder: SseDecoder::new(MAX_EVENT),
             trial: StreamRewriter::new(endpoint, None),
@@ -105,9 +104,14 @@ impl Opening {
         }
     }
 
+    /// What the stream answers.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
     /// The relay of the stream, with what was held at its front. From here on no two parts may be further apart than
     /// `idle`.
-    fn into_relay(self, rewriter: StreamRewriter, redactor: Redactor, idle: Duration) -> EventRelay {
+    pub(super) fn into_relay(self, rewriter: StreamRewriter, redactor: Redactor, idle: Duration) -> EventRelay {
         EventRelay::begin(self.body.with_idle(idle), self.decoder, (rewriter, redactor), &self.held)
     }
 

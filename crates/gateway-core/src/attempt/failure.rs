@@ -4,11 +4,14 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_call::Outcome;
+use gateway_call::{ModelName, Outcome};
 use gateway_upstream::{ResponseBody, UpstreamError, UpstreamErrorKind};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::Ending;
+use super::committed::Committed;
+use super::exchange::Attempt;
 use crate::redact::Redactor;
 use crate::rejection::Rejection;
 use crate::settle::Settlement;
@@ -19,11 +22,10 @@ const MAX_EXPLANATION: usize = 64 * 1024;
 /// How much of it is logged, in bytes.
 const MAX_LOGGED: usize = 512;
 
-/// How long the gateway waits for it.
-const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the gateway waits for it. Another target may be waiting for its turn.
+const EXPLANATION_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A failed attempt.
-#[derive(Debug)]
 pub(super) enum Failure {
     /// The upstream is at fault.
     Upstream {
@@ -32,6 +34,8 @@ pub(super) enum Failure {
         /// What is known beyond it, for the log.
         detail: Option<Box<dyn Error + Send + Sync>>,
     },
+    /// The request is too long for the model, in the upstream's words, which go to the caller if no other model takes it.
+    TooLong(Box<Committed>),
     /// The caller's body turned out to be unacceptable while it was sent on.
     Caller(Rejection),
 }
@@ -45,15 +49,31 @@ impl Failure {
         Self::Upstream { outcome, detail: (!words.is_empty()).then(|| words.into()) }
     }
 
-    /// Notes the failure where it belongs and turns it into what the caller is told.
-    pub(super) fn conclude(self, ledger: &mut Settlement) -> Rejection {
+    /// The shared verdict. A caller whose body broke off has left as far as the upstream is concerned.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Upstream { outcome, .. } => *outcome,
+            Self::TooLong(_) => Outcome::ContextLength,
+            Self::Caller(_) => Outcome::Cancelled,
+        }
+    }
+
+    /// What the caller is told if nothing else is tried.
+    pub(super) fn into_rejection(self) -> Rejection {
         match self {
             Self::Caller(rejection) => rejection,
-            Self::Upstream { outcome, detail } => {
-                ledger.judge_attempt(outcome);
-                report(outcome, detail.as_deref(), ledger);
-                Rejection::Upstream { outcome }
+            failure => Rejection::Upstream { outcome: failure.outcome() },
+        }
+    }
+
+    /// What is left of the failure of `model`, as answers show it, while something else is tried.
+    pub(super) fn into_ending(self, model: &ModelName) -> Ending {
+        match self {
+            Self::TooLong(mut answer) => {
+                answer.model = Some(model.clone());
+                Ending::TooLong(answer)
             }
+            failure => Ending::Failed(failure.outcome()),
         }
     }
 }
@@ -76,28 +96,29 @@ impl From<UpstreamError> for Failure {
     }
 }
 
-fn report(outcome: Outcome, detail: Option<&(dyn Error + Send + Sync + 'static)>, ledger: &Settlement) {
-    let Some(attempt) = ledger.attempts().last() else { return };
+/// Logs a failure: as an error if an administrator has to do something about it, and once.
+pub(super) fn report(failure: &Failure, attempt: &Attempt<'_>, ledger: &Settlement) {
+    let Failure::Upstream { outcome, detail } = failure else { return };
     let request_id = ledger.request_id().as_str();
-    let provider = &*attempt.provider;
-    let error = detail.map(|detail| detail as &(dyn Error + 'static));
-    if outcome == Outcome::CredentialsRejected {
+    let provider = &*attempt.aim.provider.name;
+    let upstream_model = attempt.aim.upstream_model.as_str();
+    let status = attempt.status.map(|status| status.as_u16());
+    let error = detail.as_deref().map(|detail| detail as &(dyn Error + 'static));
+    let credential = attempt.admission.credential;
+    let was_good = !attempt.aim.provider.state.credentials.is_rejected(credential, Instant::now().into_std());
+    if *outcome == Outcome::CredentialsRejected && was_good {
         tracing::error!(
             request_id,
             provider,
-            status = attempt.status,
+            // As people count.
+            api_key = credential + 1,
+            status,
             error,
-            "the upstream rejected the configured credential; check the provider's api_key"
+            "the upstream rejected a configured credential, which is left out for a while; check the provider's api_key"
         );
     } else {
-        tracing::warn!(
-            request_id,
-            provider,
-            status = attempt.status,
-            outcome = outcome.name(),
-            error,
-            "attempt failed"
-        );
+        let outcome = outcome.name();
+        tracing::warn!(request_id, provider, upstream_model, status, outcome, error, "attempt failed");
     }
 }
 

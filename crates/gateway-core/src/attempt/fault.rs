@@ -1,37 +1,47 @@
-//! An error that an upstream wrapped in a success, as a whole body or as the first event of a stream.
+//! An error that an upstream put into words: an answer of the kind 4xx, or an error wrapped in a success, as a whole body
+//! or as the first event of a stream.
 
 use bytes::Bytes;
 use gateway_call::Outcome;
 use gateway_protocol::{Segments, UpstreamFault};
-use http::{Response, StatusCode, response};
+use http::{HeaderMap, StatusCode};
 
-use super::{Committed, Failure};
+use super::committed::answer;
+use super::exchange::{Attempt, Opened};
+use super::failure::Failure;
 use crate::relay::Content;
-use crate::settle::Settlement;
-use crate::snapshot::ProviderRuntime;
 
-/// Treats the error as the status that it names: the caller's own fault goes back to the caller as `document`, everything
-/// else is a failure of the upstream.
-pub(super) fn answer(
-    provider: &ProviderRuntime,
+/// Treats an error inside a success as the status that it names: the caller's own fault goes back to the caller as
+/// `document`, everything else is a failure of the upstream.
+pub(super) fn wrapped(
+    attempt: &Attempt<'_>,
     fault: &UpstreamFault,
-    head: response::Parts,
+    headers: HeaderMap,
     document: Bytes,
-    ledger: &mut Settlement,
-) -> Result<Committed, Failure> {
-    let (outcome, status) = judge(provider, fault);
-    if outcome != Outcome::ClientFault {
-        return Err(Failure::refused(outcome, fault.message.clone(), &provider.redactor));
+) -> Result<Opened, Failure> {
+    let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
+    let outcome = attempt.aim.provider.protocol.classify_fault(status.unwrap_or(StatusCode::OK), fault);
+    match outcome {
+        Outcome::ClientFault | Outcome::ContextLength => {
+            let status = status.unwrap_or(StatusCode::BAD_REQUEST);
+            Ok(pass_on(attempt, outcome, status, (headers, document))?)
+        }
+        outcome => Err(Failure::refused(outcome, fault.message.clone(), &attempt.aim.provider.redactor)),
     }
-    ledger.judge_attempt(outcome);
-    let content = Content::Whole(Segments::from(provider.redactor.redact(document)).into_iter());
-    Ok(Committed { status, headers: head.headers, content })
 }
 
-/// An error that names no status is a failure of the upstream.
-fn judge(provider: &ProviderRuntime, fault: &UpstreamFault) -> (Outcome, StatusCode) {
-    let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    (provider.protocol.classify(&response.into_parts().0), status)
+/// The upstream's own words, without the gateway's credentials should it quote them: for the caller at once, or, where
+/// another model may still take the request, only if none does.
+pub(super) fn pass_on(
+    attempt: &Attempt<'_>,
+    outcome: Outcome,
+    status: StatusCode,
+    (headers, document): (HeaderMap, Bytes),
+) -> Result<Opened, Failure> {
+    let document = attempt.aim.provider.redactor.redact(document);
+    let words = answer(status, headers, Content::Whole(Segments::from(document).into_iter()), attempt);
+    match outcome {
+        Outcome::ContextLength => Err(Failure::TooLong(Box::new(words))),
+        _ => Ok(Opened::Fault(words)),
+    }
 }

@@ -2,17 +2,16 @@
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::Outcome;
-use gateway_protocol::{AnswerScan, Chunks, Segments, annotate, scan_answer};
+use gateway_protocol::{Chunks, UpstreamFault, scan_answer};
 use gateway_upstream::{ResponseBody, UpstreamError};
-use http::{HeaderMap, response};
+use http::response;
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use super::{Committed, Failure, fault, raw, served};
-use crate::plan::Plan;
-use crate::relay::{Content, RawRelay};
-use crate::settle::Settlement;
-use crate::snapshot::ProviderRuntime;
+use super::exchange::{Attempt, Opened};
+use super::failure::Failure;
+use super::fault;
+use crate::relay::RawRelay;
 
 /// The largest plain answer that is held to be rewritten, in bytes. A larger one, such as a batch of images, is passed
 /// on as it arrives, without the member that says who served.
@@ -23,60 +22,39 @@ const MAX_ERROR: usize = 64 * 1024;
 
 /// Reads a successful answer, in which JSON was promised.
 pub(super) async fn open(
-    plan: &Plan<'_>,
+    attempt: &mut Attempt<'_>,
     head: response::Parts,
     mut body: ResponseBody,
-    ledger: &mut Settlement,
-) -> Result<Committed, Failure> {
-    let bytes = match ledger.wait_for(read(&mut body, MAX_WHOLE)).await? {
-        Whole::Complete(bytes) => bytes,
-        Whole::TooLarge(beginning) => {
-            ledger.judge_attempt(Outcome::Success);
-            return Ok(raw(head, RawRelay::behind(beginning, body)));
+) -> Result<Opened, Failure> {
+    match attempt.wait_for(read(&mut body, MAX_WHOLE)).await? {
+        Whole::TooLarge(beginning) => Ok(Opened::Raw { head, relay: RawRelay::behind(beginning, body) }),
+        Whole::Complete(body) => {
+            let scan = scan_answer(&body).map_err(|_| Failure::from(Outcome::InvalidResponse))?;
+            match &scan.error {
+                Some(error) => fault::wrapped(attempt, error, head.headers, body),
+                None => Ok(Opened::Whole { head, scan, body }),
+            }
         }
-    };
-    let scan = scan_answer(&bytes).map_err(|_| Failure::from(Outcome::InvalidResponse))?;
-    if let Some(error) = &scan.error {
-        return fault::answer(plan.provider, error, head, bytes, ledger);
     }
-    ledger.judge_attempt(Outcome::Success);
-    let mut headers = head.headers;
-    let segments = if plan.rewrite { rewritten(plan, &bytes, &scan, &mut headers, ledger) } else { bytes.into() };
-    Ok(Committed { status: head.status, headers, content: Content::Whole(segments.into_iter()) })
 }
 
-/// Passes on an answer that finds fault with the caller's request, without the gateway's own credentials should the
-/// upstream quote them.
-pub(super) async fn pass_on(
-    provider: &ProviderRuntime,
+/// Reads an answer that finds fault with the caller's request.
+pub(super) async fn open_fault(
+    attempt: &mut Attempt<'_>,
     mut head: response::Parts,
     mut body: ResponseBody,
-    ledger: &mut Settlement,
-) -> Result<Committed, Failure> {
+) -> Result<Opened, Failure> {
+    let provider = attempt.aim.provider;
     provider.redactor.strip(&mut head.headers);
-    let read = ledger.wait_for(read(&mut body, MAX_ERROR)).await?;
-    ledger.judge_attempt(Outcome::ClientFault);
-    match read {
-        Whole::TooLarge(beginning) => Ok(raw(head, RawRelay::behind(beginning, body))),
+    match attempt.wait_for(read(&mut body, MAX_ERROR)).await? {
+        Whole::TooLarge(beginning) => Ok(Opened::Raw { head, relay: RawRelay::behind(beginning, body) }),
         Whole::Complete(bytes) => {
-            let segments = Segments::from(provider.redactor.redact(bytes));
-            Ok(Committed { status: head.status, headers: head.headers, content: Content::Whole(segments.into_iter()) })
+            let fault = UpstreamFault::of_body(&bytes);
+            let outcome =
+                fault.map_or(Outcome::ClientFault, |fault| provider.protocol.classify_fault(head.status, &fault));
+            fault::pass_on(attempt, outcome, head.status, (head.headers, bytes))
         }
     }
-}
-
-fn rewritten(
-    plan: &Plan<'_>,
-    bytes: &Bytes,
-    scan: &AnswerScan,
-    headers: &mut HeaderMap,
-    ledger: &Settlement,
-) -> Segments {
-    // They describe bytes that the caller will not get.
-    for name in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
-        headers.remove(name);
-    }
-    annotate(bytes, scan, &served(plan, ledger))
 }
 
 enum Whole {

@@ -3,16 +3,18 @@
 //! Each event is reframed and gets the public model name. Events that are ready together leave together, in one chunk;
 //! no event ever waits for another.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::Outcome;
-use gateway_protocol::{FrameKind, StreamRewriter, refusal_frame};
+use gateway_protocol::{FrameKind, KEEP_ALIVE, StreamRewriter, refusal_frame};
 use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
 use http_body::Body;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
@@ -24,6 +26,10 @@ const MAX_CHUNK: usize = 64 * 1024;
 /// How long the gateway waits behind `[DONE]` for the end of the upstream's body, which lets the connection be reused.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long nothing goes to the caller before a comment does. Proxies on the way close what is silent for longer: an
+/// nginx after 60 s, some clouds' load balancers after 30.
+const MAX_SILENCE: Duration = Duration::from_secs(15);
+
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// The relay of one stream.
@@ -34,6 +40,9 @@ pub(crate) struct EventRelay {
     redactor: Redactor,
     out: BytesMut,
     phase: Phase,
+    last_sent: Instant,
+    /// Made at the first wait. It runs on while events pass, and is set anew only when it has run out.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +63,16 @@ impl EventRelay {
         (rewriter, redactor): (StreamRewriter, Redactor),
         held: &[Frame],
     ) -> Self {
-        let mut relay = Self { body, decoder, rewriter, redactor, out: BytesMut::new(), phase: Phase::Flowing };
+        let mut relay = Self {
+            body,
+            decoder,
+            rewriter,
+            redactor,
+            out: BytesMut::new(),
+            phase: Phase::Flowing,
+            last_sent: Instant::now(),
+            silence: None,
+        };
         for frame in held {
             if relay.rewriter.frame(frame, &mut relay.out) == FrameKind::Done {
                 relay.expect_end();
@@ -83,16 +101,33 @@ impl EventRelay {
             }
         }
         if let (Some(outcome), Some(ledger)) = (failure, ledger) {
-            ledger.judge_attempt(outcome);
+            ledger.judge_answer(outcome);
             ledger.note_error(Some(failure_code(outcome)));
         }
         if !self.out.is_empty() {
+            self.last_sent = Instant::now();
             return Poll::Ready(Some(self.out.split().freeze()));
         }
         match self.phase {
-            Phase::Flowing => Poll::Pending,
+            Phase::Flowing => self.poll_silence(cx).map(Some),
             Phase::Ending => self.poll_end(cx),
             Phase::Over => Poll::Ready(None),
+        }
+    }
+
+    /// Waits until the caller has heard nothing for too long, and then says that the stream is alive.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(MAX_SILENCE)));
+        loop {
+            ready!(silence.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= self.last_sent + MAX_SILENCE {
+                self.last_sent = now;
+            }
+            silence.as_mut().reset(self.last_sent + MAX_SILENCE);
+            if self.last_sent == now {
+                return Poll::Ready(Bytes::from_static(KEEP_ALIVE));
+            }
         }
     }
 

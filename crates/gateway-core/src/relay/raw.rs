@@ -45,7 +45,7 @@ impl RawRelay {
                     self.finished = true;
                     let outcome = error.outcome();
                     if let Some(ledger) = ledger {
-                        ledger.judge_attempt(outcome);
+                        ledger.judge_answer(outcome);
                         ledger.note_error(Some(failure_code(outcome)));
                     }
                     return Poll::Ready(Some(Err(BrokenAnswer { outcome })));

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use gateway_call::Endpoint;
-use gateway_config::{Config, Provider as ProviderConfig, ProviderEndpoint};
+use gateway_config::{Provider as ProviderConfig, ProviderEndpoint};
 use gateway_extension::Registry;
 use gateway_protocol::Provider;
+use gateway_resilience::TargetHealth;
+use gateway_secret::Secret;
 use gateway_upstream::{Origin, Timeouts, Upstream, UpstreamConfig};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Uri, uri};
 
-use super::CompileError;
+use super::Build;
+use super::carried::ProviderState;
 use crate::redact::Redactor;
 
 /// What upstreams see as `user-agent`.
@@ -24,21 +27,31 @@ pub(crate) struct ProviderRuntime {
     pub(crate) name: Arc<str>,
     /// The protocol it speaks.
     pub(crate) protocol: Arc<dyn Provider>,
-    /// Its connections.
-    pub(crate) upstream: Upstream,
-    /// Headers of every request: credentials, the configured ones, the gateway's own.
-    pub(crate) headers: HeaderMap,
+    /// What outlives this configuration.
+    pub(crate) state: ProviderState,
+    /// The health of what is passed through to it.
+    pub(crate) passthrough: Arc<TargetHealth>,
     /// Takes this provider's credentials out of its words.
     pub(crate) redactor: Redactor,
     /// Caller headers let through besides the standard list.
     pub(crate) forward_headers: Vec<HeaderName>,
     /// How long each phase of a call may take.
     pub(crate) timeouts: Timeouts,
+    /// For each credential, the headers of every request: the credential, the configured ones, the gateway's own.
+    headers: Vec<HeaderMap>,
     urls: Vec<Uri>,
     base: Uri,
 }
 
+/// The name under which the health of passed-through requests is kept; no model can be called so.
+const PASSTHROUGH: &str = "/v1/*";
+
 impl ProviderRuntime {
+    /// The headers of every request with the credential of this number; a provider without any has one set of headers.
+    pub(crate) fn headers(&self, credential: usize) -> &HeaderMap {
+        self.headers.get(credential).unwrap_or(&self.headers[0])
+    }
+
     /// Where requests of an endpoint go.
     pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
         // One URL per endpoint was made, in the order of `Endpoint::ALL`, which is that of the variants.
@@ -51,23 +64,24 @@ impl ProviderRuntime {
     }
 }
 
-/// Builds every provider; what cannot be built goes into `errors`.
-pub(super) fn compile(
-    config: &Config,
-    protocols: &Registry<dyn Provider>,
-    errors: &mut Vec<CompileError>,
-) -> Vec<ProviderRuntime> {
-    let mut built = Vec::with_capacity(config.providers.len());
+/// Builds every provider; what cannot be built goes into the build's errors.
+pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>) -> Vec<ProviderRuntime> {
+    let config = build.config;
+    let mut runtimes = Vec::with_capacity(config.providers.len());
     for provider in &config.providers {
-        match compile_one(provider, protocols) {
-            Ok(runtime) => built.push(runtime),
-            Err(problem) => errors.push(CompileError { at: format!("providers.{}", provider.name), problem }),
+        match compile_one(provider, protocols, build) {
+            Ok(runtime) => runtimes.push(runtime),
+            Err(problem) => build.report(format!("providers.{}", provider.name), problem),
         }
     }
-    built
+    runtimes
 }
 
-fn compile_one(config: &ProviderConfig, protocols: &Registry<dyn Provider>) -> Result<ProviderRuntime, String> {
+fn compile_one(
+    config: &ProviderConfig,
+    protocols: &Registry<dyn Provider>,
+    build: &mut Build<'_>,
+) -> Result<ProviderRuntime, String> {
     let protocol = protocols.build_default(&config.kind).map_err(|error| format!("type: {error}"))?;
     let (base, complete) = match &config.endpoint {
         ProviderEndpoint::Base(uri) => (uri, false),
@@ -76,10 +90,13 @@ fn compile_one(config: &ProviderConfig, protocols: &Registry<dyn Provider>) -> R
     };
     let url = |endpoint: Endpoint| if complete { Some(base.clone()) } else { join(base, protocol.url_path(endpoint)) };
     let urls: Option<Vec<Uri>> = Endpoint::ALL.into_iter().map(url).collect();
-    let headers = headers(config, protocol.as_ref())?;
+    let headers = all_headers(config, protocol.as_ref())?;
+    let state = build.carried.provider(config, build.previous, build.now, || upstream(config, base))?;
+    let passthrough = build.carried.target(&config.name, PASSTHROUGH, build.previous, build.now);
     Ok(ProviderRuntime {
         name: config.name.as_str().into(),
-        upstream: upstream(config, base)?,
+        state,
+        passthrough,
         redactor: Redactor::new(&headers),
         headers,
         forward_headers: config.forward_headers.clone(),
@@ -99,12 +116,20 @@ fn upstream(config: &ProviderConfig, base: &Uri) -> Result<Upstream, String> {
     Upstream::new(settings).map_err(|error| error.to_string())
 }
 
-fn headers(config: &ProviderConfig, protocol: &dyn Provider) -> Result<HeaderMap, String> {
+/// One set of headers per credential, at least one.
+fn all_headers(config: &ProviderConfig, protocol: &dyn Provider) -> Result<Vec<HeaderMap>, String> {
+    if config.api_keys.is_empty() {
+        return Ok(vec![headers(config, protocol, None)?]);
+    }
+    config.api_keys.iter().map(|credential| headers(config, protocol, Some(credential))).collect()
+}
+
+fn headers(config: &ProviderConfig, protocol: &dyn Provider, credential: Option<&Secret>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     // A compressed answer could not be looked into.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(credential) = config.api_keys.first() {
+    if let Some(credential) = credential {
         protocol.authorize(&mut headers, credential).map_err(|error| format!("api_key: {error}"))?;
     }
     for (name, value) in &config.headers {

@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_call::ModelName;
-use gateway_config::{Config, Mapping, Model, Provider};
+use gateway_config::{Mapping, Model, ModelTarget, Provider};
 use gateway_extension::Registry;
-use gateway_routing::{Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted};
+use gateway_routing::{Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted, identity};
 
-use super::CompileError;
+use super::Build;
 
-/// Builds the table; what cannot be built goes into `errors`.
-pub(super) fn compile(
-    config: &Config,
-    policies: &Registry<dyn RoutingPolicy>,
-    errors: &mut Vec<CompileError>,
-) -> RouteTable {
+/// What a target calls the model if it has no name of its own for it.
+const ANY_MODEL: &str = "*";
+
+/// The tier of targets that do not say theirs.
+const FIRST_TIER: u32 = 1;
+
+/// Builds the table; what cannot be built goes into the build's errors.
+pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPolicy>) -> RouteTable {
+    let config = build.config;
     let providers: Vec<(usize, &Provider)> =
         config.providers.iter().enumerate().filter(|(_, provider)| provider.resolvable).collect();
-    let mut builder = Builder { errors, policy: Arc::new(Weighted), at: "providers".to_owned() };
+    let mut builder = Builder { build, policy: Arc::new(Weighted), at: "providers".to_owned() };
     let mut table = builder.table(&providers);
     for (index, provider) in &providers {
         table.insert_provider(&provider.name, builder.table(&[(*index, provider)]));
@@ -29,7 +32,7 @@ pub(super) fn compile(
             Ok(policy) => builder.policy = policy,
             Err(error) => builder.report(format!("balance: {error}")),
         }
-        match targets_of(model, &table) {
+        match builder.targets_of(model, &table) {
             // The configuration warned of it; the name does not exist until somebody serves it.
             targets if targets.is_empty() => {}
             targets => {
@@ -42,36 +45,47 @@ pub(super) fn compile(
     table
 }
 
-/// A model's own targets, or those that the providers' mappings give its name.
-fn targets_of(model: &Model, table: &RouteTable) -> Vec<Target> {
-    if model.targets.is_empty() {
-        return mapped_targets(&model.name.as_str().into(), table);
-    }
-    let own = model.targets.iter().map(|target| Target {
-        provider: target.provider,
-        model: UpstreamModel::Fixed(target.upstream_model.as_str().into()),
-        weight: target.weight,
-    });
-    own.collect()
-}
-
-/// The targets that a name leads to. What they call the model is settled here, because the route of the name itself
-/// starts from all of it, also where the mapping starts behind `provider/`.
-fn mapped_targets(name: &ModelName, table: &RouteTable) -> Vec<Target> {
-    let Some(found) = table.resolve(name) else { return Vec::new() };
-    let named = found.route.targets().iter().enumerate().filter_map(|(index, target)| {
-        Some(Target { model: UpstreamModel::Fixed(found.upstream_model(index)?), ..target.clone() })
-    });
-    named.collect()
-}
-
-struct Builder<'a> {
-    errors: &'a mut Vec<CompileError>,
+struct Builder<'b, 'a> {
+    build: &'b mut Build<'a>,
     policy: Arc<dyn RoutingPolicy>,
     at: String,
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
+    /// A model's own targets, or those that the providers' mappings give its name.
+    fn targets_of(&mut self, model: &Model, table: &RouteTable) -> Vec<Target> {
+        if model.targets.is_empty() {
+            return self.mapped_targets(&model.name.as_str().into(), table);
+        }
+        let own = |target: &ModelTarget| {
+            let name = UpstreamModel::Fixed(target.upstream_model.as_str().into());
+            Target { priority: target.priority, ..self.target(target.provider, name, target.weight) }
+        };
+        model.targets.iter().map(own).collect()
+    }
+
+    /// The targets that a name leads to. What they call the model is settled here, because the route of the name itself
+    /// starts from all of it, also where the mapping starts behind `provider/`.
+    fn mapped_targets(&mut self, name: &ModelName, table: &RouteTable) -> Vec<Target> {
+        let Some(found) = table.resolve(name) else { return Vec::new() };
+        let named = found.route.targets().iter().enumerate().filter_map(|(index, target)| {
+            let name = UpstreamModel::Fixed(found.upstream_model(index)?);
+            Some(self.target(target.provider, name, target.weight))
+        });
+        named.collect()
+    }
+
+    fn target(&mut self, provider: usize, model: UpstreamModel, weight: u32) -> Target {
+        let name = match &model {
+            UpstreamModel::Fixed(name) => name.as_str(),
+            UpstreamModel::Same => ANY_MODEL,
+        };
+        let owner = self.build.config.providers.get(provider).map_or("", |provider| provider.name.as_str());
+        let health = self.build.carried.target(owner, name, self.build.previous, self.build.now);
+        let identity = identity(&[owner, name]);
+        Target { provider, model, weight, priority: FIRST_TIER, health, identity }
+    }
+
     /// The names, patterns and any-name routes of some providers. Where one name is mapped by several of them, they
     /// share its calls by weight.
     fn table(&mut self, providers: &[(usize, &Provider)]) -> RouteTable {
@@ -80,10 +94,12 @@ impl Builder<'_> {
         let mut any = Vec::new();
         for (index, provider) in providers {
             if provider.model_mapping.is_empty() {
-                any.push(Target { provider: *index, model: UpstreamModel::Same, weight: provider.weight });
+                any.push(self.target(*index, UpstreamModel::Same, provider.weight));
             }
             for mapping in &provider.model_mapping {
-                let target = mapped_target(*index, provider, mapping);
+                let upstream = mapping.upstream.as_deref();
+                let model = upstream.map_or(UpstreamModel::Same, |name| UpstreamModel::Fixed(name.into()));
+                let target = self.target(*index, model, provider.weight);
                 if mapping.public.is_exact() {
                     exact.entry(mapping.public.as_str()).or_default().push(target);
                 } else if let Some((_, targets)) = patterns.iter_mut().find(|(it, _)| it.public == mapping.public) {
@@ -126,11 +142,6 @@ impl Builder<'_> {
     }
 
     fn report(&mut self, problem: String) {
-        self.errors.push(CompileError { at: self.at.clone(), problem });
+        self.build.report(self.at.clone(), problem);
     }
-}
-
-fn mapped_target(index: usize, provider: &Provider, mapping: &Mapping) -> Target {
-    let model = mapping.upstream.as_deref().map_or(UpstreamModel::Same, |name| UpstreamModel::Fixed(name.into()));
-    Target { provider: index, model, weight: provider.weight }
 }

@@ -190,6 +190,17 @@ fn large_bodies_are_not_copied() {
 }
 
 #[test]
+fn a_template_is_filled_for_one_target_after_another() {
+    for pad in [0, 10_000] {
+        let body = format!(r#"{{"model":"a","input":"{}"}}"#, "x".repeat(pad));
+        let request = parse(&body).unwrap();
+        for name in ["b", "a longer one", "b"] {
+            assert_eq!(fill(&request, name), body.replace(r#""a""#, &format!("\"{name}\"")));
+        }
+    }
+}
+
+#[test]
 fn the_order_of_models_is_the_callers() {
     for (body, expected) in [
         (r#"{"model":"a"}"#, &["a"][..]),

@@ -124,6 +124,31 @@ fn errors_are_told_from_data() {
 }
 
 #[test]
+fn a_response_that_failed_is_an_error_and_any_other_is_not() {
+    let event = |event: &str, error: &str| {
+        format!("data: {{\"type\":\"response.{event}\",\"response\":{{\"model\":\"up\",\"error\":{error}}}}}\n\n")
+    };
+    let failed = event("failed", r#"{"code":"server_is_overloaded","message":"m"}"#);
+    for mut rewriter in [rewriter(Endpoint::Responses), plain(Endpoint::Responses)] {
+        assert_eq!(rewrite(&mut rewriter, &event("created", "null")).1, [FrameKind::Data]);
+        let kinds = rewrite(&mut rewriter, &failed).1;
+        let [FrameKind::Error(fault)] = &kinds[..] else { panic!("{kinds:?}") };
+        assert_eq!((fault.code.as_deref(), &*fault.message), (Some("server_is_overloaded"), "m"));
+    }
+    let chat = rewrite(&mut plain(Endpoint::ChatCompletions), &failed).1;
+    assert_eq!(chat, [FrameKind::Data], "only events of the Responses API wrap a response");
+}
+
+#[test]
+fn the_keep_alive_comment_is_no_event() {
+    let (out, kinds) = rewrite(&mut plain(Endpoint::ChatCompletions), std::str::from_utf8(crate::KEEP_ALIVE).unwrap());
+    assert_eq!((&*out, &kinds[..]), ("", &[FrameKind::Dropped][..]));
+    let between = [b"data: a\n\n", crate::KEEP_ALIVE, b"data: b\n\n"].concat();
+    let (out, _) = rewrite(&mut plain(Endpoint::ChatCompletions), std::str::from_utf8(&between).unwrap());
+    assert_eq!(out, "data: a\n\ndata: b\n\n");
+}
+
+#[test]
 fn content_and_ends_are_seen() {
     use Endpoint::{ChatCompletions, Completions, Embeddings, Responses};
     for (endpoint, payload, content, end, wants_done) in [

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_name_says_everything() {
-    let name = "any-name?latency=200ms&frame=500us&frames=64&words=50&fail=0.25&status=503&retry_after=2s&as=gpt-4o";
+    let name = "any-name?latency=200ms&frame=500us&frames=64&words=50&fail=0.25&status=503&code=slow_down&retry_after=2s&as=gpt-4o";
     let behaviour = Behaviour::of_model(name).unwrap();
     assert_eq!(
         behaviour,
@@ -15,6 +15,7 @@ fn a_name_says_everything() {
             words: Some(50),
             fail: Some(0.25),
             status: Some(503),
+            code: Some("slow_down".to_owned()),
             retry_after: Some(Duration::from_secs(2)),
             fault: None,
             shown_as: Some("gpt-4o".to_owned()),
@@ -69,6 +70,7 @@ fn what_cannot_be_read_is_named() {
         ("fail=1.5", "from 0 to 1"),
         ("fail=NaN", "from 0 to 1"),
         ("status=200", "from 400 to 599"),
+        ("code=", "the code of an error"),
         ("cut=never", "before_head, after_head"),
         ("as=", "a model name"),
     ] {

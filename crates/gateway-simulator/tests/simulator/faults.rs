@@ -79,6 +79,20 @@ async fn a_stalled_stream_says_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_failure_has_the_code_that_was_asked_for() {
+    for (settings, kind, code) in [
+        ("status=400&code=context_length_exceeded", "invalid_request_error", json!("context_length_exceeded")),
+        ("status=429&code=insufficient_quota", "requests", json!("insufficient_quota")),
+        ("status=429", "requests", json!("rate_limit_exceeded")),
+        ("status=500", "server_error", Value::Null),
+    ] {
+        let error = &ask(settings, true).await.json()["error"];
+        assert_eq!((&error["type"], &error["code"]), (&json!(kind), &code), "{settings}");
+    }
+    assert_eq!(ask("code=never_shown", false).await.status(), 200, "a code alone fails nothing");
+}
+
+#[tokio::test]
 async fn a_share_of_calls_fails() {
     let simulator = Simulator::start(SimulatorConfig::default()).await.unwrap();
     let mut failed = 0;

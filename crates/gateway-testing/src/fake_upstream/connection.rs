@@ -9,7 +9,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Log;
+use super::{Log, Responder};
 use super::received::{BodyReader, ReceivedRequest, take_head};
 use super::script::{Reads, Script, Step};
 
@@ -58,7 +58,7 @@ impl<'a> Conversation<'a> {
                 },
             };
             match self.play(script).await? {
-                Then::NextRequest => {}
+                Then::NextRequest => self.note_busy(false),
                 then => return Ok(then),
             }
         }
@@ -74,14 +74,21 @@ impl<'a> Conversation<'a> {
         taken
     }
 
-    /// Reads and notes a request; gives the script for it. `None` if the peer closes, or if no script is left.
+    fn note_busy(&self, is_busy: bool) {
+        self.log.send_modify(|log| log.connections[self.number].is_busy = is_busy);
+    }
+
+    /// Reads and notes a request; gives the script for it. `None` if the peer closes, or if there is no script for it.
     async fn receive(&mut self) -> io::Result<Option<Script>> {
         let Some(head) = self.read_head().await? else { return Ok(None) };
+        self.note_busy(true);
         let script = self.take_script(|_| true);
         let mut request = ReceivedRequest { connection: self.number, head, body: Bytes::new() };
         if script.as_ref().is_none_or(|script| script.reads == Reads::Whole) {
             request.body = self.read_body(&request).await?;
         }
+        let respond = self.log.borrow().otherwise.clone();
+        let script = script.or_else(|| respond.map(|Responder(respond)| respond(&request)));
         self.log.send_modify(|log| log.requests.push(request));
         Ok(script)
     }

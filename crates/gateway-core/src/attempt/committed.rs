@@ -1,0 +1,101 @@
+//! The commit line: from here on the answer belongs to the caller, and nothing is tried again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_call::{ModelName, Outcome};
+use gateway_protocol::{AnswerScan, Segments, Served, StreamRewriter, annotate};
+use http::{HeaderMap, StatusCode, response};
+
+use super::exchange::{Attempt, Opened};
+use crate::plan::Leg;
+use crate::relay::{Content, RawRelay};
+use crate::settle::Settlement;
+
+/// An answer that the caller will get.
+pub(crate) struct Committed {
+    /// The status for the caller.
+    pub(crate) status: StatusCode,
+    /// The upstream's headers, not yet filtered.
+    pub(crate) headers: HeaderMap,
+    /// The body, with whatever of it has been read already.
+    pub(crate) content: Content,
+    /// The public name of the model that answers; none for what was passed through, whose model nobody looked for.
+    pub(crate) model: Option<ModelName>,
+    /// The name of the provider that answers.
+    pub(crate) provider: Arc<str>,
+}
+
+/// Commits to an answer: says in it who served, and keeps hold of the target for as long as it is sending.
+pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, ledger: &mut Settlement) -> Committed {
+    let outcome = if matches!(opened, Opened::Fault(_)) { Outcome::ClientFault } else { Outcome::Success };
+    ledger.conclude_attempt(attempt.number, outcome, attempt.status);
+    let mut committed = match opened {
+        Opened::Fault(fault) => fault,
+        Opened::Raw { head, relay } => raw(head, relay, &attempt),
+        Opened::Whole { head, scan, body } => whole(leg, &attempt, (head, scan, body), ledger),
+        Opened::Events { head, opening } => {
+            let endpoint = opening.endpoint();
+            let served = leg.rewrite.then(|| served(leg, &attempt, ledger));
+            let rewriter = StreamRewriter::new(endpoint, served.as_ref());
+            let redactor = attempt.aim.provider.redactor.clone();
+            let relay = opening.into_relay(rewriter, redactor, attempt.aim.timeouts.idle);
+            answer(head.status, head.headers, Content::Events(Box::new(relay)), &attempt)
+        }
+    };
+    committed.model = Some(leg.shown.clone());
+    hold(attempt, outcome, &committed.content, ledger);
+    committed
+}
+
+/// Keeps the target's admission while its answer is still arriving; one that is here already is judged at once.
+pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, ledger: &mut Settlement) {
+    let Attempt { number, began, admission, .. } = attempt;
+    let admission = match content {
+        Content::Whole(_) => {
+            admission.finish(outcome);
+            None
+        }
+        Content::Events(_) | Content::Raw(_) => Some(admission),
+    };
+    ledger.answer_with(number, began, admission);
+}
+
+/// The upstream's bytes as they are.
+pub(super) fn raw(head: response::Parts, relay: RawRelay, attempt: &Attempt<'_>) -> Committed {
+    answer(head.status, head.headers, Content::Raw(relay), attempt)
+}
+
+/// An answer of the attempt's provider, whose model is still to be said.
+pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: Content, attempt: &Attempt<'_>) -> Committed {
+    Committed { status, headers, content, model: None, provider: Arc::clone(&attempt.aim.provider.name) }
+}
+
+fn whole(
+    leg: &Leg<'_>,
+    attempt: &Attempt<'_>,
+    (head, scan, body): (response::Parts, AnswerScan, Bytes),
+    ledger: &Settlement,
+) -> Committed {
+    let mut headers = head.headers;
+    let segments: Segments = if leg.rewrite {
+        // They describe bytes that the caller will not get.
+        for name in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
+            headers.remove(name);
+        }
+        annotate(&body, &scan, &served(leg, attempt, ledger))
+    } else {
+        body.into()
+    };
+    answer(head.status, headers, Content::Whole(segments.into_iter()), attempt)
+}
+
+fn served<'s>(leg: &'s Leg<'_>, attempt: &'s Attempt<'_>, ledger: &'s Settlement) -> Served<'s> {
+    Served {
+        model: leg.shown.as_str(),
+        provider: &attempt.aim.provider.name,
+        upstream_model: attempt.aim.upstream_model.as_str(),
+        attempts: ledger.attempts(),
+        request_id: ledger.request_id(),
+    }
+}

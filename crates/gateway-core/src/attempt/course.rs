@@ -1,0 +1,175 @@
+//! The way through one model's targets: which is next, and when.
+
+use std::time::Duration;
+
+use gateway_call::{Call, Outcome, TimeoutPhase};
+use gateway_resilience::{Retries, RetryPolicy, Standing, Step, TargetHealth, Verdict};
+use gateway_routing::Ranking;
+use tokio::time::{Instant, sleep};
+
+use super::admission::{Admission, Door};
+use super::exchange::Attempt;
+use super::failure::{self, Failure};
+use crate::plan::{Aim, Leg, Plan};
+use crate::settle::Settlement;
+
+/// How long a caller should wait if no target says when it will be asked again.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// One call's way through the targets of one model.
+pub(super) struct Course<'c, 'a> {
+    pub(super) leg: &'c Leg<'a>,
+    door: Door,
+    ranking: Ranking,
+    retries: Retries,
+    /// For each target, the credentials that the call has used there, as a set of bits. Empty before anything failed.
+    used: Vec<u64>,
+}
+
+impl<'c, 'a> Course<'c, 'a> {
+    /// The way of a call through the targets of `leg`, as they rank now.
+    pub(super) fn new(leg: &'c Leg<'a>, call: &Call, door: Door) -> Self {
+        let policy = match door {
+            Door::Healthy => leg.retry,
+            // A probe is one attempt.
+            Door::LastResort => RetryPolicy { max_retries: 0, ..leg.retry },
+        };
+        let ranking = leg.rank(call, Instant::now());
+        Self { leg, door, ranking, retries: Retries::new(policy), used: Vec::new() }
+    }
+
+    /// The next attempt, once its time has come; none if nothing is left to try.
+    pub(super) async fn next(&mut self, ledger: &mut Settlement) -> Option<Attempt<'a>> {
+        loop {
+            let now = Instant::now();
+            let step = self.next_step(now)?;
+            let aim = self.leg.aim(step.target)?;
+            if !self.is_worth_waiting(&step, &aim, now) {
+                self.retries.refuse(step.target);
+                continue;
+            }
+            if !step.delay.is_zero() {
+                ledger.wait_for(sleep(step.delay)).await;
+            }
+            match self.admit(step.target, &aim, ledger) {
+                Some(admission) => {
+                    self.retries.begin(step);
+                    return Some(self.begin(step.target, aim, admission, ledger));
+                }
+                None => self.retries.refuse(step.target),
+            }
+        }
+    }
+
+    /// An attempt beside one that is slow, at a target that the call has not tried; none if there is none to be had.
+    pub(super) fn hedge(&mut self, ledger: &mut Settlement) -> Option<Attempt<'a>> {
+        let now = Instant::now();
+        let is_free = |target: &usize| {
+            let health = self.leg.targets().get(*target).map(|target| &target.health);
+            self.used(*target) == 0 && health.is_some_and(|it| it.standing(now.into_std()) == Standing::Available)
+        };
+        let fresh: Vec<usize> = self.ranking.iter().filter(is_free).collect();
+        fresh.into_iter().find_map(|target| {
+            let aim = self.leg.aim(target)?;
+            let admission = self.admit(target, &aim, ledger)?;
+            self.retries.hedge(target);
+            Some(self.begin(target, aim, admission, ledger))
+        })
+    }
+
+    /// Notes how an attempt failed, where it belongs, and says what is to be done about it.
+    pub(super) fn conclude(&mut self, attempt: Attempt<'a>, failure: &Failure, ledger: &mut Settlement) -> Verdict {
+        let outcome = failure.outcome();
+        ledger.conclude_attempt(attempt.number, outcome, attempt.status);
+        failure::report(failure, &attempt, ledger);
+        let (target, is_hurried) = (attempt.target, attempt.aim.is_hurried);
+        attempt.admission.finish(blame(outcome, is_hurried));
+        let verdict = match Verdict::on(outcome) {
+            Verdict::Rotate if outcome == Outcome::CredentialsRejected && !self.has_other_credential(target) => {
+                Verdict::NextTarget
+            }
+            verdict => verdict,
+        };
+        let rotates = verdict == Verdict::Rotate && self.has_other_credential(target);
+        self.retries.conclude(target, verdict, rotates);
+        verdict
+    }
+
+    fn next_step(&self, now: Instant) -> Option<Step> {
+        let cool_down = |target: usize| {
+            let target = self.leg.targets().get(target);
+            target.map_or(Duration::ZERO, |target| target.health.cool_down(now.into_std()))
+        };
+        self.retries.next(self.ranking.iter(), cool_down, fastrand::u64(..))
+    }
+
+    /// Whether the call and the target's breaker will both still be open to an attempt after its delay.
+    fn is_worth_waiting(&self, step: &Step, aim: &Aim<'_>, now: Instant) -> bool {
+        let then = now.into_std() + step.delay;
+        if step.delay.is_zero() {
+            return true;
+        }
+        let standing = self.leg.targets().get(step.target).map(|target| target.health.standing(then));
+        then < aim.deadline.instant() && !matches!(standing, Some(Standing::Open { .. }))
+    }
+
+    /// Asks the target's breaker, and for all but a call's first attempt the provider's budget.
+    fn admit(&self, target: usize, aim: &Aim<'_>, ledger: &Settlement) -> Option<Admission> {
+        let health = &self.leg.targets().get(target)?.health;
+        let now = Instant::now().into_std();
+        let pass = match self.door {
+            Door::Healthy => health.admit(now),
+            Door::LastResort => health.admit_last_resort(now),
+        }?;
+        let budget = &aim.provider.state.budget;
+        if ledger.attempts().is_empty() {
+            budget.deposit(now);
+        } else if !budget.withdraw(now) {
+            return None;
+        }
+        Some(Admission::new(pass, health.credential(now, self.used(target))))
+    }
+
+    fn begin(&mut self, target: usize, aim: Aim<'a>, admission: Admission, ledger: &mut Settlement) -> Attempt<'a> {
+        if self.used.len() <= target {
+            self.used.resize(self.leg.targets().len(), 0);
+        }
+        if let Some(used) = self.used.get_mut(target) {
+            *used |= 1 << (admission.credential % 64);
+        }
+        let number =
+            ledger.begin_attempt(self.leg.model.clone(), aim.provider.name.clone(), aim.upstream_model.clone());
+        Attempt::new((target, number), aim, admission)
+    }
+
+    fn used(&self, target: usize) -> u64 {
+        self.used.get(target).copied().unwrap_or_default()
+    }
+
+    fn has_other_credential(&self, target: usize) -> bool {
+        let health = self.leg.targets().get(target).map(|target| &target.health);
+        health.is_some_and(|health| health.has_other_credential(Instant::now().into_std(), self.used(target)))
+    }
+}
+
+/// What an outcome says about the target. A deadline that the caller made tight says nothing.
+fn blame(outcome: Outcome, is_hurried: bool) -> Outcome {
+    match outcome {
+        Outcome::Timeout(TimeoutPhase::FirstToken) if is_hurried => Outcome::Cancelled,
+        outcome => outcome,
+    }
+}
+
+/// How long it takes at least until some target of the plan is asked again.
+pub(super) fn soonest_probe(plan: &Plan<'_>, now: Instant) -> Duration {
+    let targets = plan.legs.iter().flat_map(Leg::targets);
+    targets.map(|target| until_probe(&target.health, now)).min().unwrap_or(DEFAULT_WAIT)
+}
+
+/// How long it takes until a target is asked again; a second if it could be at any time.
+pub(super) fn until_probe(health: &TargetHealth, now: Instant) -> Duration {
+    match health.standing(now.into_std()) {
+        Standing::Open { until } => until.saturating_duration_since(now.into_std()),
+        Standing::Available | Standing::Cooling { .. } => DEFAULT_WAIT,
+    }
+}

@@ -1,0 +1,159 @@
+//! One attempt: a request is sent, and as much of the answer is read as it takes to know that it is one.
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use gateway_call::Outcome;
+use gateway_protocol::AnswerScan;
+use gateway_upstream::{RequestBody, ResponseBody, SendLimits};
+use http::{HeaderMap, Request, StatusCode, response};
+use tokio::time::Instant;
+
+use super::admission::Admission;
+use super::committed::Committed;
+use super::events::Opening;
+use super::failure::{self, Failure};
+use super::{Sending, events, whole};
+use crate::headers::media_type;
+use crate::plan::Aim;
+use crate::relay::RawRelay;
+
+/// One attempt at one target.
+pub(super) struct Attempt<'a> {
+    pub(super) aim: Aim<'a>,
+    /// The target's place in its route.
+    pub(super) target: usize,
+    /// The attempt's number among those of the call.
+    pub(super) number: usize,
+    pub(super) admission: Admission,
+    pub(super) began: Instant,
+    /// The status of the answer, once there is one.
+    pub(super) status: Option<StatusCode>,
+    /// How much of the time was the upstream's.
+    pub(super) waited: Duration,
+}
+
+/// An attempt that is over, and what came of it.
+pub(super) struct Finished<'a> {
+    pub(super) attempt: Attempt<'a>,
+    pub(super) result: Result<Opened, Failure>,
+}
+
+/// An answer that can be committed to.
+pub(super) enum Opened {
+    /// All of a plain answer.
+    Whole { head: response::Parts, scan: AnswerScan, body: bytes::Bytes },
+    /// A stream, up to its first content.
+    Events { head: response::Parts, opening: Box<Opening> },
+    /// An answer that is passed on as it is.
+    Raw { head: response::Parts, relay: RawRelay },
+    /// The upstream finds fault with the request itself, and the caller gets to read that.
+    Fault(Committed),
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt that begins now, with its target's place in the route and its own number.
+    pub(super) fn new((target, number): (usize, usize), aim: Aim<'a>, admission: Admission) -> Self {
+        let began = Instant::now();
+        Self { aim, target, number, admission, began, status: None, waited: Duration::ZERO }
+    }
+
+    /// Sends the request and judges the answer.
+    pub(super) async fn run(mut self, sending: Sending<'_>) -> Finished<'a> {
+        let request = sending.outgoing.request(&self.aim, self.admission.credential);
+        let result = match self.send(request).await {
+            Ok((head, body)) => self.open(sending, head, body).await,
+            Err(failure) => Err(failure),
+        };
+        if let Ok(Opened::Whole { .. } | Opened::Events { .. } | Opened::Raw { .. }) = &result {
+            self.admission.first_content(self.began);
+        }
+        Finished { attempt: self, result }
+    }
+
+    /// Waits for something that is in the upstream's hands.
+    pub(super) async fn wait_for<F: Future>(&mut self, future: F) -> F::Output {
+        let began = Instant::now();
+        let output = future.await;
+        self.waited += began.elapsed();
+        output
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<(response::Parts, ResponseBody), Failure> {
+        let Aim { provider, timeouts, deadline, .. } = &self.aim;
+        let limits = SendLimits { connect: timeouts.connect, headers: timeouts.headers, deadline: *deadline };
+        let (upstream, idle) = (&provider.state.upstream, timeouts.idle);
+        let response = self.wait_for(upstream.send(request, limits)).await?;
+        self.status = Some(response.status());
+        let (head, body) = response.into_parts();
+        Ok((head, body.with_idle(idle)))
+    }
+
+    async fn open(
+        &mut self,
+        sending: Sending<'_>,
+        head: response::Parts,
+        body: ResponseBody,
+    ) -> Result<Opened, Failure> {
+        match self.classify(&head) {
+            Outcome::Success => self.open_success(sending, head, body).await,
+            Outcome::ClientFault => whole::open_fault(self, head, body).await,
+            outcome => Err(self.refused(outcome, body).await),
+        }
+    }
+
+    /// The verdict on an answer by its head.
+    pub(super) fn classify(&self, head: &response::Parts) -> Outcome {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a `retry-after` may be a date, which only the wall clock can read"
+        )]
+        let received = SystemTime::now();
+        self.aim.provider.protocol.classify(head, received)
+    }
+
+    /// Reads the beginning of a successful answer.
+    async fn open_success(
+        &mut self,
+        sending: Sending<'_>,
+        head: response::Parts,
+        body: ResponseBody,
+    ) -> Result<Opened, Failure> {
+        let endpoint = sending.call.endpoint;
+        match answer_kind(&head.headers) {
+            AnswerKind::Events => events::open(self, endpoint, head, body).await,
+            // Where JSON is promised the body is judged, not its label: some upstreams send JSON as text.
+            AnswerKind::Json => whole::open(self, head, body).await,
+            AnswerKind::Other if endpoint.promises_json() => whole::open(self, head, body).await,
+            AnswerKind::Other => Ok(Opened::Raw { head, relay: RawRelay::new(body) }),
+        }
+    }
+
+    /// The failure that an answer's head tells of, with the upstream's own words for the log.
+    pub(super) async fn refused(&mut self, outcome: Outcome, body: ResponseBody) -> Failure {
+        let explanation = self.wait_for(failure::explanation(body)).await;
+        Failure::refused(outcome, explanation, &self.aim.provider.redactor)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AnswerKind {
+    Events,
+    Json,
+    Other,
+}
+
+fn answer_kind(headers: &HeaderMap) -> AnswerKind {
+    let essence = media_type(headers);
+    if essence.eq_ignore_ascii_case("text/event-stream") {
+        AnswerKind::Events
+    } else if essence.eq_ignore_ascii_case("application/json") {
+        AnswerKind::Json
+    } else {
+        AnswerKind::Other
+    }
+}

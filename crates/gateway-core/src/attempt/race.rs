@@ -1,0 +1,115 @@
+//! Hedging: when an answer is late, a second attempt is made elsewhere, and the first content wins.
+//!
+//! After Dean and Barroso, "The Tail at Scale" (2013). Only models that ask for it are hedged. The attempts run inside the
+//! call's own future, so whatever ends the call ends them, and the loser is cancelled by being dropped.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use gateway_config::{Hedge, HedgeDelay};
+use gateway_resilience::Verdict;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::Sending;
+use super::course::Course;
+use super::exchange::{Attempt, Finished};
+use crate::settle::{MAX_RUNNING, Settlement};
+
+/// Runs an attempt, and others beside it if the model is hedged and the attempt is slow.
+pub(super) async fn run<'a>(
+    course: &mut Course<'_, 'a>,
+    first: Attempt<'a>,
+    sending: Sending<'_>,
+    ledger: &mut Settlement,
+) -> Finished<'a> {
+    let hedge = course.leg.hedge().filter(|_| sending.outgoing.is_whole());
+    let plan = hedge.and_then(|hedge| Some((delay(hedge, course, first.target)?, hedge.max)));
+    let Some((after, most)) = plan else {
+        let finished = first.run(sending).await;
+        ledger.note_wait(finished.attempt.waited);
+        return finished;
+    };
+    let began = Instant::now();
+    let finished =
+        Race { runners: vec![Box::pin(first.run(sending))] }.run(course, (after, most), sending, ledger).await;
+    ledger.cancel_attempts(Some(finished.attempt.number));
+    ledger.note_wait(began.elapsed());
+    finished
+}
+
+/// How long content may take; none as long as too little is known of the target to say.
+fn delay(hedge: Hedge, course: &Course<'_, '_>, target: usize) -> Option<Duration> {
+    match hedge.after {
+        HedgeDelay::Fixed(after) => Some(after),
+        HedgeDelay::Quantile(share) => {
+            course.leg.targets().get(target)?.health.quantile(share, Instant::now().into_std())
+        }
+    }
+}
+
+type Runner<'s, 'a> = Pin<Box<dyn Future<Output = Finished<'a>> + Send + 's>>;
+
+/// Attempts beside each other.
+struct Race<'s, 'a> {
+    runners: Vec<Runner<'s, 'a>>,
+}
+
+impl<'s, 'a: 's> Race<'s, 'a> {
+    async fn run(
+        mut self,
+        course: &mut Course<'_, 'a>,
+        (after, most): (Duration, u32),
+        sending: Sending<'s>,
+        ledger: &mut Settlement,
+    ) -> Finished<'a> {
+        let mut hedges_left = (most as usize).min(MAX_RUNNING - 1);
+        let mut alarm = pin!(sleep(after));
+        loop {
+            let is_timed = hedges_left > 0;
+            if let Some(finished) = poll_fn(|cx| self.poll(cx, is_timed.then_some(alarm.as_mut()))).await {
+                if let Some(decided) = self.referee(finished, course, ledger) {
+                    return decided;
+                }
+                continue;
+            }
+            alarm.as_mut().reset(Instant::now() + after);
+            hedges_left -= 1;
+            match course.hedge(ledger) {
+                Some(attempt) => self.runners.push(Box::pin(attempt.run(sending))),
+                None => hedges_left = 0,
+            }
+        }
+    }
+
+    /// Whether a finished attempt decides the race. One that failed does not as long as another is running.
+    fn referee(
+        &self,
+        finished: Finished<'a>,
+        course: &mut Course<'_, 'a>,
+        ledger: &mut Settlement,
+    ) -> Option<Finished<'a>> {
+        let Err(failure) = &finished.result else { return Some(finished) };
+        let decides = matches!(Verdict::on(failure.outcome()), Verdict::GiveUp | Verdict::NextModel);
+        if decides || self.runners.is_empty() {
+            return Some(finished);
+        }
+        course.conclude(finished.attempt, failure, ledger);
+        None
+    }
+
+    /// Waits for an attempt to finish; none if the alarm goes off before.
+    fn poll(&mut self, cx: &mut Context<'_>, alarm: Option<Pin<&mut Sleep>>) -> Poll<Option<Finished<'a>>> {
+        for index in 0..self.runners.len() {
+            if let Poll::Ready(finished) = self.runners[index].as_mut().poll(cx) {
+                drop(self.runners.swap_remove(index));
+                return Poll::Ready(Some(finished));
+            }
+        }
+        match alarm.map(|alarm| alarm.poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
+    }
+}
