@@ -56,16 +56,16 @@ pub(crate) async fn attempt(
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
     let mut search = Search { sending: Sending { call, outgoing }, ledger, ending: None };
-    for leg in &plan.legs {
-        if let ControlFlow::Break(end) = search.try_model(leg, Door::Healthy).await {
-            return end;
+    for door in [Door::Healthy, Door::LastResort] {
+        for leg in &plan.legs {
+            if let ControlFlow::Break(end) = search.try_model(leg, door).await {
+                return end;
+            }
         }
-    }
-    if let (None, Some(first)) = (&search.ending, plan.legs.first()) {
+        if search.ending.is_some() {
+            break;
+        }
         // No breaker let anything through. One call finds out whether that is still right rather than all of them failing.
-        if let ControlFlow::Break(end) = search.try_model(first, Door::LastResort).await {
-            return end;
-        }
     }
     search.give_up(plan)
 }

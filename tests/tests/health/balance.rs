@@ -151,7 +151,8 @@ async fn a_busy_target_is_spared() {
             () = reached(&stage, "a", before) => break call,
         }
     };
-    assert_eq!(run(&stage, 20).await, expected(&[("b", 10), ("c", 10)]));
+    let asked = run(&stage, 20).await;
+    assert_eq!(asked.keys().collect::<Vec<_>>(), ["b", "c"], "{asked:?}");
     gate.open();
     assert_eq!(held_call.await.unwrap().status, 200);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_testing::{Answer, Gate, Script};
+use gateway_testing::{Answer, FakeUpstream, Gate, Script};
 use gateway_tests::form::{BOUNDARY, Form};
 use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, Stage, authorized};
 use gateway_tests::stream::{DONE, Events, STREAMED_CALL, event, finish, role, text};
@@ -36,6 +36,12 @@ fn assert_trail(answer: &Answer, expected: &[&str]) {
     assert_eq!(answer.header("x-gateway-attempts"), expected.len().to_string());
 }
 
+/// Waits until the gateway knows that its attempt at this upstream failed.
+async fn failure_noticed(stage: &Stage, upstream: &FakeUpstream) {
+    upstream.at_rest().await;
+    stage.gateway.log_line(|line| line.contains("attempt failed"));
+}
+
 #[tokio::test]
 async fn a_silent_target_is_beaten_and_let_go() {
     let stage = scene(&hedged("{ after: 50ms }"), STRICT).await;
@@ -45,7 +51,7 @@ async fn a_silent_target_is_beaten_and_let_go() {
     assert_eq!(answer.header("x-gateway-provider"), "spare");
     stage.upstream.connection_closed(0).await;
     let line = stage.access_line(answer.header("x-request-id"));
-    assert_eq!(line["attempts"], "main/main-4o:cancelled spare/spare-4o:success:200", "{line}");
+    assert_eq!(line["attempts"], "main/main-4o:cancelled,spare/spare-4o:success:200", "{line}");
     assert_eq!(served(&stage).await, "main", "being beaten is no failure");
 }
 
@@ -96,7 +102,7 @@ async fn the_hedge_goes_on_when_the_first_target_fails() {
     let call = spawn_smallest(&stage);
     stage.other.request(0).await;
     first.open();
-    stage.upstream.at_rest().await;
+    failure_noticed(&stage, &stage.upstream).await;
     second.open();
     assert_trail(&call.await.unwrap(), &["main:server_error", "spare:success"]);
     assert_eq!((count(&stage.upstream), count(&stage.other)), (1, 1));
@@ -110,7 +116,7 @@ async fn the_first_target_goes_on_when_the_hedge_fails() {
     stage.other.push(failing());
     let call = spawn_smallest(&stage);
     stage.other.request(0).await;
-    stage.other.at_rest().await;
+    failure_noticed(&stage, &stage.other).await;
     gate.open();
     assert_trail(&call.await.unwrap(), &["main:success", "spare:server_error"]);
 }
@@ -258,7 +264,7 @@ async fn a_hedge_does_not_go_where_no_call_would() {
     stage.other.push(failing());
     let call = spawn_smallest(&stage);
     stage.other.request(0).await;
-    stage.other.at_rest().await;
+    failure_noticed(&stage, &stage.other).await;
     gate.open();
     assert_eq!(call.await.unwrap().status, 200);
     // The second target is open now.

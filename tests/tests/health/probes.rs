@@ -68,7 +68,7 @@ async fn a_probe_that_its_caller_abandons_makes_room_for_another() {
         let abandoned = probe(&stage, number).await;
         assert_eq!(served(&stage).await, "spare", "one is out");
         abandoned.abort();
-        stage.upstream.connection_closed(number).await;
+        stage.upstream.connection_closed(stage.upstream.request(number).await.connection).await;
     }
     let (gate, number) = (Gate::new(), count(&stage.upstream));
     stage.upstream.push(held(&gate, 200));

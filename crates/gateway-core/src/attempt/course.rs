@@ -22,8 +22,8 @@ pub(super) struct Course<'c, 'a> {
     door: Door,
     ranking: Ranking,
     retries: Retries,
-    /// For each target, the credentials that the call has used there, as a set of bits. Empty before anything failed.
-    used: Vec<u64>,
+    /// The targets at which an attempt has failed, with the credential that it used. Most calls allocate nothing for it.
+    failed: Vec<(usize, usize)>,
 }
 
 impl<'c, 'a> Course<'c, 'a> {
@@ -35,7 +35,7 @@ impl<'c, 'a> Course<'c, 'a> {
             Door::LastResort => RetryPolicy { max_retries: 0, ..leg.retry },
         };
         let ranking = leg.rank(call, Instant::now());
-        Self { leg, door, ranking, retries: Retries::new(policy), used: Vec::new() }
+        Self { leg, door, ranking, retries: Retries::new(policy), failed: Vec::new() }
     }
 
     /// The next attempt, once its time has come; none if nothing is left to try.
@@ -61,20 +61,26 @@ impl<'c, 'a> Course<'c, 'a> {
         }
     }
 
-    /// An attempt beside one that is slow, at a target that the call has not tried; none if there is none to be had.
-    pub(super) fn hedge(&mut self, ledger: &mut Settlement) -> Option<Attempt<'a>> {
-        let now = Instant::now();
-        let is_free = |target: &usize| {
-            let health = self.leg.targets().get(*target).map(|target| &target.health);
-            self.used(*target) == 0 && health.is_some_and(|it| it.standing(now.into_std()) == Standing::Available)
-        };
-        let fresh: Vec<usize> = self.ranking.iter().filter(is_free).collect();
-        fresh.into_iter().find_map(|target| {
+    /// An attempt beside those that are slow, at a target that the call has not tried; none if there is none to be had.
+    pub(super) fn hedge(
+        &mut self,
+        mut is_running: impl FnMut(usize) -> bool,
+        ledger: &mut Settlement,
+    ) -> Option<Attempt<'a>> {
+        let now = Instant::now().into_std();
+        let ranking = self.ranking;
+        let mut fresh = ranking.iter().filter(|target| {
+            let standing = self.leg.targets().get(*target).map(|target| target.health.standing(now));
+            !is_running(*target) && self.used(*target) == 0 && standing == Some(Standing::Available)
+        });
+        let (target, aim, admission) = fresh.find_map(|target| {
             let aim = self.leg.aim(target)?;
             let admission = self.admit(target, &aim, ledger)?;
-            self.retries.hedge(target);
-            Some(self.begin(target, aim, admission, ledger))
-        })
+            Some((target, aim, admission))
+        })?;
+        drop(fresh);
+        self.retries.hedge(target);
+        Some(self.begin(target, aim, admission, ledger))
     }
 
     /// Notes how an attempt failed, where it belongs, and says what is to be done about it.
@@ -83,6 +89,7 @@ impl<'c, 'a> Course<'c, 'a> {
         ledger.conclude_attempt(attempt.number, outcome, attempt.status);
         failure::report(failure, &attempt, ledger);
         let (target, is_hurried) = (attempt.target, attempt.aim.is_hurried);
+        self.failed.push((target, attempt.admission.credential));
         attempt.admission.finish(blame(outcome, is_hurried));
         let verdict = match Verdict::on(outcome) {
             Verdict::Rotate if outcome == Outcome::CredentialsRejected && !self.has_other_credential(target) => {
@@ -130,20 +137,16 @@ impl<'c, 'a> Course<'c, 'a> {
         Some(Admission::new(pass, health.credential(now, self.used(target))))
     }
 
-    fn begin(&mut self, target: usize, aim: Aim<'a>, admission: Admission, ledger: &mut Settlement) -> Attempt<'a> {
-        if self.used.len() <= target {
-            self.used.resize(self.leg.targets().len(), 0);
-        }
-        if let Some(used) = self.used.get_mut(target) {
-            *used |= 1 << (admission.credential % 64);
-        }
+    fn begin(&self, target: usize, aim: Aim<'a>, admission: Admission, ledger: &mut Settlement) -> Attempt<'a> {
         let number =
             ledger.begin_attempt(self.leg.model.clone(), aim.provider.name.clone(), aim.upstream_model.clone());
         Attempt::new((target, number), aim, admission)
     }
 
+    /// The credentials that have failed the call at a target, as a set of bits.
     fn used(&self, target: usize) -> u64 {
-        self.used.get(target).copied().unwrap_or_default()
+        let here = self.failed.iter().filter(|(at, _)| *at == target);
+        here.fold(0, |used, (_, credential)| used | 1 << (credential % 64))
     }
 
     fn has_other_credential(&self, target: usize) -> bool {

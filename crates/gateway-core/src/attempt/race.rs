@@ -32,8 +32,9 @@ pub(super) async fn run<'a>(
         return finished;
     };
     let began = Instant::now();
-    let finished =
-        Race { runners: vec![Box::pin(first.run(sending))] }.run(course, (after, most), sending, ledger).await;
+    let mut race = Race { runners: Vec::with_capacity(1 + most as usize) };
+    race.start(first, sending);
+    let finished = race.run(course, (after, most), sending, ledger).await;
     ledger.cancel_attempts(Some(finished.attempt.number));
     ledger.note_wait(began.elapsed());
     finished
@@ -53,10 +54,15 @@ type Runner<'s, 'a> = Pin<Box<dyn Future<Output = Finished<'a>> + Send + 's>>;
 
 /// Attempts beside each other.
 struct Race<'s, 'a> {
-    runners: Vec<Runner<'s, 'a>>,
+    /// Each with its target.
+    runners: Vec<(usize, Runner<'s, 'a>)>,
 }
 
 impl<'s, 'a: 's> Race<'s, 'a> {
+    fn start(&mut self, attempt: Attempt<'a>, sending: Sending<'s>) {
+        self.runners.push((attempt.target, Box::pin(attempt.run(sending))));
+    }
+
     async fn run(
         mut self,
         course: &mut Course<'_, 'a>,
@@ -76,8 +82,8 @@ impl<'s, 'a: 's> Race<'s, 'a> {
             }
             alarm.as_mut().reset(Instant::now() + after);
             hedges_left -= 1;
-            match course.hedge(ledger) {
-                Some(attempt) => self.runners.push(Box::pin(attempt.run(sending))),
+            match course.hedge(|target| self.runners.iter().any(|(at, _)| *at == target), ledger) {
+                Some(attempt) => self.start(attempt, sending),
                 None => hedges_left = 0,
             }
         }
@@ -102,7 +108,7 @@ impl<'s, 'a: 's> Race<'s, 'a> {
     /// Waits for an attempt to finish; none if the alarm goes off before.
     fn poll(&mut self, cx: &mut Context<'_>, alarm: Option<Pin<&mut Sleep>>) -> Poll<Option<Finished<'a>>> {
         for index in 0..self.runners.len() {
-            if let Poll::Ready(finished) = self.runners[index].as_mut().poll(cx) {
+            if let Poll::Ready(finished) = self.runners[index].1.as_mut().poll(cx) {
                 drop(self.runners.swap_remove(index));
                 return Poll::Ready(Some(finished));
             }

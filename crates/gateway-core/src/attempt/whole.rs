@@ -8,6 +8,7 @@ use http::response;
 use http_body::Body;
 use http_body_util::BodyExt;
 
+use super::committed::raw;
 use super::exchange::{Attempt, Opened};
 use super::failure::Failure;
 use super::fault;
@@ -47,7 +48,7 @@ pub(super) async fn open_fault(
     let provider = attempt.aim.provider;
     provider.redactor.strip(&mut head.headers);
     match attempt.wait_for(read(&mut body, MAX_ERROR)).await? {
-        Whole::TooLarge(beginning) => Ok(Opened::Raw { head, relay: RawRelay::behind(beginning, body) }),
+        Whole::TooLarge(beginning) => Ok(Opened::Fault(raw(head, RawRelay::behind(beginning, body), attempt))),
         Whole::Complete(bytes) => {
             let fault = UpstreamFault::of_body(&bytes);
             let outcome =

@@ -117,6 +117,32 @@ fn keys_of_a_target_that_leaves_are_shared_by_weight() {
 }
 
 #[test]
+fn the_bound_counts_the_call_that_is_to_come() {
+    // (in flight and share of one target, calls with the one to come, shares of all, whether it has room)
+    let table = [
+        ((0, 1), 1, 64, true),
+        ((1, 1), 4, 4, true),
+        ((2, 1), 4, 4, false),
+        ((1, 1), 3, 4, false),
+        ((4, 2), 8, 4, true),
+        ((5, 2), 8, 4, false),
+        ((5, 2), 9, 4, true),
+        ((u32::MAX, u32::MAX), 1 << 38, 1 << 38, true),
+    ];
+    for ((in_flight, share), calls, shares, expected) in table {
+        let contender = Contender { index: 0, identity: 0, share: u64::from(share), in_flight };
+        assert_eq!(has_room(contender, calls, shares), expected, "{in_flight} of {calls}, {share} of {shares}");
+    }
+    // With the call to come there are four, so each may have two.
+    let mut contenders = idle(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+    for (contender, in_flight) in contenders.iter_mut().zip([1, 2, 0, 0]) {
+        contender.in_flight = in_flight;
+    }
+    let winners: std::collections::BTreeSet<_> = (0..200).map(|number| of(key(number), &contenders).unwrap()).collect();
+    assert_eq!(winners.into_iter().collect::<Vec<_>>(), [0, 2, 3]);
+}
+
+#[test]
 fn one_key_for_all_calls_fills_every_target_to_its_bound_only() {
     let mut contenders = idle(&[("a", 1), ("b", 1), ("c", 2)]);
     for calls in 1..=400_u64 {

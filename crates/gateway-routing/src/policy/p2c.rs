@@ -101,7 +101,8 @@ mod tests {
         let table = [
             (idle(), measured(0, 0), "a target without a sample is tried first"),
             (measured(100, 0), measured(101, 0), "the faster one"),
-            (measured(100, 1), measured(201, 0), "two calls in flight count twice"),
+            (measured(100, 1), measured(201, 0), "a call that would be the second counts twice"),
+            (measured(199, 0), measured(100, 1), "and no less"),
             (measured(0, 5), measured(1, 0), "nothing is cheaper than no time"),
             (measured(60_000, 999), Candidate { in_flight: 1, ..idle() }, "any sample beats one that is awaited"),
             (Candidate { in_flight: 1, ..idle() }, Candidate { in_flight: 2, ..idle() }, "then the less crowded"),
