@@ -144,16 +144,14 @@ fn opening(value: &[u8]) -> Opening<'_> {
 /// Reads a message, or as much of it as there is before the text is cut off, and says whether it instructs the model.
 fn read_message(text: &[u8], scanner: &mut Scanner<'_>) -> bool {
     let mut instructs = false;
-    let read = scanner.object(|scanner, key| {
+    // The whole text was valid, so an error is where it was cut off: the message goes on behind what is looked at.
+    let _ = scanner.object(|scanner, key| {
         let value = scanner.value()?;
         if text[key] == *b"role" {
             instructs = matches!(&text[value], b"\"system\"" | b"\"developer\"");
         }
         Ok(())
     });
-    if read.is_err() {
-        scanner.skip_to_end();
-    }
     instructs
 }
 

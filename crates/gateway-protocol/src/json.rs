@@ -147,11 +147,6 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Leaves the rest of the text unread, as where it is known to be cut off.
-    pub(crate) fn skip_to_end(&mut self) {
-        self.at = self.bytes.len();
-    }
-
     /// Makes sure that only white space is left.
     pub(crate) fn finish(&mut self) -> Result<(), Malformed> {
         self.skip_whitespace();

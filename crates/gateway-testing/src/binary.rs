@@ -152,9 +152,9 @@ fn build() -> PathBuf {
         .current_dir(&workspace)
         .status();
     assert!(built.is_ok_and(|status| status.success()), "gateway-server cannot be built");
-    // A test runs from `target/PROFILE/deps/`.
     let own = std::env::current_exe().unwrap_or_else(|error| panic!("no path to this test: {error}"));
-    let profile = own.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+    // A test runs from `target/PROFILE/deps/`, a program from `target/PROFILE/`.
+    let profile = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).unwrap_or(&own);
     profile.join("gateway-server")
 }
 

@@ -154,7 +154,8 @@ impl FakeUpstream {
     ///
     /// If that is not so within ten seconds.
     pub async fn at_rest(&self) {
-        let is_at_rest = |log: &Log| log.connections.iter().all(|connection| connection.is_closed || !connection.is_busy);
+        let is_at_rest =
+            |log: &Log| log.connections.iter().all(|connection| connection.is_closed || !connection.is_busy);
         self.reach("rest", |log| is_at_rest(log).then_some(())).await;
     }
 

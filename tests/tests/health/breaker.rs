@@ -7,7 +7,7 @@ use gateway_tests::stage::{CALL, CHAT, Stage, answer_with, authorized};
 use gateway_tests::stream::{Events, STREAMED_CALL, role, text};
 use tokio::time::{Instant, sleep};
 
-use super::{PATIENCE, TIERS, count, failing, good, scene, served};
+use super::{PATIENCE, TIERS, count, failing, scene, served};
 
 /// Opens at the first failure, and stays open for as long as any test runs.
 const STRICT: &str = "circuit_breaker: { consecutive_failures: 1, open: 60s, max_open: 60s }";

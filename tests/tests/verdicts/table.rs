@@ -51,7 +51,7 @@ impl Case {
             Topology::SecondTarget => "second target",
             Topology::FallbackModel => "fallback model",
         };
-        format!("{:<34} | {kind:<8} | {topology:<14}", self.behaviour.name)
+        format!("{:<36} | {kind:<8} | {topology:<14}", self.behaviour.name)
     }
 
     /// The trail that the table asks for.
@@ -117,8 +117,8 @@ impl Case {
         self.row.assert_whole(&name, side, &answer.text());
         assert_eq!(trail::of_answer(answer), self.row.trail(&self.tried()), "{name}");
         let end = if self.row.streamed { "to [DONE]" } else { "whole" };
-        let fallback = if answer.header("x-gateway-model") == self.row.id { "" } else { " as the fallback model" };
-        format!("200 of the {}{fallback}, {end}", if side == Side::First { "first" } else { "second" })
+        let model = answer.header("x-gateway-model").replace(&self.row.id, "model");
+        format!("200 by {} of {}, {end}", model, if side == Side::First { "first" } else { "second" })
     }
 
     /// The headers that name who answered.
@@ -177,12 +177,17 @@ impl Case {
         }
     }
 
-    /// The row as it is printed.
-    fn line(&self, got: &str) -> String {
-        let trail = self.row.logged(&self.tried()).replace(&format!("{}-", self.row.id), "");
+    /// The row as it is printed, with the attempts as they were logged.
+    fn line(&self, got: &str, logged: &Value) -> String {
+        let logged = logged["attempts"].as_str().unwrap_or_default();
+        let attempts = logged.split(',').map(|attempt| {
+            let (place, came) = attempt.split_once(':').unwrap_or_default();
+            format!("{} {came}", place.split(['-', '/']).nth(1).unwrap_or_default())
+        });
+        let trail = attempts.collect::<Vec<_>>().join(", ");
         let count = |upstream: &FakeUpstream| upstream.requests().len();
         let (first, second) = (count(&self.row.first), count(&self.row.second));
-        format!("{} | {got:<47} | {trail:<78} | {first} + {second}", self.name())
+        format!("{} | {got:<45} | {trail:<70} | {first} + {second}", self.name())
     }
 }
 
@@ -230,11 +235,12 @@ async fn every_behaviour_has_its_verdict() {
     let mut finished = calls.join_all().await;
     finished.sort_by_key(|(number, ..)| *number);
     let (lines, log) = settle(&gateway);
+    println!("behaviour | call | topology | the caller got | attempts | requests at the first and the second upstream");
     for (_, case, got) in &finished {
         let line = lines.get(&case.row.id).unwrap_or_else(|| panic!("{}: nothing was recorded", case.name()));
         case.check_line(line);
         case.row.assert_received(&case.name(), &case.tried());
-        println!("{}", case.line(got));
+        println!("{}", case.line(got, line));
     }
     assert_eq!(lines.len(), finished.len(), "one line a call");
     assert!(!log.contains("sk-"), "a key is logged: {log}");

@@ -9,9 +9,9 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Log, Responder};
 use super::received::{BodyReader, ReceivedRequest, take_head};
 use super::script::{Reads, Script, Step};
+use super::{Log, Responder};
 
 /// What follows a played script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
