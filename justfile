@@ -33,6 +33,11 @@ doc $RUSTDOCFLAGS="-Dwarnings":
 deny:
     cargo deny check --hide-inclusion-graph
 
+# Let an upstream fail under load and come back, and print what callers saw of it; ARGS such as --seconds 20
+drill *ARGS:
+    cargo build --release --locked --bin gateway-server
+    cargo run --release --locked --package gateway-tests --bin drill -- {{ ARGS }}
+
 # Measure the gateway beside nginx (needs nginx and wrk); ARGS such as --seconds 5
 compare *ARGS:
     python3 bench/compare {{ ARGS }}

@@ -20,6 +20,11 @@ impl DeafAddress {
         Self { address: socket.local_addr().expect("a bound socket"), _socket: socket }
     }
 
+    /// The address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The API base to configure a provider with.
     pub fn api_base(&self) -> String {
         format!("http://{}/v1", self.address)

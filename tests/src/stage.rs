@@ -23,6 +23,10 @@ master_keys:
   - { name: team, key: "${CALLER_KEY}" }
 "#;
 
+/// One attempt a call, whatever became of those before: no retries, and no breaker that opens.
+pub const ONE_ATTEMPT: &str =
+    "retry: { max_retries: 0 }\ncircuit_breaker: { consecutive_failures: 1000, min_requests: 1000 }\n";
+
 /// The smallest call.
 pub const CALL: &str = r#"{"model":"gpt-4o"}"#;
 

@@ -1,11 +1,12 @@
-//! Upstreams that fail: what the caller is told, what the trail of attempts says, and what is logged.
+//! Upstreams that fail a call of one attempt: what the caller is told, what the trail says, and what is logged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gateway_testing::{Answer, Script};
-use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, Stage, answer_with, authorized, with_header};
+use gateway_tests::deaf::DeafAddress;
+use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, ONE_ATTEMPT, Stage, answer_with, authorized, with_header};
 use gateway_tests::wire::Wire;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -97,7 +98,7 @@ async fn ask(stage: &Stage, row: &str, body: &str) -> Answer {
 
 #[tokio::test]
 async fn every_refusal_of_an_upstream_has_its_verdict() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     for (status, verdict) in [
         (204, INVALID),
         (401, CREDENTIALS),
@@ -130,7 +131,7 @@ async fn every_refusal_of_an_upstream_has_its_verdict() {
 
 #[tokio::test]
 async fn what_the_upstream_says_of_waiting_is_passed_on() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     for (status, name, value, expected) in [
         (429, "retry-after", "7", "7"),
         (503, "retry-after", "12", "12"),
@@ -146,7 +147,7 @@ async fn what_the_upstream_says_of_waiting_is_passed_on() {
 
 #[tokio::test]
 async fn faults_of_the_request_pass_through_as_they_are() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     for status in [400, 405, 409, 413, 415, 418, 422, 451] {
         let row = format!("fault {status}");
         let body = format!("{{\"error\":{{\"message\":\"gpt-4o-2024 says {status}\",\"code\" : \"its own\"}}}}\n");
@@ -172,7 +173,7 @@ async fn faults_of_the_request_pass_through_as_they_are() {
 
 #[tokio::test]
 async fn a_success_that_is_none_counts_as_what_it_says() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     for (body, verdict) in [
         (r#"{"error":{"message":"private words"}}"#, SERVER_ERROR),
         (r#"{"error":{"message":"x","code":"rate_limited"}}"#, SERVER_ERROR),
@@ -199,7 +200,7 @@ async fn a_success_that_is_none_counts_as_what_it_says() {
 
 #[tokio::test]
 async fn broken_connections_have_their_verdicts() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     let part = format!("{head}content-length: 100\r\n\r\n{{\"model\":");
     let chunked = Script::new().write(format!("{head}transfer-encoding: chunked\r\n\r\n"));
@@ -225,7 +226,7 @@ async fn broken_connections_have_their_verdicts() {
 
 #[tokio::test]
 async fn what_cannot_be_decoded_is_no_answer() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     // A coding that is not known is refused with the head, before there is an answer to speak of.
     for (coding, status) in
         [("compress", None), ("gzip, gzip", None), ("gzip", Some(200)), ("br", Some(200)), ("zstd", Some(200))]
@@ -239,7 +240,7 @@ async fn what_cannot_be_decoded_is_no_answer() {
 /// What is passed on as it arrives has been begun already: the caller can only be cut off, too.
 #[tokio::test]
 async fn an_answer_that_breaks_off_while_it_is_passed_on_breaks_off_for_the_caller() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 100\r\n\r\n";
     stage.upstream.push(Script::new().write(format!("{head}half of it")).close());
     let mut wire = Wire::open(stage.gateway.address()).await;
@@ -275,7 +276,7 @@ async fn every_wait_has_an_end() {
         ("the caller's own in a body", "", stalled(), asked, TOTAL, Some(200)),
         ("no loosening", "timeouts: { total: 100ms }\n", silent(), loosened, TOTAL, None),
     ] {
-        let stage = Stage::with(sections).await;
+        let stage = Stage::with(&[sections, ONE_ATTEMPT].concat()).await;
         stage.upstream.push(script);
         let answer = ask(&stage, &row.replace('\'', ""), body).await;
         assert_failed(row, &stage, &answer, verdict, status);
@@ -286,19 +287,17 @@ async fn every_wait_has_an_end() {
 fn provider_at(address: SocketAddr, more: &str) -> String {
     format!(
         "providers: [ {{ name: main, api_base: \"http://{address}/v1\", model_mapping: {{ gpt-4o: gpt-4o-2024 }} }} ]\n\
-         auth: none\n{more}"
+         auth: none\n{ONE_ATTEMPT}{more}"
     )
 }
 
 #[tokio::test]
 async fn nobody_listening_is_a_failed_connection() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let stage = Stage::of(&provider_at(address, "")).await;
+    let deaf = DeafAddress::hold();
+    let stage = Stage::of(&provider_at(deaf.address(), "")).await;
     let answer = ask(&stage, "refused", CALL).await;
     assert_failed("refused", &stage, &answer, TRANSPORT, None);
-    assert!(!answer.text().contains(&address.port().to_string()), "{}", answer.text());
+    assert!(!answer.text().contains(&deaf.address().port().to_string()), "{}", answer.text());
 }
 
 /// A listener that never accepts, with connections waiting until the system takes no more: the next one hangs.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gateway_testing::{Answer, Script, client};
-use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, PLAIN, PROVIDER_KEY, Stage, authorized, with_header};
+use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, ONE_ATTEMPT, PLAIN, PROVIDER_KEY, Stage, authorized, with_header};
 
 /// A key that no configuration knows.
 const STRANGERS_KEY: &str = "sk-stranger-5d2e8c11";
@@ -30,7 +30,7 @@ fn assert_tells_nothing(row: &str, answer: &Answer) {
 #[tokio::test]
 async fn no_key_is_told_to_anybody() {
     let config = format!(
-        "{}passthrough: main\n",
+        "{}passthrough: main\n{ONE_ATTEMPT}",
         PLAIN.replace("model_mapping:", &format!("headers: {{ api-key: {CONFIGURED} }}, model_mapping:"))
     );
     let stage = Stage::logging(&config, "trace").await;

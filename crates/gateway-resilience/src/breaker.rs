@@ -277,7 +277,8 @@ impl CircuitBreaker {
 
     fn close(&self, state: &mut State) {
         self.open_until.store(CLOSED, Ordering::Relaxed);
-        *state = State { generation: state.generation + 1, probing: state.probing, ..State::default() };
+        // No probe is out: with those that succeeded, there are never more than it takes.
+        *state = State { generation: state.generation + 1, ..State::default() };
     }
 
     fn probes(&self) -> u32 {

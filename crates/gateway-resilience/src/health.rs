@@ -9,8 +9,8 @@
 //! about one credential or about all of them; it puts the target behind the others, but a call that has nobody else to ask
 //! still asks. One refusal must not disable a provider.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use gateway_call::Outcome;
@@ -69,7 +69,8 @@ pub struct TargetHealth {
     overloaded: CoolDown,
     in_flight: AtomicU32,
     latency: PeakEwma,
-    waits: Histogram,
+    /// Kept from the moment that somebody asks, because it is large and most models are not hedged.
+    waits: OnceLock<Box<Histogram>>,
 }
 
 impl TargetHealth {
@@ -83,7 +84,7 @@ impl TargetHealth {
             overloaded: CoolDown::default(),
             in_flight: AtomicU32::new(0),
             latency: PeakEwma::new(now),
-            waits: Histogram::default(),
+            waits: OnceLock::new(),
         }
     }
 
@@ -135,9 +136,9 @@ impl TargetHealth {
 
     /// The time within which this share of answers, from 0 to 1, showed their first content, of the current minute and the
     /// one before. Never less than it was, and more by at most a sixteenth or about a millisecond. None if fewer than 20
-    /// were seen.
+    /// were seen since it was first asked for.
     pub fn quantile(&self, quantile: f64, now: Instant) -> Option<Duration> {
-        self.waits.quantile(quantile, self.epoch.periods(now, MINUTE))
+        self.waits.get_or_init(Box::default).quantile(quantile, self.epoch.periods(now, MINUTE))
     }
 
     /// What its breaker does with attempts. Takes no lock.

@@ -16,6 +16,10 @@ use crate::identity::mix;
 /// together, less spreads them; HAProxy calls 1.25 to 2 reasonable (`hash-balance-factor`).
 const BOUND: (u128, u128) = (5, 4);
 
+/// How many calls in flight a target may have whatever its share. Where there are few calls the bound would part two of
+/// one conversation as soon as they run beside each other, and there is nothing to protect anybody from.
+const ALWAYS_ROOM: u32 = 4;
+
 /// The bits of a hash that become a fraction: as many as a double's mantissa stores.
 const FRACTION_BITS: u32 = 52;
 
@@ -40,7 +44,9 @@ pub(crate) fn winner(key: u64, contenders: impl Iterator<Item = Contender> + Clo
     let calls = sum(|contender| u64::from(contender.in_flight)) + 1;
     let shares = sum(|contender| contender.share);
     let key = mix(key);
-    let races = contenders.filter(|it| has_room(*it, calls, shares)).map(|it| (arrival(key, it), it.index));
+    let races = contenders
+        .filter(|it| it.in_flight < ALWAYS_ROOM || has_room(*it, calls, shares))
+        .map(|it| (arrival(key, it), it.index));
     // The index settles what the hash cannot: one target that is listed twice.
     races.min_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1))).map(|(_, index)| index)
 }

@@ -64,9 +64,12 @@ models:
     let mut served = BTreeMap::new();
     for _ in 0..50 {
         let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}]}"#;
-        let request =
-            Request::post("/v1/chat/completions").header("host", "gateway").body(Full::from(Bytes::from(body)))?;
+        let request = Request::post("/v1/chat/completions")
+            .header("host", "gateway")
+            .header("content-type", "application/json")
+            .body(Full::from(Bytes::from(body)))?;
         let answer = service.call(request).await?;
+        anyhow::ensure!(answer.status().is_success(), "the gateway answered {}", answer.status());
         let provider = answer.headers().get("x-gateway-provider").cloned();
         *served.entry(provider.map(|name| name.to_str().map(str::to_owned)).transpose()?).or_insert(0) += 1;
     }

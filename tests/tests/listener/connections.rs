@@ -1,7 +1,7 @@
 //! HTTP/1.1 connections: kept, pipelined, given up.
 
 use gateway_testing::{Client, Script, client};
-use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, Stage, authorized};
+use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, ONE_ATTEMPT, Stage, authorized};
 use gateway_tests::wire::Wire;
 
 fn head(path: &str, length: usize, lines: &str) -> String {
@@ -13,7 +13,7 @@ fn head(path: &str, length: usize, lines: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_serves_calls_until_it_is_closed() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let mut client = Client::connect(stage.gateway.address()).await;
     for _ in 0..3 {
         stage.upstream.push(Script::json(200, "{}"));

@@ -1,12 +1,12 @@
 //! An upstream that stalls is given up: before the first content as a failed call, behind it in the stream's last event.
 
 use gateway_testing::Script;
-use gateway_tests::stage::{CHAT, Stage, authorized};
+use gateway_tests::stage::{CHAT, ONE_ATTEMPT, Stage, authorized};
 use gateway_tests::stream::{Events, STREAMED_CALL, error_code, event, role, text, without_gateway};
 
 /// Fails the call before its first content, by a script that stalls.
 async fn fails(timeouts: &str, script: Script, body: &str, code: &str) {
-    let stage = Stage::with(&format!("timeouts: {timeouts}\n")).await;
+    let stage = Stage::with(&format!("timeouts: {timeouts}\n{ONE_ATTEMPT}")).await;
     stage.upstream.push(script);
     let answer = stage.post(CHAT, body.to_owned()).await;
     assert_eq!((answer.status.as_u16(), &*answer.error_code()), (504, code), "{timeouts}: {}", answer.text());

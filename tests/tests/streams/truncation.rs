@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use gateway_testing::Script;
-use gateway_tests::stage::{CHAT, Stage, authorized};
+use gateway_tests::stage::{CHAT, ONE_ATTEMPT, Stage, authorized};
 use gateway_tests::stream::{Events, STREAMED_CALL, error_code, event, finish, role, text, without_gateway};
 
 /// How an upstream's connection may end without the stream's own end.
@@ -14,7 +14,7 @@ const ENDINGS: [(&str, Ending); 3] =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_content_the_call_fails() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let half = text("content");
     for (ending, end) in ENDINGS {
         for (point, begun) in [
@@ -38,7 +38,7 @@ async fn before_the_content_the_call_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_the_content_the_caller_is_told() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let crab = format!("data: {}\n\n", text("🦀")).into_bytes();
     let within_crab = crab.windows(4).position(|window| window == "🦀".as_bytes()).unwrap() + 2;
     let whole = format!("data: {}", text("b"));
@@ -71,7 +71,7 @@ async fn behind_the_content_the_caller_is_told() {
 /// A reason to finish is an end, if the body then ends in order; a cut is one all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_before_done_is_a_truncation() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     for end in [Script::close, Script::reset] {
         stage.upstream.push(end(Script::event_stream().event(&text("a")).event(&finish())));
         let events = Events::open(stage.gateway.address()).await.rest().await;
@@ -82,7 +82,7 @@ async fn a_cut_before_done_is_a_truncation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_protocols_break_alike() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let delta = r#"{"type":"response.output_text.delta","delta":"a"}"#;
     stage.upstream.push(Script::event_stream().event(delta).end_chunks());
     let request = authorized("POST", "/v1/responses", STREAMED_CALL);
@@ -93,7 +93,7 @@ async fn other_protocols_break_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_in_place_of_the_content_is_an_answer() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let opening = || Script::event_stream().event(&role());
     for (error, status, code) in [
         (r#"{"error":{"message":"boom"}}"#, 502, "upstream_error"),
@@ -119,7 +119,7 @@ async fn an_error_in_place_of_the_content_is_an_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_behind_the_content_ends_the_stream() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     for error in [
         "data: {\"error\":{\"message\":\"boom\",\"code\":500}}\n\n",
         "event: error\ndata: {\"message\":\"boom\"}\n\n",
@@ -139,7 +139,7 @@ async fn an_error_behind_the_content_ends_the_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_has_a_largest_size() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let endless = |script: Script| {
         let part = Bytes::from(format!("100000\r\n{}\r\n", "x".repeat(1 << 20)));
         (0..17).fold(script.chunk("data: "), |script, _| script.write(part.clone()))
@@ -158,7 +158,7 @@ async fn an_event_has_a_largest_size() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_just_below_it_passes() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_ATTEMPT).await;
     let long = text(&"漢".repeat(5 << 20));
     stage.upstream.push(Script::events([&*text("a"), &*long, &*finish(), "[DONE]"]));
     let events = Events::open(stage.gateway.address()).await.rest().await;

@@ -105,8 +105,9 @@ pub(super) fn report(failure: &Failure, attempt: &Attempt<'_>, ledger: &Settleme
     let status = attempt.status.map(|status| status.as_u16());
     let error = detail.as_deref().map(|detail| detail as &(dyn Error + 'static));
     let credential = attempt.admission.credential;
-    let was_good = !attempt.aim.provider.state.credentials.is_rejected(credential, Instant::now().into_std());
-    if *outcome == Outcome::CredentialsRejected && was_good {
+    let pool = &attempt.aim.provider.state.credentials;
+    // Of many calls that meet the same refusal, one is told that it is news.
+    if *outcome == Outcome::CredentialsRejected && pool.reject(credential, Instant::now().into_std()) {
         tracing::error!(
             request_id,
             provider,

@@ -33,7 +33,9 @@ impl Pass {
     pub fn first_content(&mut self, elapsed: Duration, now: Instant) {
         let health = &self.health;
         health.latency.observe(elapsed, now);
-        health.waits.observe(elapsed, health.epoch.periods(now, MINUTE));
+        if let Some(waits) = health.waits.get() {
+            waits.observe(elapsed, health.epoch.periods(now, MINUTE));
+        }
         if let Some(admission) = self.admission.take_if(|it| it.is_probe()) {
             health.breaker.record(admission, Finding::Success, now);
         }

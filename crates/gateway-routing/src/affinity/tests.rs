@@ -133,13 +133,24 @@ fn the_bound_counts_the_call_that_is_to_come() {
         let contender = Contender { index: 0, identity: 0, share: u64::from(share), in_flight };
         assert_eq!(has_room(contender, calls, shares), expected, "{in_flight} of {calls}, {share} of {shares}");
     }
-    // With the call to come there are four, so each may have two.
+    // With the call to come there are 24, so each may have seven and a half.
     let mut contenders = idle(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
-    for (contender, in_flight) in contenders.iter_mut().zip([1, 2, 0, 0]) {
+    for (contender, in_flight) in contenders.iter_mut().zip([7, 8, 8, 0]) {
         contender.in_flight = in_flight;
     }
     let winners: std::collections::BTreeSet<_> = (0..200).map(|number| of(key(number), &contenders).unwrap()).collect();
-    assert_eq!(winners.into_iter().collect::<Vec<_>>(), [0, 2, 3]);
+    assert_eq!(winners.into_iter().collect::<Vec<_>>(), [0, 3]);
+}
+
+#[test]
+fn a_few_calls_of_one_key_stay_together() {
+    let mut contenders = idle(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+    let home = of(key(1), &contenders).unwrap();
+    for _ in 0..ALWAYS_ROOM {
+        assert_eq!(of(key(1), &contenders), Some(home));
+        contenders[home].in_flight += 1;
+    }
+    assert_ne!(of(key(1), &contenders), Some(home), "with more the bound counts");
 }
 
 #[test]
@@ -149,7 +160,7 @@ fn one_key_for_all_calls_fills_every_target_to_its_bound_only() {
         let index = of(key(1), &contenders).unwrap();
         contenders[index].in_flight += 1;
         for contender in &contenders {
-            let bound = (5 * calls * contender.share).div_ceil(4 * 4);
+            let bound = (5 * calls * contender.share).div_ceil(4 * 4).max(u64::from(ALWAYS_ROOM));
             assert!(u64::from(contender.in_flight) <= bound, "{contenders:?} of {calls}");
         }
     }
@@ -165,7 +176,7 @@ proptest! {
         let index = of(key, &contenders).unwrap();
         let calls: u128 = contenders.iter().map(|it| u128::from(it.in_flight)).sum::<u128>() + 1;
         let shares: u128 = contenders.iter().map(|it| u128::from(it.share)).sum();
-        let bound = (5 * calls * u128::from(contenders[index].share)).div_ceil(4 * shares);
+        let bound = (5 * calls * u128::from(contenders[index].share)).div_ceil(4 * shares).max(u128::from(ALWAYS_ROOM));
         prop_assert!(u128::from(contenders[index].in_flight) < bound);
     }
 
