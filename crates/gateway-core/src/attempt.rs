@@ -11,7 +11,7 @@
 
 use std::ops::ControlFlow;
 
-use gateway_call::{Call, Outcome};
+use gateway_call::{Call, Outcome, TimeoutPhase};
 use gateway_resilience::Verdict;
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ pub(crate) use committed::Committed;
 pub(crate) use passthrough::attempt_passthrough;
 
 use admission::Door;
-use course::Course;
+use course::{Course, OutOfTime};
 use exchange::Finished;
 
 /// What an attempt is made with, whichever it is.
@@ -90,7 +90,14 @@ impl Search<'_> {
     async fn try_model(&mut self, leg: &Leg<'_>, door: Door) -> ControlFlow<Result<Committed, Rejection>> {
         let mut course = Course::new(leg, self.sending.call, door);
         while !self.sending.outgoing.is_spent() {
-            let Some(attempt) = course.next(self.ledger).await else { break };
+            let attempt = match course.next(self.ledger).await {
+                Ok(Some(attempt)) => attempt,
+                Ok(None) => break,
+                Err(OutOfTime) => {
+                    let outcome = Outcome::Timeout(TimeoutPhase::Total);
+                    return ControlFlow::Break(Err(Rejection::Upstream { outcome }));
+                }
+            };
             let finished = race::run(&mut course, attempt, self.sending, self.ledger).await;
             let Finished { attempt, result } = finished;
             let failure = match result {

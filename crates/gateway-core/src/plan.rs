@@ -82,7 +82,7 @@ pub(crate) fn plan<'a>(
     }
     let first = legs.first().ok_or(Rejection::ModelNotFound { model: String::new(), near: Vec::new() })?;
     ledger.note_model(first.model.clone(), asked.call.tags.clone());
-    if asked.call.models.len() == 1 {
+    if legs.len() == 1 {
         for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
             if permit.caller.allows(name.as_str())
                 && let Some(resolved) = snapshot.routes.resolve(name)

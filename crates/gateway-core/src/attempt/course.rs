@@ -16,6 +16,9 @@ use crate::settle::Settlement;
 /// How long a caller should wait if no target says when it will be asked again.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
+/// The call's total timeout has passed.
+pub(super) struct OutOfTime;
+
 /// One call's way through the targets of one model.
 pub(super) struct Course<'c, 'a> {
     pub(super) leg: &'c Leg<'a>,
@@ -38,12 +41,15 @@ impl<'c, 'a> Course<'c, 'a> {
         Self { leg, door, ranking, retries: Retries::new(policy), failed: Vec::new() }
     }
 
-    /// The next attempt, once its time has come; none if nothing is left to try.
-    pub(super) async fn next(&mut self, ledger: &mut Settlement) -> Option<Attempt<'a>> {
+    /// The next attempt, once its time has come; none if nothing is left to try, in vain if the call's time is over.
+    pub(super) async fn next(&mut self, ledger: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
         loop {
             let now = Instant::now();
-            let step = self.next_step(now)?;
-            let aim = self.leg.aim(step.target)?;
+            let Some(step) = self.next_step(now) else { return Ok(None) };
+            let Some(aim) = self.leg.aim(step.target) else { return Ok(None) };
+            if now.into_std() >= aim.deadline.instant() {
+                return Err(OutOfTime);
+            }
             if !self.is_worth_waiting(&step, &aim, now) {
                 self.retries.refuse(step.target);
                 continue;
@@ -54,7 +60,7 @@ impl<'c, 'a> Course<'c, 'a> {
             match self.admit(step.target, &aim, ledger) {
                 Some(admission) => {
                     self.retries.begin(step);
-                    return Some(self.begin(step.target, aim, admission, ledger));
+                    return Ok(Some(self.begin(step.target, aim, admission, ledger)));
                 }
                 None => self.retries.refuse(step.target),
             }

@@ -98,6 +98,8 @@ impl Builder<'_, '_> {
             }
             for mapping in &provider.model_mapping {
                 let upstream = mapping.upstream.as_deref();
+                // An exact name that is kept is known as well as one that is changed.
+                let upstream = upstream.or_else(|| mapping.public.is_exact().then_some(mapping.public.as_str()));
                 let model = upstream.map_or(UpstreamModel::Same, |name| UpstreamModel::Fixed(name.into()));
                 let target = self.target(*index, model, provider.weight);
                 if mapping.public.is_exact() {
