@@ -103,14 +103,23 @@ struct Scenario {
     main: Vec<Script>,
     spare: Vec<Script>,
     request: fn() -> Request<Body>,
-    /// Whether the first target's breaker is half-open when the call arrives, with room for one probe.
-    is_probe: bool,
+    breaker: Breaker,
+}
+
+/// How the first target's breaker stands when the call arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Breaker {
+    Closed,
+    /// With room for one probe.
+    HalfOpen,
+    /// With room for one call that has nowhere else to go.
+    Open,
 }
 
 impl Default for Scenario {
     fn default() -> Self {
         let config = format!("{TIERS}{STRICT}");
-        Self { config, main: Vec::new(), spare: Vec::new(), request: smallest, is_probe: false }
+        Self { config, main: Vec::new(), spare: Vec::new(), request: smallest, breaker: Breaker::Closed }
     }
 }
 
@@ -142,12 +151,12 @@ impl Scenario {
 
     async fn set_up(&self) -> Scene {
         let scene = Scene::of(&self.config).await;
-        if self.is_probe {
+        if self.breaker != Breaker::Closed {
             scene.main.push(Script::json(500, "{}"));
-            assert_eq!(scene.served().await, "spare");
-            while scene.breaker("main") != BreakerState::HalfOpen {
-                sleep(BREATH).await;
-            }
+            scene.call().await;
+        }
+        while self.breaker == Breaker::HalfOpen && scene.breaker("main") != BreakerState::HalfOpen {
+            sleep(BREATH).await;
         }
         self.main.iter().cloned().for_each(|script| scene.main.push(script));
         self.spare.iter().cloned().for_each(|script| scene.spare.push(script));
@@ -158,12 +167,15 @@ impl Scenario {
     async fn assert_as_before(&self, scene: &Scene, row: &str) {
         scene.at_rest().await;
         let before = scene.settled().len();
-        let is_open = |state| matches!(state, BreakerState::Open { .. });
-        assert!(!scene.gateway.targets().iter().any(|target| is_open(target.breaker)), "{row}: a breaker opened");
+        if self.breaker != Breaker::Open {
+            let states = scene.gateway.targets().into_iter().map(|target| target.breaker);
+            let opened = states.filter(|state| matches!(state, BreakerState::Open { .. })).count();
+            assert_eq!(opened, 0, "{row}: a breaker opened");
+        }
         let provider = scene.served().await;
-        if self.is_probe {
+        if self.breaker != Breaker::Closed {
             assert_eq!(provider, "main", "{row}: the probe's place is not free");
-            assert_eq!(scene.breaker("main"), BreakerState::Closed, "{row}");
+            assert_eq!(scene.breaker("main"), BreakerState::Closed, "{row}: one success closes it");
         }
         assert_eq!((scene.in_flight(), scene.settled().len()), (0, before + 1), "{row}");
     }
@@ -249,12 +261,25 @@ async fn a_race_in_which_one_fails() {
 #[tokio::test]
 async fn a_probe() {
     let settings = "circuit_breaker: { consecutive_failures: 1, open: 1ms, max_open: 1ms, half_open_probes: 1 }";
-    let config = format!("{TIERS}{settings}");
-    let scenario = Scenario { config: config.clone(), main: vec![in_pieces()], is_probe: true, ..Scenario::default() };
-    scenario.drop_everywhere("probe").await;
-    let main = vec![event_by_event()];
-    let scenario = Scenario { config, main, request: streamed, is_probe: true, ..Scenario::default() };
-    scenario.drop_everywhere("streamed probe").await;
+    for (name, script, request) in
+        [("probe", in_pieces(), smallest as fn() -> Request<Body>), ("streamed probe", event_by_event(), streamed)]
+    {
+        let config = format!("{TIERS}{settings}");
+        let (main, breaker) = (vec![script], Breaker::HalfOpen);
+        Scenario { config, main, request, breaker, ..Scenario::default() }.drop_everywhere(name).await;
+    }
+}
+
+#[tokio::test]
+async fn a_last_resort() {
+    let settings = "circuit_breaker: { consecutive_failures: 1, open: 60s, max_open: 60s, half_open_probes: 1 }";
+    for (name, script, request) in
+        [("last resort", in_pieces(), smallest as fn() -> Request<Body>), ("streamed one", event_by_event(), streamed)]
+    {
+        let config = format!("{ALONE}{settings}").replace("max_retries: 5", "max_retries: 0");
+        let (main, breaker) = (vec![script], Breaker::Open);
+        Scenario { config, main, request, breaker, ..Scenario::default() }.drop_everywhere(name).await;
+    }
 }
 
 #[tokio::test]

@@ -158,6 +158,20 @@ impl TargetHealth {
         self.breaker.admit_last_resort(now).map(|admission| self.pass(admission))
     }
 
+    /// Notes that an attempt was given up without content after so long, because another one was faster.
+    ///
+    /// That is no failure, but a target that never answers must not look as fast as it was when it did.
+    pub fn outpaced(&self, elapsed: Duration, now: Instant) {
+        self.observe(elapsed, now);
+    }
+
+    fn observe(&self, elapsed: Duration, now: Instant) {
+        self.latency.observe(elapsed, now);
+        if let Some(waits) = self.waits.get() {
+            waits.observe(elapsed, self.epoch.periods(now, MINUTE));
+        }
+    }
+
     fn pass(self: &Arc<Self>, admission: Admission) -> Pass {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Pass::new(Arc::clone(self), admission)

@@ -142,8 +142,8 @@ async fn what_the_target_is_to_blame_for_opens_it() {
 
 #[tokio::test]
 async fn what_the_target_is_not_to_blame_for_does_not() {
-    const HURRIED: &str = r#"{"model":"gpt-4o","gateway":{"timeout_ms":50}}"#;
-    const HURRIED_STREAM: &str = r#"{"model":"gpt-4o","stream":true,"gateway":{"first_token_timeout_ms":50}}"#;
+    const HURRIED: &str = r#"{"model":"gpt-4o","gateway":{"timeout_ms":250}}"#;
+    const HURRIED_STREAM: &str = r#"{"model":"gpt-4o","stream":true,"gateway":{"first_token_timeout_ms":100}}"#;
     let too_long = r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#;
     for (row, body, script) in [
         ("400", CALL, Script::json(400, "{}")),

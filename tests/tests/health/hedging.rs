@@ -246,9 +246,13 @@ async fn an_answer_in_time_is_not_hedged() {
 /// Content ends the race: what comes behind it may take as long as it likes.
 #[tokio::test]
 async fn a_stream_that_has_begun_is_not_hedged() {
-    let stage = scene(&hedged("{ after: 200ms }"), "").await;
-    let script =
-        Script::event_stream().event(&text("a")).pause(2 * LONGER).event(&finish()).event("[DONE]").end_chunks();
+    let stage = scene(&hedged("{ after: 1s }"), "").await;
+    let script = Script::event_stream()
+        .event(&text("a"))
+        .pause(Duration::from_millis(1200))
+        .event(&finish())
+        .event("[DONE]")
+        .end_chunks();
     stage.upstream.push(script);
     let answer = stage.post(CHAT, STREAMED_CALL).await;
     assert!(answer.text().ends_with(DONE), "{}", answer.text());
@@ -285,4 +289,18 @@ async fn a_percentile_is_of_what_the_target_has_shown() {
     stage.upstream.push(Script::new().stall());
     assert_eq!(served(&stage).await, "spare");
     stage.upstream.at_rest().await;
+}
+
+#[tokio::test]
+async fn a_target_that_never_answers_is_found_out_although_it_never_fails() {
+    let stage = scene(&hedged("{ after: 50ms }").replace("balance: priority", "balance: p2c"), "").await;
+    stage.upstream.otherwise(|_| Script::new().stall());
+    for _ in 0..10 {
+        assert_eq!(stage.post(CHAT, CALL).await.header("x-gateway-provider"), "spare");
+    }
+    assert_eq!(
+        stage.upstream.requests().len(),
+        1,
+        "it was given 50 ms once, and then the other was known to be faster"
+    );
 }

@@ -50,17 +50,22 @@ fn delay(hedge: Hedge, course: &Course<'_, '_>, target: usize) -> Option<Duratio
     }
 }
 
-type Runner<'s, 'a> = Pin<Box<dyn Future<Output = Finished<'a>> + Send + 's>>;
-
 /// Attempts beside each other.
 struct Race<'s, 'a> {
-    /// Each with its target.
-    runners: Vec<(usize, Runner<'s, 'a>)>,
+    runners: Vec<Runner<'s, 'a>>,
+}
+
+/// One of them, at its target.
+struct Runner<'s, 'a> {
+    target: usize,
+    began: Instant,
+    attempt: Pin<Box<dyn Future<Output = Finished<'a>> + Send + 's>>,
 }
 
 impl<'s, 'a: 's> Race<'s, 'a> {
     fn start(&mut self, attempt: Attempt<'a>, sending: Sending<'s>) {
-        self.runners.push((attempt.target, Box::pin(attempt.run(sending))));
+        let (target, began) = (attempt.target, attempt.began);
+        self.runners.push(Runner { target, began, attempt: Box::pin(attempt.run(sending)) });
     }
 
     async fn run(
@@ -76,13 +81,14 @@ impl<'s, 'a: 's> Race<'s, 'a> {
             let is_timed = hedges_left > 0;
             if let Some(finished) = poll_fn(|cx| self.poll(cx, is_timed.then_some(alarm.as_mut()))).await {
                 if let Some(decided) = self.referee(finished, course, ledger) {
+                    self.tell_losers(after, course);
                     return decided;
                 }
                 continue;
             }
             alarm.as_mut().reset(Instant::now() + after);
             hedges_left -= 1;
-            match course.hedge(|target| self.runners.iter().any(|(at, _)| *at == target), ledger) {
+            match course.hedge(|target| self.runners.iter().any(|it| it.target == target), ledger) {
                 Some(attempt) => self.start(attempt, sending),
                 None => hedges_left = 0,
             }
@@ -105,10 +111,22 @@ impl<'s, 'a: 's> Race<'s, 'a> {
         None
     }
 
+    /// Whoever was given more time than the model gives and has shown nothing is slow, and its target has to know: it would
+    /// never find out otherwise, as its attempts are cut off before they fail.
+    fn tell_losers(&self, after: Duration, course: &Course<'_, 'a>) {
+        let now = Instant::now();
+        for loser in &self.runners {
+            let elapsed = now.saturating_duration_since(loser.began);
+            if let Some(target) = course.leg.targets().get(loser.target).filter(|_| elapsed >= after) {
+                target.health.outpaced(elapsed, now.into_std());
+            }
+        }
+    }
+
     /// Waits for an attempt to finish; none if the alarm goes off before.
     fn poll(&mut self, cx: &mut Context<'_>, alarm: Option<Pin<&mut Sleep>>) -> Poll<Option<Finished<'a>>> {
         for index in 0..self.runners.len() {
-            if let Poll::Ready(finished) = self.runners[index].1.as_mut().poll(cx) {
+            if let Poll::Ready(finished) = self.runners[index].attempt.as_mut().poll(cx) {
                 drop(self.runners.swap_remove(index));
                 return Poll::Ready(Some(finished));
             }

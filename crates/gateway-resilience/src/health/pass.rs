@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gateway_call::Outcome;
 
-use super::{MINUTE, TargetHealth};
+use super::TargetHealth;
 use crate::breaker::{Admission, Finding};
 
 /// Leave to make one attempt at a target, which counts as in flight there for as long as this lives.
@@ -31,13 +31,9 @@ impl Pass {
     /// For a probe this is its success, so that a breaker need not wait for the end of a long stream. For any other attempt it
     /// is the whole answer that counts.
     pub fn first_content(&mut self, elapsed: Duration, now: Instant) {
-        let health = &self.health;
-        health.latency.observe(elapsed, now);
-        if let Some(waits) = health.waits.get() {
-            waits.observe(elapsed, health.epoch.periods(now, MINUTE));
-        }
+        self.health.observe(elapsed, now);
         if let Some(admission) = self.admission.take_if(|it| it.is_probe()) {
-            health.breaker.record(admission, Finding::Success, now);
+            self.health.breaker.record(admission, Finding::Success, now);
         }
     }
 

@@ -340,3 +340,16 @@ proptest! {
         prop_assert_eq!(health.in_flight(), 0);
     }
 }
+
+#[test]
+fn an_attempt_that_was_outpaced_counts_for_the_speed_and_not_for_the_breaker() {
+    let (health, start) = target(1);
+    assert_eq!(health.quantile(0.5, start), None);
+    for _ in 0..30 {
+        drop(health.admit(start).unwrap());
+        health.outpaced(SECOND, start);
+    }
+    assert!(health.latency(start).unwrap().abs_diff(SECOND) < Duration::from_micros(1));
+    assert!(health.quantile(0.5, start).unwrap() >= SECOND);
+    assert_eq!((health.breaker(start), health.in_flight()), (BreakerState::Closed, 0));
+}

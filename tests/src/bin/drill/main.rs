@@ -41,7 +41,8 @@ struct Arguments {
 
 /// Two models that callers ask for, one served by both upstreams and one by `a` alone, and one to fall back to.
 ///
-/// `HEADERS` stands for the shortest time limit. The breaker probes every second or two, not every half minute: the drill lasts one.
+/// `HEADERS` stands for the shortest time limit. The breaker probes every second or two, not every half minute: the drill
+/// lasts one.
 const CONFIG: &str = r#"
 auth: none
 providers:
