@@ -11,11 +11,12 @@
 
 use std::ops::ControlFlow;
 
-use gateway_call::{Call, Outcome, TimeoutPhase};
+use gateway_call::{Outcome, TimeoutPhase};
 use gateway_resilience::Verdict;
 use tokio::time::Instant;
 
 use crate::encode::Outgoing;
+use crate::ingest::Asked;
 use crate::plan::{Leg, Plan};
 use crate::rejection::Rejection;
 use crate::settle::Settlement;
@@ -42,7 +43,7 @@ use exchange::Finished;
 /// What an attempt is made with, whichever it is.
 #[derive(Clone, Copy)]
 struct Sending<'a> {
-    call: &'a Call,
+    asked: &'a Asked,
     outgoing: &'a Outgoing<'a>,
 }
 
@@ -51,21 +52,26 @@ struct Sending<'a> {
 /// Every attempt is noted in the ledger whatever becomes of it, also if this future is dropped.
 pub(crate) async fn attempt(
     plan: &Plan<'_>,
-    call: &Call,
+    asked: &Asked,
     outgoing: &Outgoing<'_>,
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
-    let mut search = Search { sending: Sending { call, outgoing }, ledger, ending: None };
-    for door in [Door::Healthy, Door::LastResort] {
-        for leg in &plan.legs {
-            if let ControlFlow::Break(end) = search.try_model(leg, door).await {
-                return end;
-            }
+    let mut search = Search { sending: Sending { asked, outgoing }, ledger, ending: None };
+    let mut shut = Vec::new();
+    for leg in &plan.legs {
+        let before = search.ledger.attempts().len();
+        if let ControlFlow::Break(end) = search.try_model(leg, Door::Healthy).await {
+            return end;
         }
-        if search.ending.is_some() {
-            break;
+        if search.ledger.attempts().len() == before {
+            shut.push(leg);
         }
-        // No breaker let anything through. One call finds out whether that is still right rather than all of them failing.
+    }
+    // Their breakers let nothing through. One call finds out whether that is still right rather than all of them failing.
+    for leg in shut {
+        if let ControlFlow::Break(end) = search.try_model(leg, Door::LastResort).await {
+            return end;
+        }
     }
     search.give_up(plan)
 }
@@ -88,18 +94,17 @@ enum Ending {
 impl Search<'_> {
     /// Tries the targets of one model. Goes on with the next model unless the call is decided.
     async fn try_model(&mut self, leg: &Leg<'_>, door: Door) -> ControlFlow<Result<Committed, Rejection>> {
-        let mut course = Course::new(leg, self.sending.call, door);
+        let mut course = Course::new(leg, self.sending.asked, door);
         while !self.sending.outgoing.is_spent() {
             let attempt = match course.next(self.ledger).await {
                 Ok(Some(attempt)) => attempt,
                 Ok(None) => break,
                 Err(OutOfTime) => {
-                    let outcome = Outcome::Timeout(TimeoutPhase::Total);
-                    return ControlFlow::Break(Err(Rejection::Upstream { outcome }));
+                    self.end(Ending::Failed(Outcome::Timeout(TimeoutPhase::Total)));
+                    break;
                 }
             };
-            let finished = race::run(&mut course, attempt, self.sending, self.ledger).await;
-            let Finished { attempt, result } = finished;
+            let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.ledger).await;
             let failure = match result {
                 Ok(opened) => return ControlFlow::Break(Ok(committed::commit(leg, attempt, opened, self.ledger))),
                 Err(failure) => failure,
@@ -108,12 +113,20 @@ impl Search<'_> {
             if verdict == Verdict::GiveUp {
                 return ControlFlow::Break(Err(failure.into_rejection()));
             }
-            self.ending = Some(failure.into_ending(&leg.shown));
+            self.end(failure.into_ending());
             if verdict == Verdict::NextModel {
                 break;
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Notes how the call ends if nothing better comes. That the request is too long for a model is worth more to the caller
+    /// than how another model failed: it is the one thing that can be done something about.
+    fn end(&mut self, ending: Ending) {
+        if !matches!(self.ending, Some(Ending::TooLong(_))) {
+            self.ending = Some(ending);
+        }
     }
 
     /// What the caller gets when all models have been tried in vain.

@@ -1,9 +1,10 @@
-//! Step 5: where may this call go, in which order, and for how long.
+//! Step 5: which models may serve this call, in which order, and for how long. The order of a model's targets is settled
+//! when its turn comes, by their health at that moment.
 
 use std::time::Duration;
 
-use gateway_call::{Call, Deadline, ModelName, Tightening};
-use gateway_config::Hedge;
+use gateway_call::{Deadline, ModelName, Tightening};
+use gateway_config::{Affinity, Hedge};
 use gateway_resilience::RetryPolicy;
 use gateway_routing::{Moment, Ranking, Resolved, Target};
 use gateway_upstream::Timeouts;
@@ -41,7 +42,7 @@ pub(crate) struct Leg<'a> {
     pub(crate) rewrite: bool,
     resolved: Resolved,
     settings: Option<&'a ModelSettings>,
-    affinity: Option<u64>,
+    affinity: Option<Affinity>,
     snapshot: &'a Snapshot,
     tightening: Tightening,
     started: Instant,
@@ -54,6 +55,8 @@ pub(crate) struct Aim<'a> {
     pub(crate) provider: &'a ProviderRuntime,
     /// The model as the provider knows it.
     pub(crate) upstream_model: ModelName,
+    /// The model as the answer shows it; none for what is passed through, whose model nobody looked for.
+    pub(crate) shown: Option<ModelName>,
     /// How long each phase may take.
     pub(crate) timeouts: Timeouts,
     /// When everything has to be over.
@@ -73,7 +76,7 @@ pub(crate) fn plan<'a>(
     let drafter = Drafter { asked, snapshot, started: ledger.started() };
     let mut legs: Vec<Leg<'a>> = Vec::with_capacity(permit.models.len());
     for (name, spelled) in permit.models.iter().zip(&asked.call.models) {
-        let resolved = snapshot.routes.resolve(name);
+        let resolved = snapshot.resolve(name);
         let resolved = resolved.ok_or_else(|| model_not_found(spelled, name, permit.caller, snapshot))?;
         if !legs.iter().any(|leg| leg.model == *name) {
             let shown = if legs.is_empty() { spelled } else { name };
@@ -85,7 +88,7 @@ pub(crate) fn plan<'a>(
     if legs.len() == 1 {
         for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
             if permit.caller.allows(name.as_str())
-                && let Some(resolved) = snapshot.routes.resolve(name)
+                && let Some(resolved) = snapshot.resolve(name)
             {
                 legs.push(drafter.leg(name, name, resolved));
             }
@@ -115,7 +118,7 @@ impl<'a> Drafter<'_, 'a> {
             retry: RetryPolicy { max_retries, ..retry },
             rewrite: settings.and_then(|settings| settings.rewrite_response).unwrap_or(self.snapshot.rewrite_response),
             resolved,
-            affinity: settings.and_then(|settings| settings.affinity).and_then(|kind| self.asked.affinity(kind)),
+            affinity: settings.and_then(|settings| settings.affinity),
             settings,
             snapshot: self.snapshot,
             tightening,
@@ -126,9 +129,10 @@ impl<'a> Drafter<'_, 'a> {
 
 impl<'a> Leg<'a> {
     /// Takes the next turn of the model's route and ranks its targets.
-    pub(crate) fn rank(&self, call: &Call, now: Instant) -> Ranking {
-        let moment = Moment { now: now.into_std(), random: fastrand::u64(..), affinity: self.affinity };
-        self.resolved.route.rank(call, moment)
+    pub(crate) fn rank(&self, asked: &Asked, now: Instant) -> Ranking {
+        let affinity = self.affinity.and_then(|kind| asked.affinity(kind));
+        let moment = Moment { now: now.into_std(), random: fastrand::u64(..), affinity };
+        self.resolved.route.rank(&asked.call, moment)
     }
 
     /// The targets, which rankings count.
@@ -149,6 +153,7 @@ impl<'a> Leg<'a> {
         Some(Aim {
             provider,
             upstream_model: self.resolved.upstream_model(index)?,
+            shown: Some(self.shown.clone()),
             timeouts: tightened,
             deadline: Deadline::after(self.started.into_std(), tightened.total),
             is_hurried: tightened.first_token < timeouts.first_token,

@@ -1,16 +1,19 @@
 //! How the targets are doing, for whoever watches from outside.
 
-use gateway_resilience::BreakerState;
+use std::sync::Arc;
+
+use gateway_resilience::{BreakerState, TargetHealth};
 use tokio::time::Instant;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, TargetKey};
 
 /// One target at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetReport {
     /// The configured name of its provider.
     pub provider: String,
-    /// What the provider calls the model; `*` where any name is passed on.
+    /// What the provider calls the model. `*` stands for names that came when there were too many to tell them apart,
+    /// and `/v1/*` for what is passed through.
     pub model: String,
     /// The state of its circuit breaker.
     pub breaker: BreakerState,
@@ -22,17 +25,13 @@ impl TargetReport {
     /// Every target of a configuration, sorted by name.
     pub(crate) fn of_all(snapshot: &Snapshot, now: Instant) -> Vec<Self> {
         let now = now.into_std();
-        let mut reports: Vec<Self> = snapshot
-            .carried
-            .targets()
-            .map(|(provider, model, health)| Self {
-                provider: provider.to_owned(),
-                model: model.to_owned(),
-                breaker: health.breaker(now),
-                in_flight: health.in_flight(),
-            })
-            .collect();
-        reports.sort_by(|left, right| (&left.provider, &left.model).cmp(&(&right.provider, &right.model)));
-        reports
+        let targets = snapshot.carried.targets().into_iter();
+        let report = |((provider, model), health): (TargetKey, Arc<TargetHealth>)| Self {
+            provider,
+            model,
+            breaker: health.breaker(now),
+            in_flight: health.in_flight(),
+        };
+        targets.map(report).collect()
     }
 }

@@ -142,7 +142,7 @@ async fn call<B: RequestSource>(
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
     let plan = plan(&permit, &ingested.asked, snapshot, ledger)?;
     let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via);
-    let committed = attempt(&plan, &ingested.asked.call, &outgoing, ledger).await?;
+    let committed = attempt(&plan, &ingested.asked, &outgoing, ledger).await?;
     Ok(relay(committed))
 }
 
@@ -159,12 +159,13 @@ async fn pass_through<B: RequestSource>(
     }
     let provider =
         snapshot.passthrough.and_then(|index| snapshot.providers.get(index)).ok_or(Rejection::PathNotFound)?;
+    let health = provider.passthrough.as_ref().ok_or(Rejection::PathNotFound)?;
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
     let body = BoundedBody::new(body, snapshot.body_limits);
     let request =
         |aim: &Aim<'_>, credential| encode_passthrough((aim, credential), url, body, head, &gateway.shared.via);
-    let committed = attempt_passthrough(provider, request, ledger).await?;
+    let committed = attempt_passthrough((provider, health), request, ledger).await?;
     Ok(relay(committed))
 }
 

@@ -17,10 +17,12 @@ use gateway_upstream::Timeouts;
 use crate::cors::CorsRules;
 
 mod carried;
+mod named;
 mod provider;
 mod routes;
 
-pub(crate) use carried::Carried;
+pub(crate) use carried::{Carried, TargetKey};
+use named::NamedRoutes;
 pub(crate) use provider::ProviderRuntime;
 
 /// One configuration, as calls see it. Immutable; a call keeps the one it started with.
@@ -28,6 +30,7 @@ pub(crate) use provider::ProviderRuntime;
 pub(crate) struct Snapshot {
     pub(crate) providers: Vec<ProviderRuntime>,
     pub(crate) routes: RouteTable,
+    named: NamedRoutes,
     pub(crate) models: HashMap<String, ModelSettings>,
     /// What the next configuration takes over.
     pub(crate) carried: Carried,
@@ -111,6 +114,7 @@ impl Snapshot {
         let previous = previous.map(|snapshot| &snapshot.carried);
         let mut build = Build { config, previous, carried: Carried::new(config), now, errors: Vec::new() };
         let providers = provider::compile(&mut build, protocols);
+        build.carried.inherit_named(previous);
         let routes = routes::compile(&mut build, policies);
         if !build.errors.is_empty() {
             return Err(CompileErrors(build.errors));
@@ -118,6 +122,7 @@ impl Snapshot {
         Ok(Self {
             providers,
             routes,
+            named: NamedRoutes::default(),
             carried: build.carried,
             retry: config.retry,
             models: config.models.iter().map(|model| (model.name.clone(), ModelSettings::new(model))).collect(),

@@ -7,7 +7,7 @@
 //! Three decisions are not in the textbook (Nygard, "Release It!", 2007):
 //!
 //! - **Results belong to the state that admitted them.** A slow failure from before the breaker opened must not open it
-//!   again, nor an old success close it, so each admission carries the number of its generation.
+//!   again, nor an old success close it, so each ticket carries the number of its generation.
 //! - **Probes are counted until they are over,** also across states. However the breaker changes, no more of them are out at
 //!   once than the policy allows.
 //! - **An open breaker can be asked for a last resort:** a probe before its time, for a call that has nowhere else to go. Its
@@ -73,6 +73,18 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+/// That a breaker has changed its mind, told to the one whose result made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerChange {
+    /// It lets nothing through any more.
+    Opened {
+        /// When it will let probes through.
+        until: Instant,
+    },
+    /// It lets everything through again.
+    Closed,
+}
+
 /// What an attempt showed of its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
@@ -105,7 +117,7 @@ impl Finding {
 
 /// Leave to make one attempt. A probe's must be given back, by [`CircuitBreaker::record`] or [`CircuitBreaker::release`].
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct Ticket {
     generation: u64,
     kind: Kind,
 }
@@ -120,7 +132,7 @@ enum Kind {
     LastResort,
 }
 
-impl Admission {
+impl Ticket {
     /// Whether it is one of the few that an open or half-open breaker lets through.
     pub(crate) fn is_probe(&self) -> bool {
         self.kind != Kind::Ordinary
@@ -184,71 +196,70 @@ impl CircuitBreaker {
 
     /// Leave to make an attempt: always while closed, never while open, and as a probe while half-open, if not too many
     /// probes are out or have been successful.
-    pub(crate) fn admit(&self, now: Instant) -> Option<Admission> {
+    pub(crate) fn admit(&self, now: Instant) -> Option<Ticket> {
         let mut state = self.state.lock();
         match self.state(now) {
-            BreakerState::Closed => Some(Admission { generation: state.generation, kind: Kind::Ordinary }),
+            BreakerState::Closed => Some(Ticket { generation: state.generation, kind: Kind::Ordinary }),
             BreakerState::Open { .. } => None,
             BreakerState::HalfOpen => self.probe(&mut state, Kind::Probe),
         }
     }
 
     /// Leave for a call that has nowhere else to go: also while open, but no more than as many probes at once.
-    pub(crate) fn admit_last_resort(&self, now: Instant) -> Option<Admission> {
+    pub(crate) fn admit_last_resort(&self, now: Instant) -> Option<Ticket> {
         let mut state = self.state.lock();
         match self.state(now) {
-            BreakerState::Closed => Some(Admission { generation: state.generation, kind: Kind::Ordinary }),
+            BreakerState::Closed => Some(Ticket { generation: state.generation, kind: Kind::Ordinary }),
             BreakerState::Open { .. } => self.probe(&mut state, Kind::LastResort),
             BreakerState::HalfOpen => self.probe(&mut state, Kind::Probe),
         }
     }
 
-    /// Notes what came of an attempt.
-    #[expect(clippy::needless_pass_by_value, reason = "an admission is given back once")]
-    pub(crate) fn record(&self, admission: Admission, finding: Finding, now: Instant) {
+    /// Notes what came of an attempt; says what it changed.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
+    pub(crate) fn record(&self, ticket: Ticket, finding: Finding, now: Instant) -> Option<BreakerChange> {
         let mut state = self.state.lock();
-        state.give_back(&admission);
-        if admission.generation != state.generation {
-            return;
+        state.give_back(&ticket);
+        if ticket.generation != state.generation {
+            return None;
         }
-        match (admission.kind, finding) {
-            (_, Finding::Nothing) => {}
+        match (ticket.kind, finding) {
+            (_, Finding::Nothing) => None,
             (Kind::Ordinary, Finding::Success) => self.count(&mut state, false, now),
             (Kind::Ordinary, Finding::Failure) => self.count(&mut state, true, now),
             (Kind::Probe | Kind::LastResort, Finding::Success) => {
                 state.succeeded += 1;
-                if state.succeeded >= self.probes() {
-                    self.close(&mut state);
-                }
+                (state.succeeded >= self.probes()).then(|| self.close(&mut state))
             }
             (Kind::Probe, Finding::Failure) => {
                 state.reopenings = state.reopenings.saturating_add(1);
-                self.open(&mut state, now);
+                Some(self.open(&mut state, now))
             }
-            (Kind::LastResort, Finding::Failure) => state.succeeded = 0,
+            (Kind::LastResort, Finding::Failure) => {
+                state.succeeded = 0;
+                None
+            }
         }
     }
 
     /// Takes back the leave for an attempt of which nothing is known.
-    #[expect(clippy::needless_pass_by_value, reason = "an admission is given back once")]
-    pub(crate) fn release(&self, admission: Admission) {
-        if admission.is_probe() {
-            self.state.lock().give_back(&admission);
+    #[expect(clippy::needless_pass_by_value, reason = "an ticket is given back once")]
+    pub(crate) fn release(&self, ticket: Ticket) {
+        if ticket.is_probe() {
+            self.state.lock().give_back(&ticket);
         }
     }
 
     /// Counts a result while closed, and opens if the results now say so. The share counts, not the last result: also a
     /// success can be the one that makes them enough to tell.
-    fn count(&self, state: &mut State, is_failure: bool, now: Instant) {
+    fn count(&self, state: &mut State, is_failure: bool, now: Instant) -> Option<BreakerChange> {
         let tenth = (nanos(self.policy.window) / PERIODS as u64).max(1);
         state.window.advance(self.epoch.nanos(now) / tenth);
         let latest = state.window.latest();
         *latest = latest.plus(Results { all: 1, failures: u32::from(is_failure) });
         state.consecutive_failures = if is_failure { state.consecutive_failures.saturating_add(1) } else { 0 };
         let too_many_in_a_row = is_failure && state.consecutive_failures >= self.policy.consecutive_failures;
-        if too_many_in_a_row || self.is_failing(&state.window) {
-            self.open(state, now);
-        }
+        (too_many_in_a_row || self.is_failing(&state.window)).then(|| self.open(state, now))
     }
 
     fn is_failing(&self, window: &Ring<Results>) -> bool {
@@ -258,27 +269,29 @@ impl CircuitBreaker {
         results.all >= self.policy.min_requests && ratio >= self.policy.failure_ratio
     }
 
-    fn probe(&self, state: &mut State, kind: Kind) -> Option<Admission> {
+    fn probe(&self, state: &mut State, kind: Kind) -> Option<Ticket> {
         let has_room = state.probing.saturating_add(state.succeeded) < self.probes();
         has_room.then(|| {
             state.probing += 1;
-            Admission { generation: state.generation, kind }
+            Ticket { generation: state.generation, kind }
         })
     }
 
-    fn open(&self, state: &mut State, now: Instant) {
+    fn open(&self, state: &mut State, now: Instant) -> BreakerChange {
         let open_time = Backoff { base: self.policy.open, max: self.policy.max_open }.ceiling(state.reopenings);
         // Of no length at the very beginning it would look like closed.
         let until = self.epoch.nanos_after(now, open_time).max(CLOSED + 1);
         self.open_until.store(until, Ordering::Relaxed);
         state.generation += 1;
         state.succeeded = 0;
+        BreakerChange::Opened { until: self.epoch.instant(until) }
     }
 
-    fn close(&self, state: &mut State) {
+    fn close(&self, state: &mut State) -> BreakerChange {
         self.open_until.store(CLOSED, Ordering::Relaxed);
         // No probe is out: with those that succeeded, there are never more than it takes.
         *state = State { generation: state.generation + 1, ..State::default() };
+        BreakerChange::Closed
     }
 
     fn probes(&self) -> u32 {
@@ -287,8 +300,8 @@ impl CircuitBreaker {
 }
 
 impl State {
-    fn give_back(&mut self, admission: &Admission) {
-        if admission.is_probe() {
+    fn give_back(&mut self, ticket: &Ticket) {
+        if ticket.is_probe() {
             self.probing = self.probing.saturating_sub(1);
         }
     }

@@ -69,15 +69,24 @@ impl RetryBudget {
     /// deposits of the same seconds and ten times `min_per_second`.
     pub fn withdraw(&self, now: Instant) -> bool {
         let mut withdrawals = self.withdrawals.lock();
-        let second = withdrawals.advance(self.epoch.periods(now, 1));
-        let window = second.saturating_sub(WINDOW - 1)..=second;
-        let deposits: f64 = self.deposits.iter().map(|it| f64::from(it.count(&window))).sum();
-        let withdrawn: f64 = withdrawals.iter().map(f64::from).sum();
-        let is_granted = self.policy.covers(withdrawn + 1.0, deposits);
+        let is_granted = self.covers_another(&mut withdrawals, now);
         if is_granted {
             *withdrawals.latest() += 1;
         }
         is_granted
+    }
+
+    /// Whether a retry would be granted now. One that is only due later need not be waited for if not.
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.covers_another(&mut self.withdrawals.lock(), now)
+    }
+
+    fn covers_another(&self, withdrawals: &mut Ring<u32>, now: Instant) -> bool {
+        let second = withdrawals.advance(self.epoch.periods(now, 1));
+        let window = second.saturating_sub(WINDOW - 1)..=second;
+        let deposits: f64 = self.deposits.iter().map(|it| f64::from(it.count(&window))).sum();
+        let withdrawn: f64 = withdrawals.iter().map(f64::from).sum();
+        self.policy.covers(withdrawn + 1.0, deposits)
     }
 }
 

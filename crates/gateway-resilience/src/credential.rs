@@ -38,7 +38,8 @@ impl CredentialPool {
     }
 
     /// Whether a credential is left out at the moment. One that the pool does not have is.
-    pub fn is_rejected(&self, key: usize, now: Instant) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_rejected(&self, key: usize, now: Instant) -> bool {
         !self.remaining(key, now).is_zero()
     }
 

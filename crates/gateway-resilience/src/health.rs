@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use gateway_call::Outcome;
 
-use crate::breaker::{Admission, CircuitBreaker};
+use crate::breaker::{CircuitBreaker, Ticket};
 use crate::cool_down::CoolDown;
 use crate::epoch::Epoch;
 use crate::{BreakerPolicy, BreakerState, CredentialPool};
@@ -27,7 +27,7 @@ mod pass;
 use histogram::Histogram;
 use latency::PeakEwma;
 
-pub use pass::Pass;
+pub use pass::{Lesson, Pass};
 
 /// How long a credential is left alone that was used too often, if the upstream does not say for how long.
 const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(1);
@@ -149,13 +149,13 @@ impl TargetHealth {
     /// Leave to make one attempt, if the breaker gives it: not while it is open, and while it is half-open to as many at a
     /// time as it probes with.
     pub fn admit(self: &Arc<Self>, now: Instant) -> Option<Pass> {
-        self.breaker.admit(now).map(|admission| self.pass(admission))
+        self.breaker.admit(now).map(|ticket| self.pass(ticket))
     }
 
     /// Leave to make one attempt although the breaker is open, for a call that has nowhere else to go: to as many at a time
     /// as it probes with. If such an attempt fails the breaker is not open for longer.
     pub fn admit_last_resort(self: &Arc<Self>, now: Instant) -> Option<Pass> {
-        self.breaker.admit_last_resort(now).map(|admission| self.pass(admission))
+        self.breaker.admit_last_resort(now).map(|ticket| self.pass(ticket))
     }
 
     /// Notes that an attempt was given up without content after so long, because another one was faster.
@@ -172,9 +172,9 @@ impl TargetHealth {
         }
     }
 
-    fn pass(self: &Arc<Self>, admission: Admission) -> Pass {
+    fn pass(self: &Arc<Self>, ticket: Ticket) -> Pass {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Pass::new(Arc::clone(self), admission)
+        Pass::new(Arc::clone(self), ticket)
     }
 
     fn keys(&self) -> std::ops::Range<usize> {
@@ -191,22 +191,20 @@ impl TargetHealth {
         cooling.max(self.credentials.remaining(key, now))
     }
 
-    /// Does what an outcome asks for: leaves the credential or the target alone.
-    fn obey(&self, credential: usize, outcome: Outcome, now: Instant) {
+    /// Does what an outcome asks for: leaves the credential or the target alone. Says whether a credential was lost by it.
+    fn obey(&self, credential: usize, outcome: Outcome, now: Instant) -> bool {
         let (cool_down, wait) = match outcome {
             Outcome::RateLimited { retry_after } => {
                 (self.cooling.get(credential), retry_after.unwrap_or(DEFAULT_COOL_DOWN))
             }
             Outcome::Overloaded { retry_after: Some(wait) } => (Some(&self.overloaded), wait),
-            Outcome::CredentialsRejected => {
-                self.credentials.reject(credential, now);
-                return;
-            }
-            _ => return,
+            Outcome::CredentialsRejected => return self.credentials.reject(credential, now),
+            _ => return false,
         };
         if let Some(cool_down) = cool_down {
             cool_down.extend(self.epoch, now, wait.min(MAX_COOL_DOWN));
         }
+        false
     }
 }
 

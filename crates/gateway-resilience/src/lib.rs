@@ -61,9 +61,9 @@ mod ring;
 mod tally;
 
 pub use backoff::Backoff;
-pub use breaker::{BreakerPolicy, BreakerState};
+pub use breaker::{BreakerChange, BreakerPolicy, BreakerState};
 pub use budget::{BudgetPolicy, RetryBudget};
 pub use credential::CredentialPool;
-pub use health::{Pass, Standing, TargetHealth};
+pub use health::{Lesson, Pass, Standing, TargetHealth};
 pub use policy::{RetryPolicy, Verdict};
 pub use retries::{Retries, Step};

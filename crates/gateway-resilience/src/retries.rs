@@ -165,7 +165,8 @@ impl Retries {
     }
 
     /// How many attempts have begun that count: the first, and the retries.
-    pub fn attempts(&self) -> u32 {
+    #[cfg(test)]
+    pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }
 

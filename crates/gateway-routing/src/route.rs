@@ -84,6 +84,13 @@ impl Route {
         Ok(Self { targets, policy, turns: AtomicU64::new(0) })
     }
 
+    /// A route of its own for a name that this one serves among others: the same policy, and for each target its `own`
+    /// one.
+    pub fn with_targets(&self, own: impl FnMut(&Target) -> Target) -> Self {
+        let targets = self.targets.iter().map(own).collect();
+        Self { targets, policy: Arc::clone(&self.policy), turns: AtomicU64::new(0) }
+    }
+
     /// The targets, in the order of the configuration.
     pub fn targets(&self) -> &[Target] {
         &self.targets

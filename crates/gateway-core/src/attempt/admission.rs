@@ -1,8 +1,12 @@
-//! Leave to use a target, which everything that needs it carries.
+//! A place at a target, held for as long as an attempt needs it.
 
-use gateway_call::Outcome;
-use gateway_resilience::Pass;
+use std::sync::Arc;
+
+use gateway_call::{ModelName, Outcome};
+use gateway_resilience::{BreakerChange, Pass};
 use tokio::time::Instant;
+
+use crate::plan::Aim;
 
 /// Which targets may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +24,44 @@ pub(super) enum Door {
 #[derive(Debug)]
 pub(crate) struct Admission {
     pass: Pass,
+    /// The credential's place in the provider's list.
     pub(super) credential: usize,
+    provider: Arc<str>,
+    upstream_model: ModelName,
 }
 
 impl Admission {
-    pub(super) fn new(pass: Pass, credential: usize) -> Self {
-        Self { pass, credential }
+    /// Leave for an attempt at `aim`, with a credential.
+    pub(super) fn new(pass: Pass, credential: usize, aim: &Aim<'_>) -> Self {
+        let (provider, upstream_model) = (Arc::clone(&aim.provider.name), aim.upstream_model.clone());
+        Self { pass, credential, provider, upstream_model }
     }
 
-    /// The upstream has shown content after all of the attempt that began at `began`.
+    /// The upstream has shown content; the attempt began at `began`.
     pub(super) fn first_content(&mut self, began: Instant) {
         let now = Instant::now();
-        self.pass.first_content(now.saturating_duration_since(began), now.into_std());
+        let change = self.pass.first_content(now.saturating_duration_since(began), now.into_std());
+        report(change, &self.provider, &self.upstream_model);
     }
 
-    /// Tells the target what came of it.
-    pub(crate) fn finish(self, outcome: Outcome) {
-        self.pass.finish(self.credential, outcome, Instant::now().into_std());
+    /// Tells the target what came of it. True if that cost the provider a credential that had been good.
+    pub(crate) fn finish(self, outcome: Outcome) -> bool {
+        let lesson = self.pass.finish(self.credential, outcome, Instant::now().into_std());
+        report(lesson.breaker, &self.provider, &self.upstream_model);
+        lesson.has_lost_credential
+    }
+}
+
+fn report(change: Option<BreakerChange>, provider: &str, upstream_model: &ModelName) {
+    let upstream_model = upstream_model.as_str();
+    match change {
+        None => {}
+        Some(BreakerChange::Opened { until }) => {
+            let seconds = until.saturating_duration_since(Instant::now().into_std()).as_secs_f64();
+            tracing::warn!(provider, upstream_model, seconds, "circuit breaker opened: the target is left alone");
+        }
+        Some(BreakerChange::Closed) => {
+            tracing::info!(provider, upstream_model, "circuit breaker closed: the target is used again");
+        }
     }
 }

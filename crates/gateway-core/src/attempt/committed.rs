@@ -30,7 +30,7 @@ pub(crate) struct Committed {
 pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, ledger: &mut Settlement) -> Committed {
     let outcome = if matches!(opened, Opened::Fault(_)) { Outcome::ClientFault } else { Outcome::Success };
     ledger.conclude_attempt(attempt.number, outcome, attempt.status);
-    let mut committed = match opened {
+    let committed = match opened {
         Opened::Fault(fault) => fault,
         Opened::Raw { head, relay } => raw(head, relay, &attempt),
         Opened::Whole { head, scan, body } => whole(leg, &attempt, (head, scan, body), ledger),
@@ -43,7 +43,6 @@ pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, ledger
             answer(head.status, head.headers, Content::Events(Box::new(relay)), &attempt)
         }
     };
-    committed.model = Some(leg.shown.clone());
     hold(attempt, outcome, &committed.content, ledger);
     committed
 }
@@ -66,9 +65,10 @@ pub(super) fn raw(head: response::Parts, relay: RawRelay, attempt: &Attempt<'_>)
     answer(head.status, head.headers, Content::Raw(relay), attempt)
 }
 
-/// An answer of the attempt's provider, whose model is still to be said.
+/// An answer of the attempt's target.
 pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: Content, attempt: &Attempt<'_>) -> Committed {
-    Committed { status, headers, content, model: None, provider: Arc::clone(&attempt.aim.provider.name) }
+    let (model, provider) = (attempt.aim.shown.clone(), Arc::clone(&attempt.aim.provider.name));
+    Committed { status, headers, content, model, provider }
 }
 
 fn whole(

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use gateway_call::{Call, Outcome, TimeoutPhase};
+use gateway_call::Outcome;
 use gateway_resilience::{Retries, RetryPolicy, Standing, Step, TargetHealth, Verdict};
 use gateway_routing::Ranking;
 use tokio::time::{Instant, sleep};
 
 use super::admission::{Admission, Door};
 use super::exchange::Attempt;
-use super::failure::{self, Failure};
+use super::failure::Failure;
+use crate::ingest::Asked;
 use crate::plan::{Aim, Leg, Plan};
 use crate::settle::Settlement;
 
@@ -27,30 +28,37 @@ pub(super) struct Course<'c, 'a> {
     retries: Retries,
     /// The targets at which an attempt has failed, with the credential that it used. Most calls allocate nothing for it.
     failed: Vec<(usize, usize)>,
+    /// What the next backoff is drawn from. Drawn once for each: a step that is refused must not become a second draw.
+    random: u64,
 }
 
 impl<'c, 'a> Course<'c, 'a> {
     /// The way of a call through the targets of `leg`, as they rank now.
-    pub(super) fn new(leg: &'c Leg<'a>, call: &Call, door: Door) -> Self {
+    pub(super) fn new(leg: &'c Leg<'a>, asked: &Asked, door: Door) -> Self {
         let policy = match door {
             Door::Healthy => leg.retry,
             // A probe is one attempt.
             Door::LastResort => RetryPolicy { max_retries: 0, ..leg.retry },
         };
-        let ranking = leg.rank(call, Instant::now());
-        Self { leg, door, ranking, retries: Retries::new(policy), failed: Vec::new() }
+        let ranking = leg.rank(asked, Instant::now());
+        let retries = Retries::new(policy);
+        Self { leg, door, ranking, retries, failed: Vec::new(), random: fastrand::u64(..) }
     }
 
-    /// The next attempt, once its time has come; none if nothing is left to try, in vain if the call's time is over.
+    /// The next attempt, once its time has come; none if nothing is left to try.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is left because the call's time is over.
     pub(super) async fn next(&mut self, ledger: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
+        let mut is_late = false;
         loop {
             let now = Instant::now();
-            let Some(step) = self.next_step(now) else { return Ok(None) };
-            let Some(aim) = self.leg.aim(step.target) else { return Ok(None) };
-            if now.into_std() >= aim.deadline.instant() {
-                return Err(OutOfTime);
-            }
-            if !self.is_worth_waiting(&step, &aim, now) {
+            let Some((step, aim)) = self.next_step(now) else {
+                return if is_late { Err(OutOfTime) } else { Ok(None) };
+            };
+            is_late |= now.into_std() >= aim.deadline.instant();
+            if !self.is_worth_waiting(&step, &aim, ledger, now) {
                 self.retries.refuse(step.target);
                 continue;
             }
@@ -60,6 +68,7 @@ impl<'c, 'a> Course<'c, 'a> {
             match self.admit(step.target, &aim, ledger) {
                 Some(admission) => {
                     self.retries.begin(step);
+                    self.random = fastrand::u64(..);
                     return Ok(Some(self.begin(step.target, aim, admission, ledger)));
                 }
                 None => self.retries.refuse(step.target),
@@ -89,41 +98,40 @@ impl<'c, 'a> Course<'c, 'a> {
         Some(self.begin(target, aim, admission, ledger))
     }
 
-    /// Notes how an attempt failed, where it belongs, and says what is to be done about it.
+    /// Notes how an attempt failed and says what is to be done about it.
     pub(super) fn conclude(&mut self, attempt: Attempt<'a>, failure: &Failure, ledger: &mut Settlement) -> Verdict {
-        let outcome = failure.outcome();
-        ledger.conclude_attempt(attempt.number, outcome, attempt.status);
-        failure::report(failure, &attempt, ledger);
-        let (target, is_hurried) = (attempt.target, attempt.aim.is_hurried);
+        let (target, outcome) = (attempt.target, failure.outcome());
         self.failed.push((target, attempt.admission.credential));
-        attempt.admission.finish(blame(outcome, is_hurried));
+        attempt.fail(failure, ledger);
+        let has_other_credential = self.has_other_credential(target);
         let verdict = match Verdict::on(outcome) {
-            Verdict::Rotate if outcome == Outcome::CredentialsRejected && !self.has_other_credential(target) => {
-                Verdict::NextTarget
-            }
+            Verdict::Rotate if outcome == Outcome::CredentialsRejected && !has_other_credential => Verdict::NextTarget,
             verdict => verdict,
         };
-        let rotates = verdict == Verdict::Rotate && self.has_other_credential(target);
-        self.retries.conclude(target, verdict, rotates);
+        self.retries.conclude(target, verdict, has_other_credential);
         verdict
     }
 
-    fn next_step(&self, now: Instant) -> Option<Step> {
+    fn next_step(&self, now: Instant) -> Option<(Step, Aim<'a>)> {
         let cool_down = |target: usize| {
             let target = self.leg.targets().get(target);
             target.map_or(Duration::ZERO, |target| target.health.cool_down(now.into_std()))
         };
-        self.retries.next(self.ranking.iter(), cool_down, fastrand::u64(..))
+        let step = self.retries.next(self.ranking.iter(), cool_down, self.random)?;
+        Some((step, self.leg.aim(step.target)?))
     }
 
-    /// Whether the call and the target's breaker will both still be open to an attempt after its delay.
-    fn is_worth_waiting(&self, step: &Step, aim: &Aim<'_>, now: Instant) -> bool {
-        let then = now.into_std() + step.delay;
+    /// Whether the call will still have time for a step, and, before anything is waited for, whether it will be let through
+    /// then, as far as that can be told.
+    fn is_worth_waiting(&self, step: &Step, aim: &Aim<'_>, ledger: &Settlement, now: Instant) -> bool {
+        let (now, then) = (now.into_std(), now.into_std() + step.delay);
+        let has_time = then < aim.deadline.instant();
         if step.delay.is_zero() {
-            return true;
+            return has_time;
         }
         let standing = self.leg.targets().get(step.target).map(|target| target.health.standing(then));
-        then < aim.deadline.instant() && !matches!(standing, Some(Standing::Open { .. }))
+        let is_let_through = !matches!(standing, Some(Standing::Open { .. }));
+        has_time && is_let_through && (ledger.attempts().is_empty() || aim.provider.state.budget.has_room(now))
     }
 
     /// Asks the target's breaker, and for all but a call's first attempt the provider's budget.
@@ -140,7 +148,7 @@ impl<'c, 'a> Course<'c, 'a> {
         } else if !budget.withdraw(now) {
             return None;
         }
-        Some(Admission::new(pass, health.credential(now, self.used(target))))
+        Some(Admission::new(pass, health.credential(now, self.used(target)), aim))
     }
 
     fn begin(&self, target: usize, aim: Aim<'a>, admission: Admission, ledger: &mut Settlement) -> Attempt<'a> {
@@ -158,14 +166,6 @@ impl<'c, 'a> Course<'c, 'a> {
     fn has_other_credential(&self, target: usize) -> bool {
         let health = self.leg.targets().get(target).map(|target| &target.health);
         health.is_some_and(|health| health.has_other_credential(Instant::now().into_std(), self.used(target)))
-    }
-}
-
-/// What an outcome says about the target. A deadline that the caller made tight says nothing.
-fn blame(outcome: Outcome, is_hurried: bool) -> Outcome {
-    match outcome {
-        Outcome::Timeout(TimeoutPhase::FirstToken) if is_hurried => Outcome::Cancelled,
-        outcome => outcome,
     }
 }
 

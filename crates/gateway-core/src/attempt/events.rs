@@ -12,7 +12,7 @@ use gateway_sse::{Frame, MAX_EVENT, SseDecoder};
 use gateway_upstream::ResponseBody;
 use http::{HeaderValue, header, response};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::exchange::{Attempt, Opened};
 use super::failure::Failure;
@@ -36,7 +36,8 @@ pub(super) async fn open(
     let timeouts = attempt.aim.timeouts;
     // A model may think for longer than it may pause: ahead of the content only the time to it counts.
     let mut opening = Opening::new(endpoint, body.with_idle(timeouts.total));
-    let beginning = attempt.wait_for(timeout(timeouts.first_token, opening.read())).await;
+    let until = attempt.began + timeouts.first_token;
+    let beginning = attempt.wait_for(timeout_at(until, opening.read())).await;
     match beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))?? {
         Beginning::Content => Ok(Opened::Events { head, opening: Box::new(opening) }),
         Beginning::Fault { fault, document } => {

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use gateway_call::Outcome;
+use gateway_call::{Outcome, TimeoutPhase};
 use gateway_protocol::AnswerScan;
-use gateway_upstream::{RequestBody, ResponseBody, SendLimits};
+use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
 use http::{HeaderMap, Request, StatusCode, response};
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use super::{Sending, events, whole};
 use crate::headers::media_type;
 use crate::plan::Aim;
 use crate::relay::RawRelay;
+use crate::settle::Settlement;
 
 /// One attempt at one target.
 pub(super) struct Attempt<'a> {
@@ -61,7 +62,7 @@ impl<'a> Attempt<'a> {
     /// Sends the request and judges the answer.
     pub(super) async fn run(mut self, sending: Sending<'_>) -> Finished<'a> {
         let request = sending.outgoing.request(&self.aim, self.admission.credential);
-        let result = match self.send(request).await {
+        let result = match self.send(request, sending.asked.call.stream).await {
             Ok((head, body)) => self.open(sending, head, body).await,
             Err(failure) => Err(failure),
         };
@@ -69,6 +70,15 @@ impl<'a> Attempt<'a> {
             self.admission.first_content(self.began);
         }
         Finished { attempt: self, result }
+    }
+
+    /// Notes how the attempt failed, where it belongs.
+    pub(super) fn fail(self, failure: &Failure, ledger: &mut Settlement) {
+        let Self { aim, admission, status, number, .. } = self;
+        ledger.conclude_attempt(number, failure.outcome(), status);
+        let credential = admission.credential;
+        let lost = admission.finish(failure.blame(aim.is_hurried)).then_some(credential);
+        failure::report(failure, &aim, status, lost, ledger);
     }
 
     /// Waits for something that is in the upstream's hands.
@@ -79,15 +89,24 @@ impl<'a> Attempt<'a> {
         output
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer. A head that is withheld for longer than the content of a stream
+    /// may be is as bad as one without: many upstreams send it only when the model begins to speak.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestBody>,
+        is_stream: bool,
     ) -> Result<(response::Parts, ResponseBody), Failure> {
         let Aim { provider, timeouts, deadline, .. } = &self.aim;
-        let limits = SendLimits { connect: timeouts.connect, headers: timeouts.headers, deadline: *deadline };
+        let is_first_token_sooner = is_stream && timeouts.first_token < timeouts.headers;
+        let headers = if is_first_token_sooner { timeouts.first_token } else { timeouts.headers };
+        let limits = SendLimits { connect: timeouts.connect, headers, deadline: *deadline };
         let (upstream, idle) = (&provider.state.upstream, timeouts.idle);
-        let response = self.wait_for(upstream.send(request, limits)).await?;
+        let response = self.wait_for(upstream.send(request, limits)).await.map_err(|error| match error.kind() {
+            UpstreamErrorKind::HeadersTimeout if is_first_token_sooner => {
+                Failure::from(Outcome::Timeout(TimeoutPhase::FirstToken))
+            }
+            _ => error.into(),
+        })?;
         self.status = Some(response.status());
         let (head, body) = response.into_parts();
         Ok((head, body.with_idle(idle)))
@@ -123,7 +142,7 @@ impl<'a> Attempt<'a> {
         head: response::Parts,
         body: ResponseBody,
     ) -> Result<Opened, Failure> {
-        let endpoint = sending.call.endpoint;
+        let endpoint = sending.asked.call.endpoint;
         match answer_kind(&head.headers) {
             AnswerKind::Events => events::open(self, endpoint, head, body).await,
             // Where JSON is promised the body is judged, not its label: some upstreams send JSON as text.

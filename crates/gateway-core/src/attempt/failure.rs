@@ -4,14 +4,15 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_call::{ModelName, Outcome};
+use gateway_call::{Outcome, TimeoutPhase};
 use gateway_upstream::{ResponseBody, UpstreamError, UpstreamErrorKind};
+use http::StatusCode;
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::Ending;
 use super::committed::Committed;
-use super::exchange::Attempt;
+use crate::plan::Aim;
 use crate::redact::Redactor;
 use crate::rejection::Rejection;
 use crate::settle::Settlement;
@@ -58,6 +59,14 @@ impl Failure {
         }
     }
 
+    /// What the failure says about the target. That it missed a deadline which the caller made tight says nothing.
+    pub(super) fn blame(&self, is_hurried: bool) -> Outcome {
+        match self.outcome() {
+            Outcome::Timeout(TimeoutPhase::FirstToken) if is_hurried => Outcome::Cancelled,
+            outcome => outcome,
+        }
+    }
+
     /// What the caller is told if nothing else is tried.
     pub(super) fn into_rejection(self) -> Rejection {
         match self {
@@ -66,13 +75,10 @@ impl Failure {
         }
     }
 
-    /// What is left of the failure of `model`, as answers show it, while something else is tried.
-    pub(super) fn into_ending(self, model: &ModelName) -> Ending {
+    /// What is left of the failure while something else is tried.
+    pub(super) fn into_ending(self) -> Ending {
         match self {
-            Self::TooLong(mut answer) => {
-                answer.model = Some(model.clone());
-                Ending::TooLong(answer)
-            }
+            Self::TooLong(answer) => Ending::TooLong(answer),
             failure => Ending::Failed(failure.outcome()),
         }
     }
@@ -96,18 +102,21 @@ impl From<UpstreamError> for Failure {
     }
 }
 
-/// Logs a failure: as an error if an administrator has to do something about it, and once.
-pub(super) fn report(failure: &Failure, attempt: &Attempt<'_>, ledger: &Settlement) {
+/// Logs a failure at a target: as an error if it cost the provider the credential `lost`, because then an administrator has
+/// to do something.
+pub(super) fn report(
+    failure: &Failure,
+    aim: &Aim<'_>,
+    status: Option<StatusCode>,
+    lost: Option<usize>,
+    ledger: &Settlement,
+) {
     let Failure::Upstream { outcome, detail } = failure else { return };
     let request_id = ledger.request_id().as_str();
-    let provider = &*attempt.aim.provider.name;
-    let upstream_model = attempt.aim.upstream_model.as_str();
-    let status = attempt.status.map(|status| status.as_u16());
+    let (provider, upstream_model) = (&*aim.provider.name, aim.upstream_model.as_str());
+    let status = status.map(|status| status.as_u16());
     let error = detail.as_deref().map(|detail| detail as &(dyn Error + 'static));
-    let credential = attempt.admission.credential;
-    let pool = &attempt.aim.provider.state.credentials;
-    // Of many calls that meet the same refusal, one is told that it is news.
-    if *outcome == Outcome::CredentialsRejected && pool.reject(credential, Instant::now().into_std()) {
+    if let Some(credential) = lost {
         tracing::error!(
             request_id,
             provider,

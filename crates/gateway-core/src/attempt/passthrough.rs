@@ -1,6 +1,9 @@
 //! The one attempt of a request that the gateway passes on without understanding it.
 
+use std::sync::Arc;
+
 use gateway_call::{Deadline, Outcome};
+use gateway_resilience::TargetHealth;
 use gateway_upstream::RequestBody;
 use http::Request;
 use tokio::time::Instant;
@@ -9,7 +12,7 @@ use super::admission::Admission;
 use super::committed::{Committed, hold, raw};
 use super::course::until_probe;
 use super::exchange::Attempt;
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use crate::plan::Aim;
 use crate::rejection::Rejection;
 use crate::relay::RawRelay;
@@ -22,46 +25,43 @@ const ANY: &str = "*";
 /// Sends a request whose answer goes back as it is: all but a refusal of the gateway's own credentials and a redirect,
 /// which are none of the caller's business. `request` makes it for one of the provider's credentials.
 pub(crate) async fn attempt_passthrough(
-    provider: &ProviderRuntime,
+    (provider, health): (&ProviderRuntime, &Arc<TargetHealth>),
     request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
     let now = Instant::now();
-    let health = &provider.passthrough;
     let pass = health.admit(now.into_std()).or_else(|| health.admit_last_resort(now.into_std()));
     let pass = pass.ok_or_else(|| Rejection::NoHealthyTarget { retry_after: until_probe(health, now) })?;
     provider.state.budget.deposit(now.into_std());
-    let admission = Admission::new(pass, health.credential(now.into_std(), 0));
     let aim = Aim {
         provider,
         upstream_model: ANY.into(),
+        shown: None,
         timeouts: provider.timeouts,
         deadline: Deadline::after(ledger.started().into_std(), provider.timeouts.total),
         is_hurried: false,
     };
+    let admission = Admission::new(pass, health.credential(now.into_std(), 0), &aim);
     let request = request(&aim, admission.credential);
     let number = ledger.begin_attempt(ANY.into(), provider.name.clone(), ANY.into());
     let mut attempt = Attempt::new((0, number), aim, admission);
     let result = exchange(&mut attempt, request).await;
     ledger.note_wait(attempt.waited);
     match result {
-        Ok((outcome, mut committed)) => {
+        Ok((outcome, committed)) => {
             ledger.conclude_attempt(number, outcome, attempt.status);
-            committed.model = None;
             hold(attempt, outcome, &committed.content, ledger);
             Ok(committed)
         }
         Err(failure) => {
-            ledger.conclude_attempt(number, failure.outcome(), attempt.status);
-            failure::report(&failure, &attempt, ledger);
-            attempt.admission.finish(failure.outcome());
+            attempt.fail(&failure, ledger);
             Err(failure.into_rejection())
         }
     }
 }
 
 async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> Result<(Outcome, Committed), Failure> {
-    let (head, body) = attempt.send(request).await?;
+    let (head, body) = attempt.send(request, false).await?;
     match attempt.classify(&head) {
         outcome @ (Outcome::CredentialsRejected | Outcome::InvalidResponse) => {
             Err(attempt.refused(outcome, body).await)

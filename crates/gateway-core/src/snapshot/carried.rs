@@ -1,7 +1,8 @@
 //! What outlives a configuration: connections, retry budgets, rejected credentials and the health of targets.
 //!
-//! A new configuration takes over whatever its own settings leave as it was. A provider that moved, was given other keys or
-//! was gone for a while begins afresh in just that respect.
+//! A new configuration takes over whatever rests on settings that it leaves as they were: connections on a provider's
+//! address, budgets on the budget's size, credentials on the keys, and the whole of a target's health on address, keys and the
+//! breaker's settings. What rests on anything that changed begins afresh, as does a provider that was gone for a while.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use gateway_config::{Config, Provider as ProviderConfig, ProviderEndpoint};
 use gateway_resilience::{BreakerPolicy, BudgetPolicy, CredentialPool, RetryBudget, TargetHealth};
 use gateway_secret::KeyDigest;
 use gateway_upstream::Upstream;
+use parking_lot::Mutex;
 
 /// The state of one provider.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub(crate) struct Carried {
     budget: BudgetPolicy,
     providers: HashMap<String, (Settings, ProviderState)>,
     targets: HashMap<TargetKey, Arc<TargetHealth>>,
+    /// Those of names that the configuration does not list, made when they were first asked for.
+    named: Mutex<HashMap<TargetKey, Arc<TargetHealth>>>,
 }
 
 /// The settings of a provider that its state depends on.
@@ -41,7 +45,7 @@ struct Settings {
 }
 
 /// A provider's name and its name for a model, or what stands for any model.
-type TargetKey = (String, String);
+pub(crate) type TargetKey = (String, String);
 
 impl Carried {
     /// Nothing yet, under the settings of a configuration.
@@ -51,6 +55,7 @@ impl Carried {
             budget: config.retry_budget,
             providers: HashMap::new(),
             targets: HashMap::new(),
+            named: Mutex::default(),
         }
     }
 
@@ -91,24 +96,47 @@ impl Carried {
         if let Some(health) = self.targets.get(&key) {
             return Arc::clone(health);
         }
-        let credentials = self.credentials(provider);
-        let is_as_before = |it: &&Self| {
-            it.breaker == self.breaker
-                && it.credentials(provider).zip(credentials).is_some_and(|(old, new)| Arc::ptr_eq(old, new))
-        };
-        let before = previous.filter(is_as_before).and_then(|it| it.targets.get(&key)).cloned();
-        let health = before.unwrap_or_else(|| {
-            // Without credentials only for a provider that could not be built, whose configuration comes to nothing.
-            let credentials = credentials.map_or_else(|| Arc::new(CredentialPool::new(0, now)), Arc::clone);
-            Arc::new(TargetHealth::new(self.breaker, credentials, now))
-        });
+        let before = previous.filter(|it| self.is_as_before(provider, it));
+        let health = before.and_then(|it| it.targets.get(&key).cloned().or_else(|| it.named.lock().get(&key).cloned()));
+        let health = health.unwrap_or_else(|| self.fresh_target(provider, now));
         self.targets.insert(key, Arc::clone(&health));
         health
     }
 
-    /// Every target: the provider, what it calls the model, and the health.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = (&str, &str, &TargetHealth)> {
-        self.targets.iter().map(|((provider, model), health)| (provider.as_str(), model.as_str(), &**health))
+    /// The health of a provider's target for a model that only a caller has named.
+    pub(super) fn named_target(&self, provider: &str, model: &str, now: Instant) -> Arc<TargetHealth> {
+        let key = (provider.to_owned(), model.to_owned());
+        if let Some(health) = self.targets.get(&key) {
+            return Arc::clone(health);
+        }
+        Arc::clone(self.named.lock().entry(key).or_insert_with(|| self.fresh_target(provider, now)))
+    }
+
+    /// Takes over the targets that callers have named, as far as their providers are as they were.
+    pub(super) fn inherit_named(&mut self, previous: Option<&Self>) {
+        let Some(previous) = previous else { return };
+        let named = previous.named.lock().clone();
+        let inherited = named.into_iter().filter(|((provider, _), _)| self.is_as_before(provider, previous)).collect();
+        self.named = Mutex::new(inherited);
+    }
+
+    fn fresh_target(&self, provider: &str, now: Instant) -> Arc<TargetHealth> {
+        // Without credentials only for a provider that could not be built, whose configuration comes to nothing.
+        let credentials = self.credentials(provider).map_or_else(|| Arc::new(CredentialPool::new(0, now)), Arc::clone);
+        Arc::new(TargetHealth::new(self.breaker, credentials, now))
+    }
+
+    /// Whether what a target's health rests on is the same as in the previous configuration.
+    fn is_as_before(&self, provider: &str, previous: &Self) -> bool {
+        let credentials = self.credentials(provider).zip(previous.credentials(provider));
+        self.breaker == previous.breaker && credentials.is_some_and(|(new, old)| Arc::ptr_eq(new, old))
+    }
+
+    /// Every target, sorted, with its health.
+    pub(crate) fn targets(&self) -> Vec<(TargetKey, Arc<TargetHealth>)> {
+        let mut targets: Vec<_> = self.targets.clone().into_iter().chain(self.named.lock().clone()).collect();
+        targets.sort_by(|left, right| left.0.cmp(&right.0));
+        targets
     }
 
     fn credentials(&self, provider: &str) -> Option<&Arc<CredentialPool>> {

@@ -29,8 +29,8 @@ pub(crate) struct ProviderRuntime {
     pub(crate) protocol: Arc<dyn Provider>,
     /// What outlives this configuration.
     pub(crate) state: ProviderState,
-    /// The health of what is passed through to it.
-    pub(crate) passthrough: Arc<TargetHealth>,
+    /// The health of what is passed through to it, if it is the one that gets that.
+    pub(crate) passthrough: Option<Arc<TargetHealth>>,
     /// Takes this provider's credentials out of its words.
     pub(crate) redactor: Redactor,
     /// Caller headers let through besides the standard list.
@@ -68,8 +68,8 @@ impl ProviderRuntime {
 pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>) -> Vec<ProviderRuntime> {
     let config = build.config;
     let mut runtimes = Vec::with_capacity(config.providers.len());
-    for provider in &config.providers {
-        match compile_one(provider, protocols, build) {
+    for (index, provider) in config.providers.iter().enumerate() {
+        match compile_one(provider, config.passthrough == Some(index), protocols, build) {
             Ok(runtime) => runtimes.push(runtime),
             Err(problem) => build.report(format!("providers.{}", provider.name), problem),
         }
@@ -79,6 +79,7 @@ pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>)
 
 fn compile_one(
     config: &ProviderConfig,
+    gets_unknown_paths: bool,
     protocols: &Registry<dyn Provider>,
     build: &mut Build<'_>,
 ) -> Result<ProviderRuntime, String> {
@@ -92,7 +93,8 @@ fn compile_one(
     let urls: Option<Vec<Uri>> = Endpoint::ALL.into_iter().map(url).collect();
     let headers = all_headers(config, protocol.as_ref())?;
     let state = build.carried.provider(config, build.previous, build.now, || upstream(config, base))?;
-    let passthrough = build.carried.target(&config.name, PASSTHROUGH, build.previous, build.now);
+    let passthrough =
+        gets_unknown_paths.then(|| build.carried.target(&config.name, PASSTHROUGH, build.previous, build.now));
     Ok(ProviderRuntime {
         name: config.name.as_str().into(),
         state,

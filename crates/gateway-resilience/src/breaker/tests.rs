@@ -21,8 +21,8 @@ fn policy() -> BreakerPolicy {
 
 /// An attempt with this finding, which must be admitted.
 fn attempt(breaker: &CircuitBreaker, finding: Finding, now: Instant) {
-    let admission = breaker.admit(now).unwrap();
-    breaker.record(admission, finding, now);
+    let ticket = breaker.admit(now).unwrap();
+    breaker.record(ticket, finding, now);
 }
 
 fn fail(breaker: &CircuitBreaker, times: usize, now: Instant) {
@@ -152,8 +152,8 @@ fn results_of_an_earlier_state_are_ignored() {
     fail(&breaker, 3, start);
     let now = start + 10 * SECOND;
     (0..2).for_each(|_| attempt(&breaker, Finding::Success, now));
-    for admission in stale {
-        breaker.record(admission, Finding::Failure, now);
+    for ticket in stale {
+        breaker.record(ticket, Finding::Failure, now);
     }
     assert_eq!(breaker.state(now), BreakerState::Closed);
 }
@@ -178,8 +178,8 @@ fn probes_of_an_earlier_opening_still_take_up_room() {
 fn a_last_resort_closes_it_by_success_and_does_not_prolong_it_by_failure() {
     let (breaker, start) = opened(policy());
     let last_resort = |finding| {
-        let admission = breaker.admit_last_resort(start).unwrap();
-        breaker.record(admission, finding, start);
+        let ticket = breaker.admit_last_resort(start).unwrap();
+        breaker.record(ticket, finding, start);
         breaker.state(start)
     };
     let open = BreakerState::Open { until: start + 10 * SECOND };
@@ -237,11 +237,11 @@ fn threads_never_have_more_probes_out_than_allowed() {
                 scope.spawn(|| {
                     barrier.wait();
                     for _ in 0..1_000 {
-                        let Some(admission) = breaker.admit_last_resort(now) else { continue };
+                        let Some(ticket) = breaker.admit_last_resort(now) else { continue };
                         assert!(out.fetch_add(1, Ordering::SeqCst) < 2);
                         std::thread::yield_now();
                         out.fetch_sub(1, Ordering::SeqCst);
-                        breaker.release(admission);
+                        breaker.release(ticket);
                     }
                 });
             }
@@ -396,11 +396,11 @@ proptest! {
             match event {
                 Event::Admit | Event::AdmitLastResort => {
                     let is_last_resort = matches!(event, Event::AdmitLastResort);
-                    let admission = if is_last_resort { breaker.admit_last_resort(now) } else { breaker.admit(now) };
+                    let ticket = if is_last_resort { breaker.admit_last_resort(now) } else { breaker.admit(now) };
                     let kind = model.admits(is_last_resort);
-                    prop_assert_eq!(admission.as_ref().map(|it| it.kind), kind);
-                    if let (Some(admission), Some(kind)) = (admission, kind) {
-                        out.push(admission);
+                    prop_assert_eq!(ticket.as_ref().map(|it| it.kind), kind);
+                    if let (Some(ticket), Some(kind)) = (ticket, kind) {
+                        out.push(ticket);
                         model.out.push(Out { changes: model.changes, kind });
                     }
                 }
@@ -444,9 +444,9 @@ proptest! {
                 Event::Admit => out.extend(breaker.admit(now)),
                 Event::AdmitLastResort => out.extend(breaker.admit_last_resort(now)),
                 Event::Record(which, finding) if !out.is_empty() => {
-                    let admission = out.swap_remove(which % out.len());
-                    successes += u32::from(admission.is_probe() && finding == Finding::Success);
-                    breaker.record(admission, finding, now);
+                    let ticket = out.swap_remove(which % out.len());
+                    successes += u32::from(ticket.is_probe() && finding == Finding::Success);
+                    breaker.record(ticket, finding, now);
                 }
                 Event::Drop(which) if !out.is_empty() => breaker.release(out.swap_remove(which % out.len())),
                 Event::Record(..) | Event::Drop(_) => {}

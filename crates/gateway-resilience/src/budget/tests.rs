@@ -187,3 +187,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn looking_takes_nothing() {
+    let start = any_instant();
+    let budget = RetryBudget::new(BudgetPolicy { ratio: 0.0, min_per_second: 0.1 }, start);
+    assert!(budget.has_room(start));
+    assert!(budget.has_room(start), "it is still there");
+    assert!(budget.withdraw(start));
+    assert!(!budget.has_room(start) && !budget.withdraw(start));
+    assert!(budget.has_room(start + Duration::from_secs(10)));
+}
