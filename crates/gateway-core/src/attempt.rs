@@ -57,19 +57,17 @@ pub(crate) async fn attempt(
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
     let mut search = Search { sending: Sending { asked, outgoing }, ledger, ending: None };
-    let mut shut = Vec::new();
+    let mut left = Vec::new();
     for leg in &plan.legs {
-        let before = search.ledger.attempts().len();
-        if let ControlFlow::Break(end) = search.try_model(leg, Door::Healthy).await {
-            return end;
-        }
-        if search.ledger.attempts().len() == before {
-            shut.push(leg);
+        match search.try_model(leg, Door::Healthy).await {
+            ControlFlow::Break(end) => return end,
+            ControlFlow::Continue(Tried::InVain) => {}
+            ControlFlow::Continue(Tried::NotAtAll(door)) => left.push((leg, door)),
         }
     }
-    // Their breakers let nothing through. One call finds out whether that is still right rather than all of them failing.
-    for leg in shut {
-        if let ControlFlow::Break(end) = search.try_model(leg, Door::LastResort).await {
+    // Rather than to fail, a call asks whom it would otherwise leave alone. That is also how the end of an outage is seen.
+    for (leg, door) in left {
+        if let ControlFlow::Break(end) = search.try_model(leg, door).await {
             return end;
         }
     }
@@ -84,6 +82,15 @@ struct Search<'a> {
     ending: Option<Ending>,
 }
 
+/// What became of a model that gave no answer.
+enum Tried {
+    /// Its targets were asked.
+    InVain,
+    /// No target was asked: either breakers let nothing through, or all want to be left alone for a while. Behind this door
+    /// they may be asked.
+    NotAtAll(Door),
+}
+
 /// How the last attempt failed.
 enum Ending {
     Failed(Outcome),
@@ -93,8 +100,12 @@ enum Ending {
 
 impl Search<'_> {
     /// Tries the targets of one model. Goes on with the next model unless the call is decided.
-    async fn try_model(&mut self, leg: &Leg<'_>, door: Door) -> ControlFlow<Result<Committed, Rejection>> {
+    async fn try_model(&mut self, leg: &Leg<'_>, door: Door) -> ControlFlow<Result<Committed, Rejection>, Tried> {
         let mut course = Course::new(leg, self.sending.asked, door);
+        if door == Door::Healthy && course.is_resting() {
+            return ControlFlow::Continue(Tried::NotAtAll(Door::Resting));
+        }
+        let before = self.ledger.attempts().len();
         while !self.sending.outgoing.is_spent() {
             let attempt = match course.next(self.ledger).await {
                 Ok(Some(attempt)) => attempt,
@@ -118,7 +129,8 @@ impl Search<'_> {
                 break;
             }
         }
-        ControlFlow::Continue(())
+        let has_asked = self.ledger.attempts().len() > before;
+        ControlFlow::Continue(if has_asked { Tried::InVain } else { Tried::NotAtAll(Door::LastResort) })
     }
 
     /// Notes how the call ends if nothing better comes. That the request is too long for a model is worth more to the caller

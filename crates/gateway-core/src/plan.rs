@@ -61,7 +61,8 @@ pub(crate) struct Aim<'a> {
     pub(crate) timeouts: Timeouts,
     /// When everything has to be over.
     pub(crate) deadline: Deadline,
-    /// Whether it is the caller who set the time to the first content. Missing that says nothing about the target.
+    /// Whether it is the caller who set the time to the first content, or for the whole. Missing that says nothing about the
+    /// target.
     pub(crate) is_hurried: bool,
 }
 
@@ -156,7 +157,7 @@ impl<'a> Leg<'a> {
             shown: Some(self.shown.clone()),
             timeouts: tightened,
             deadline: Deadline::after(self.started.into_std(), tightened.total),
-            is_hurried: tightened.first_token < timeouts.first_token,
+            is_hurried: tightened != timeouts,
         })
     }
 }

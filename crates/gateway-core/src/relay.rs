@@ -18,7 +18,7 @@ use crate::settle::Settlement;
 mod events;
 mod raw;
 
-pub(crate) use events::EventRelay;
+pub(crate) use events::{EventRelay, Judge};
 pub(crate) use raw::RawRelay;
 
 /// The body of an answer.

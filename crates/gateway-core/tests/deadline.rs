@@ -28,7 +28,7 @@ const SLACK: Duration = Duration::from_millis(50);
 /// How long a call may take that is known to be late, so that it fails and does not hang.
 const LATE: Duration = Duration::from_mins(5);
 
-const SCENES: u64 = 200;
+const SCENES: u64 = 400;
 
 /// A scene has so many calls, one after the other: targets have a past, and connections are used again.
 const CALLS: usize = 6;
@@ -268,7 +268,8 @@ async fn play(seed: u64, seen: &mut Seen) {
         let answer = answer.await;
         let (elapsed, attempts, asked) = (began.elapsed(), trail.0.lock().clone(), plot.lock().asked.clone());
         let asked: Vec<Duration> = asked.into_iter().map(|at| at - began).collect();
-        let told = format!("seed {seed}, call {number}, limit {limit:?}: {answer:?} after {elapsed:?}; {attempts:?}{yaml}");
+        let told =
+            format!("seed {seed}, call {number}, limit {limit:?}: {answer:?} after {elapsed:?}; {attempts:?}{yaml}");
         assert!(elapsed <= limit + SLACK, "it is late: {told}");
         assert!(asked.iter().all(|at| *at <= limit), "an upstream was asked at {asked:?}: {told}");
         assert!(!attempts.iter().any(begins_late), "an attempt began when there was no time: {told}");
@@ -294,5 +295,8 @@ async fn no_call_is_over_later_than_it_may_be() {
     }
     println!("{seen:?}");
     let rarest = seen.served.min(seen.out_of_time).min(seen.tried_again);
-    assert!(rarest >= seen.calls / 10 && seen.cut_behind_the_head >= seen.calls / 100, "they show too little: {seen:?}");
+    assert!(
+        rarest >= seen.calls / 10 && seen.cut_behind_the_head >= seen.calls / 100,
+        "they show too little: {seen:?}"
+    );
 }

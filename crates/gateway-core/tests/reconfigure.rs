@@ -163,17 +163,25 @@ async fn a_rejected_key_stays_rejected() {
 #[tokio::test]
 async fn a_budget_that_was_spent_stays_spent() {
     let poor = with("min_per_second: 10", "min_per_second: 0.2")
-        .replace("consecutive_failures: 1,", "consecutive_failures: 99,");
+        .replace("consecutive_failures: 1,", "consecutive_failures: 99,")
+        .replace(", { provider: spare, priority: 2 }", "");
     let scene = Scene::of(&poor).await;
     scene.main.otherwise(|_| Script::json(500, "{}"));
-    assert_eq!(scene.served().await, "spare", "one of two");
-    reconfigure(&scene, &poor);
-    assert_eq!(scene.served().await, "spare", "two of two");
-    reconfigure(&scene, &poor);
-    assert_eq!(scene.call().await.0, 502, "nothing is left");
-    reconfigure(&scene, &poor.replace("min_per_second: 0.2", "min_per_second: 0.1"));
-    assert_eq!(scene.served().await, "spare", "another budget begins full");
-    assert_eq!(scene.call().await.0, 502);
+    let mut asked = 0;
+    let other = poor.replace("min_per_second: 0.2", "min_per_second: 0.1");
+    let rows = [
+        (&poor, 2, "one of two"),
+        (&poor, 2, "two of two"),
+        (&poor, 1, "nothing is left"),
+        (&other, 2, "another budget begins full"),
+        (&other, 1, "and ends"),
+    ];
+    for (yaml, attempts, row) in rows {
+        reconfigure(&scene, yaml);
+        assert_eq!(scene.call().await.0, 502, "{row}");
+        asked += attempts;
+        assert_eq!(scene.main.requests().len(), asked, "{row}");
+    }
 }
 
 #[tokio::test]

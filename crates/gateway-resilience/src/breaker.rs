@@ -12,7 +12,8 @@
 //!   once than the policy allows.
 //! - **An open breaker can be asked for a last resort:** a probe before its time, for a call that has nowhere else to go. Its
 //!   success counts like that of any probe. Its failure only undoes the successes before it: a call that had no choice must
-//!   not keep the target out for longer.
+//!   not keep the target out for longer. One a second is let through even while all probes are out, because a probe can be
+//!   an answer that takes minutes, and nobody else would be served for as long.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -149,6 +150,9 @@ pub(crate) struct CircuitBreaker {
     state: Mutex<State>,
 }
 
+/// How long a call that has nowhere else to go waits for the probes of others at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The value of `open_until` that is no moment.
 const CLOSED: u64 = 0;
 
@@ -165,6 +169,8 @@ struct State {
     probing: u32,
     /// Successful probes since the breaker opened.
     succeeded: u32,
+    /// When the latest probe began, in nanoseconds of the epoch.
+    latest_probe: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -201,17 +207,20 @@ impl CircuitBreaker {
         match self.state(now) {
             BreakerState::Closed => Some(Ticket { generation: state.generation, kind: Kind::Ordinary }),
             BreakerState::Open { .. } => None,
-            BreakerState::HalfOpen => self.probe(&mut state, Kind::Probe),
+            BreakerState::HalfOpen => self.probe(&mut state, Kind::Probe, now),
         }
     }
 
-    /// Leave for a call that has nowhere else to go: also while open, but no more than as many probes at once.
+    /// Leave for a call that has nowhere else to go: also while open, to as many at once as it probes with, and to one more
+    /// if no probe has begun for a second.
     pub(crate) fn admit_last_resort(&self, now: Instant) -> Option<Ticket> {
         let mut state = self.state.lock();
         match self.state(now) {
             BreakerState::Closed => Some(Ticket { generation: state.generation, kind: Kind::Ordinary }),
-            BreakerState::Open { .. } => self.probe(&mut state, Kind::LastResort),
-            BreakerState::HalfOpen => self.probe(&mut state, Kind::Probe),
+            BreakerState::Open { .. } => {
+                self.probe(&mut state, Kind::LastResort, now).or_else(|| self.extra(&mut state, now))
+            }
+            BreakerState::HalfOpen => self.probe(&mut state, Kind::Probe, now).or_else(|| self.extra(&mut state, now)),
         }
     }
 
@@ -269,12 +278,16 @@ impl CircuitBreaker {
         results.all >= self.policy.min_requests && ratio >= self.policy.failure_ratio
     }
 
-    fn probe(&self, state: &mut State, kind: Kind) -> Option<Ticket> {
+    fn probe(&self, state: &mut State, kind: Kind, now: Instant) -> Option<Ticket> {
         let has_room = state.probing.saturating_add(state.succeeded) < self.probes();
-        has_room.then(|| {
-            state.probing += 1;
-            Ticket { generation: state.generation, kind }
-        })
+        has_room.then(|| state.begin_probe(kind, self.epoch.nanos(now)))
+    }
+
+    /// A last resort beside probes that take long.
+    fn extra(&self, state: &mut State, now: Instant) -> Option<Ticket> {
+        let now = self.epoch.nanos(now);
+        let is_due = now.saturating_sub(state.latest_probe) >= nanos(PATIENCE);
+        is_due.then(|| state.begin_probe(Kind::LastResort, now))
     }
 
     fn open(&self, state: &mut State, now: Instant) -> BreakerChange {
@@ -289,8 +302,7 @@ impl CircuitBreaker {
 
     fn close(&self, state: &mut State) -> BreakerChange {
         self.open_until.store(CLOSED, Ordering::Relaxed);
-        // No probe is out: with those that succeeded, there are never more than it takes.
-        *state = State { generation: state.generation + 1, ..State::default() };
+        *state = State { generation: state.generation + 1, probing: state.probing, ..State::default() };
         BreakerChange::Closed
     }
 
@@ -300,6 +312,12 @@ impl CircuitBreaker {
 }
 
 impl State {
+    fn begin_probe(&mut self, kind: Kind, now: u64) -> Ticket {
+        self.probing += 1;
+        self.latest_probe = now;
+        Ticket { generation: self.generation, kind }
+    }
+
     fn give_back(&mut self, ticket: &Ticket) {
         if ticket.is_probe() {
             self.probing = self.probing.saturating_sub(1);

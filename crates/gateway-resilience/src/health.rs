@@ -32,6 +32,10 @@ pub use pass::{Lesson, Pass};
 /// How long a credential is left alone that was used too often, if the upstream does not say for how long.
 const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(1);
 
+/// How long a target is left alone that does not know its model. It is no failure, but nothing to be asked about by every
+/// call either; long enough that hardly a call meets it, short enough that whoever repairs it sees the effect.
+const MODEL_MISSING_FOR: Duration = Duration::from_mins(1);
+
 /// The longest that an upstream is left alone because it asked for it. One that asks for a day may have erred, or be back
 /// long before.
 const MAX_COOL_DOWN: Duration = Duration::from_mins(5);
@@ -66,7 +70,7 @@ pub struct TargetHealth {
     /// How long each credential is to be left alone at this target.
     cooling: Box<[CoolDown]>,
     /// How long the target is to be left alone whatever the credential.
-    overloaded: CoolDown,
+    resting: CoolDown,
     in_flight: AtomicU32,
     latency: PeakEwma,
     /// Kept from the moment that somebody asks, because it is large and most models are not hedged.
@@ -81,7 +85,7 @@ impl TargetHealth {
             breaker: CircuitBreaker::new(policy, now),
             cooling: (0..credentials.len()).map(|_| CoolDown::default()).collect(),
             credentials,
-            overloaded: CoolDown::default(),
+            resting: CoolDown::default(),
             in_flight: AtomicU32::new(0),
             latency: PeakEwma::new(now),
             waits: OnceLock::new(),
@@ -103,7 +107,7 @@ impl TargetHealth {
     /// How long it still wants to be left alone with every credential that it has; zero if some credential is usable.
     pub fn cool_down(&self, now: Instant) -> Duration {
         let soonest = self.keys().map(|key| self.wait(key, now)).min().unwrap_or(Duration::ZERO);
-        soonest.max(self.overloaded.remaining(self.epoch, now))
+        soonest.max(self.resting.remaining(self.epoch, now))
     }
 
     /// The credential to use, as its place in the provider's list: the first usable one that the call has not used here.
@@ -197,7 +201,8 @@ impl TargetHealth {
             Outcome::RateLimited { retry_after } => {
                 (self.cooling.get(credential), retry_after.unwrap_or(DEFAULT_COOL_DOWN))
             }
-            Outcome::Overloaded { retry_after: Some(wait) } => (Some(&self.overloaded), wait),
+            Outcome::Overloaded { retry_after: Some(wait) } => (Some(&self.resting), wait),
+            Outcome::ModelMissing => (Some(&self.resting), MODEL_MISSING_FOR),
             Outcome::CredentialsRejected => return self.credentials.reject(credential, now),
             _ => return false,
         };

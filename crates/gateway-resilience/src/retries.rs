@@ -79,6 +79,13 @@ impl Targets {
     }
 }
 
+impl Step {
+    /// Whether it goes to the same target as before, with a credential that the call has not used there.
+    pub fn is_rotation(&self) -> bool {
+        self.kind == Kind::Rotation
+    }
+}
+
 impl Retries {
     /// Everything is left to try.
     pub fn new(policy: RetryPolicy) -> Self {
@@ -162,6 +169,11 @@ impl Retries {
             Verdict::Rotate if has_other_credential => self.rotating.insert(target),
             Verdict::Rotate | Verdict::Retry => {}
         }
+    }
+
+    /// Whether the call has been at a target in this round, or need not go there at all.
+    pub fn has_tried(&self, target: usize) -> bool {
+        self.tried.contains(target) || self.barred.contains(target)
     }
 
     /// How many attempts have begun that count: the first, and the retries.

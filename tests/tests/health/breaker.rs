@@ -147,7 +147,6 @@ async fn what_the_target_is_not_to_blame_for_does_not() {
     let too_long = r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#;
     for (row, body, script) in [
         ("400", CALL, Script::json(400, "{}")),
-        ("404", CALL, Script::json(404, "{}")),
         ("413", CALL, Script::json(413, "{}")),
         ("422", CALL, Script::json(422, "{}")),
         ("too long", CALL, Script::json(400, too_long)),
@@ -162,11 +161,33 @@ async fn what_the_target_is_not_to_blame_for_does_not() {
 }
 
 #[tokio::test]
-async fn the_deadline_of_the_whole_call_says_nothing_about_a_target() {
+async fn a_deadline_that_the_caller_set_says_nothing_about_a_target() {
+    let hurried = r#"{"model":"gpt-4o","gateway":{"timeout_ms":100}}"#;
+    let stage = scene(TIERS, STRICT).await;
+    attempt(&stage, hurried, Script::new().stall()).await;
+    assert_closed("the deadline", &stage).await;
+}
+
+/// With a total that is shorter than the time for the head, a dead upstream would otherwise never be found out.
+#[tokio::test]
+async fn silence_until_the_deadline_of_the_configuration_opens_it() {
     // Long enough for what comes behind it on a slow machine.
     let stage = scene(TIERS, &format!("{STRICT}\ntimeouts: {{ total: 1s }}")).await;
     attempt(&stage, CALL, Script::new().stall()).await;
-    assert_closed("the deadline", &stage).await;
+    assert_open("the deadline", &stage).await;
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_know_its_model_is_asked_last() {
+    let stage = scene(TIERS, STRICT).await;
+    attempt(&stage, CALL, Script::json(404, "{}")).await;
+    assert_open("while another serves", &stage).await;
+    stage.other.otherwise(|_| Script::json(500, "{}"));
+    let before = count(&stage.upstream);
+    stage.post(CHAT, CALL).await;
+    assert_eq!(count(&stage.upstream), before, "it is not waited for");
+    stage.post(CHAT, CALL).await;
+    assert_eq!(count(&stage.upstream), before + 1, "now the other is open, and nothing else is left");
 }
 
 #[tokio::test]

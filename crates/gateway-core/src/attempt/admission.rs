@@ -11,8 +11,10 @@ use crate::plan::Aim;
 /// Which targets may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Door {
-    /// Those that their breaker lets through.
+    /// Those that their breaker lets through and that do not want to be left alone for long.
     Healthy,
+    /// Also those that do.
+    Resting,
     /// Those that it does not, as far as they may be probed at all.
     LastResort,
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, response};
 
 use super::exchange::{Attempt, Opened};
 use crate::plan::Leg;
-use crate::relay::{Content, RawRelay};
+use crate::relay::{Content, Judge, RawRelay};
 use crate::settle::Settlement;
 
 /// An answer that the caller will get.
@@ -38,8 +38,9 @@ pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, ledger
             let endpoint = opening.endpoint();
             let served = leg.rewrite.then(|| served(leg, &attempt, ledger));
             let rewriter = StreamRewriter::new(endpoint, served.as_ref());
-            let redactor = attempt.aim.provider.redactor.clone();
-            let relay = opening.into_relay(rewriter, redactor, attempt.aim.timeouts.idle);
+            let provider = attempt.aim.provider;
+            let judge = Judge { protocol: Arc::clone(&provider.protocol), redactor: provider.redactor.clone() };
+            let relay = opening.into_relay(rewriter, judge, attempt.aim.timeouts.idle);
             answer(head.status, head.headers, Content::Events(Box::new(relay)), &attempt)
         }
     };

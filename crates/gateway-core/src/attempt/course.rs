@@ -1,5 +1,6 @@
 //! The way through one model's targets: which is next, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_call::Outcome;
@@ -17,6 +18,31 @@ use crate::settle::Settlement;
 /// How long a caller should wait if no target says when it will be asked again.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
+/// What an attempt means for its provider's retry budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Toll {
+    /// The call's first attempt at the provider: traffic that the provider gets anyway, which feeds the budget.
+    FirstVisit,
+    /// The provider has answered that this credential, target or model is none, and another is asked for. No load is
+    /// multiplied by that: there are only so many, and who was told so is left alone for a while.
+    Free,
+    /// The provider is asked again, or beside another.
+    Retry,
+}
+
+impl Toll {
+    /// What a step means for the budget of its provider.
+    fn of(step: &Step, aim: &Aim<'_>, ledger: &Settlement) -> Self {
+        let mut before = ledger.attempts().iter().rev().filter(|it| Arc::ptr_eq(&it.provider, &aim.provider.name));
+        match before.next().map(|latest| Verdict::on(latest.outcome)) {
+            None => Self::FirstVisit,
+            Some(Verdict::Rotate) if step.is_rotation() => Self::Free,
+            Some(Verdict::NextTarget | Verdict::NextModel) => Self::Free,
+            Some(_) => Self::Retry,
+        }
+    }
+}
+
 /// The call's total timeout has passed.
 pub(super) struct OutOfTime;
 
@@ -26,8 +52,8 @@ pub(super) struct Course<'c, 'a> {
     door: Door,
     ranking: Ranking,
     retries: Retries,
-    /// The targets at which an attempt has failed, with the credential that it used. Most calls allocate nothing for it.
-    failed: Vec<(usize, usize)>,
+    /// The credentials that were refused to the call, each with its target. Most calls allocate nothing for it.
+    used: Vec<(usize, usize)>,
     /// What the next backoff is drawn from. Drawn once for each: a step that is refused must not become a second draw.
     random: u64,
 }
@@ -36,13 +62,20 @@ impl<'c, 'a> Course<'c, 'a> {
     /// The way of a call through the targets of `leg`, as they rank now.
     pub(super) fn new(leg: &'c Leg<'a>, asked: &Asked, door: Door) -> Self {
         let policy = match door {
-            Door::Healthy => leg.retry,
+            Door::Healthy | Door::Resting => leg.retry,
             // A probe is one attempt.
             Door::LastResort => RetryPolicy { max_retries: 0, ..leg.retry },
         };
         let ranking = leg.rank(asked, Instant::now());
         let retries = Retries::new(policy);
-        Self { leg, door, ranking, retries, failed: Vec::new(), random: fastrand::u64(..) }
+        Self { leg, door, ranking, retries, used: Vec::new(), random: fastrand::u64(..) }
+    }
+
+    /// Whether the model's targets want to be left alone for longer than the call would wait for them. They are worth a try
+    /// only if nothing else is.
+    pub(super) fn is_resting(&self) -> bool {
+        let best = self.ranking.first().and_then(|target| self.leg.targets().get(target));
+        best.is_some_and(|best| best.health.cool_down(Instant::now().into_std()) > self.leg.retry.max_retry_after)
     }
 
     /// The next attempt, once its time has come; none if nothing is left to try.
@@ -65,7 +98,7 @@ impl<'c, 'a> Course<'c, 'a> {
             if !step.delay.is_zero() {
                 ledger.wait_for(sleep(step.delay)).await;
             }
-            match self.admit(step.target, &aim, ledger) {
+            match self.admit(step.target, &aim, Toll::of(&step, &aim, ledger)) {
                 Some(admission) => {
                     self.retries.begin(step);
                     self.random = fastrand::u64(..);
@@ -86,11 +119,11 @@ impl<'c, 'a> Course<'c, 'a> {
         let ranking = self.ranking;
         let mut fresh = ranking.iter().filter(|target| {
             let standing = self.leg.targets().get(*target).map(|target| target.health.standing(now));
-            !is_running(*target) && self.used(*target) == 0 && standing == Some(Standing::Available)
+            !is_running(*target) && !self.retries.has_tried(*target) && standing == Some(Standing::Available)
         });
         let (target, aim, admission) = fresh.find_map(|target| {
             let aim = self.leg.aim(target)?;
-            let admission = self.admit(target, &aim, ledger)?;
+            let admission = self.admit(target, &aim, Toll::Retry)?;
             Some((target, aim, admission))
         })?;
         drop(fresh);
@@ -101,7 +134,9 @@ impl<'c, 'a> Course<'c, 'a> {
     /// Notes how an attempt failed and says what is to be done about it.
     pub(super) fn conclude(&mut self, attempt: Attempt<'a>, failure: &Failure, ledger: &mut Settlement) -> Verdict {
         let (target, outcome) = (attempt.target, failure.outcome());
-        self.failed.push((target, attempt.admission.credential));
+        if Verdict::on(outcome) == Verdict::Rotate {
+            self.used.push((target, attempt.admission.credential));
+        }
         attempt.fail(failure, ledger);
         let has_other_credential = self.has_other_credential(target);
         let verdict = match Verdict::on(outcome) {
@@ -131,22 +166,24 @@ impl<'c, 'a> Course<'c, 'a> {
         }
         let standing = self.leg.targets().get(step.target).map(|target| target.health.standing(then));
         let is_let_through = !matches!(standing, Some(Standing::Open { .. }));
-        has_time && is_let_through && (ledger.attempts().is_empty() || aim.provider.state.budget.has_room(now))
+        let is_charged = Toll::of(step, aim, ledger) == Toll::Retry;
+        has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(now))
     }
 
-    /// Asks the target's breaker, and for all but a call's first attempt the provider's budget.
-    fn admit(&self, target: usize, aim: &Aim<'_>, ledger: &Settlement) -> Option<Admission> {
+    /// Asks the target's breaker, and for a retry the provider's budget.
+    fn admit(&self, target: usize, aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
         let health = &self.leg.targets().get(target)?.health;
         let now = Instant::now().into_std();
         let pass = match self.door {
-            Door::Healthy => health.admit(now),
+            Door::Healthy | Door::Resting => health.admit(now),
             Door::LastResort => health.admit_last_resort(now),
         }?;
         let budget = &aim.provider.state.budget;
-        if ledger.attempts().is_empty() {
-            budget.deposit(now);
-        } else if !budget.withdraw(now) {
-            return None;
+        match toll {
+            Toll::FirstVisit => budget.deposit(now),
+            Toll::Free => {}
+            Toll::Retry if budget.withdraw(now) => {}
+            Toll::Retry => return None,
         }
         Some(Admission::new(pass, health.credential(now, self.used(target)), aim))
     }
@@ -157,9 +194,9 @@ impl<'c, 'a> Course<'c, 'a> {
         Attempt::new((target, number), aim, admission)
     }
 
-    /// The credentials that have failed the call at a target, as a set of bits.
+    /// The credentials that were refused to the call at a target, as a set of bits.
     fn used(&self, target: usize) -> u64 {
-        let here = self.failed.iter().filter(|(at, _)| *at == target);
+        let here = self.used.iter().filter(|(at, _)| *at == target);
         here.fold(0, |used, (_, credential)| used | 1 << (credential % 64))
     }
 

@@ -17,8 +17,7 @@ use tokio::time::timeout_at;
 use super::exchange::{Attempt, Opened};
 use super::failure::Failure;
 use super::fault;
-use crate::redact::Redactor;
-use crate::relay::EventRelay;
+use crate::relay::{EventRelay, Judge};
 
 /// How many events are held at most; with more ahead of its content a stream is committed to without.
 const MAX_HELD_EVENTS: usize = 64;
@@ -112,8 +111,8 @@ impl Opening {
 
     /// The relay of the stream, with what was held at its front. From here on no two parts may be further apart than
     /// `idle`.
-    pub(super) fn into_relay(self, rewriter: StreamRewriter, redactor: Redactor, idle: Duration) -> EventRelay {
-        EventRelay::begin(self.body.with_idle(idle), self.decoder, (rewriter, redactor), &self.held)
+    pub(super) fn into_relay(self, rewriter: StreamRewriter, provider: Judge, idle: Duration) -> EventRelay {
+        EventRelay::begin(self.body.with_idle(idle), self.decoder, (rewriter, provider), &self.held)
     }
 
     /// Takes an event; says how the stream began once that is known.

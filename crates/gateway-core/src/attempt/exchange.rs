@@ -32,6 +32,8 @@ pub(super) struct Attempt<'a> {
     pub(super) status: Option<StatusCode>,
     /// How much of the time was the upstream's.
     pub(super) waited: Duration,
+    /// Whether the request's body was still arriving from the caller.
+    is_upload: bool,
 }
 
 /// An attempt that is over, and what came of it.
@@ -56,11 +58,12 @@ impl<'a> Attempt<'a> {
     /// An attempt that begins now, with its target's place in the route and its own number.
     pub(super) fn new((target, number): (usize, usize), aim: Aim<'a>, admission: Admission) -> Self {
         let began = Instant::now();
-        Self { aim, target, number, admission, began, status: None, waited: Duration::ZERO }
+        Self { aim, target, number, admission, began, status: None, waited: Duration::ZERO, is_upload: false }
     }
 
     /// Sends the request and judges the answer.
     pub(super) async fn run(mut self, sending: Sending<'_>) -> Finished<'a> {
+        self.is_upload = !sending.outgoing.is_whole();
         let request = sending.outgoing.request(&self.aim, self.admission.credential);
         let result = match self.send(request, sending.asked.call.stream).await {
             Ok((head, body)) => self.open(sending, head, body).await,
@@ -74,11 +77,29 @@ impl<'a> Attempt<'a> {
 
     /// Notes how the attempt failed, where it belongs.
     pub(super) fn fail(self, failure: &Failure, ledger: &mut Settlement) {
+        let blame = self.blame(failure.outcome());
         let Self { aim, admission, status, number, .. } = self;
         ledger.conclude_attempt(number, failure.outcome(), status);
         let credential = admission.credential;
-        let lost = admission.finish(failure.blame(aim.is_hurried)).then_some(credential);
+        let lost = admission.finish(blame).then_some(credential);
         failure::report(failure, &aim, status, lost, ledger);
+    }
+
+    /// What an outcome says about the target. What its caller brought about says nothing: a deadline that the caller made
+    /// tight, or that the upstream got tired of waiting for the caller's upload.
+    fn blame(&self, outcome: Outcome) -> Outcome {
+        let Aim { is_hurried, timeouts, .. } = self.aim;
+        match outcome {
+            Outcome::Timeout(TimeoutPhase::FirstToken | TimeoutPhase::Total) if is_hurried => Outcome::Cancelled,
+            _ if self.is_upload && self.status == Some(StatusCode::REQUEST_TIMEOUT) => Outcome::Cancelled,
+            // With a total timeout shorter than that for the head, a dead upstream would otherwise never be found out.
+            Outcome::Timeout(TimeoutPhase::Total)
+                if self.status.is_none() && self.began.elapsed() >= timeouts.total / 2 =>
+            {
+                Outcome::Timeout(TimeoutPhase::Headers)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Waits for something that is in the upstream's hands.
@@ -120,7 +141,9 @@ impl<'a> Attempt<'a> {
     ) -> Result<Opened, Failure> {
         match self.classify(&head) {
             Outcome::Success => self.open_success(sending, head, body).await,
-            Outcome::ClientFault => whole::open_fault(self, head, body).await,
+            outcome @ (Outcome::ClientFault | Outcome::ModelMissing) => {
+                whole::open_fault(self, outcome, head, body).await
+            }
             outcome => Err(self.refused(outcome, body).await),
         }
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_call::{Outcome, TimeoutPhase};
+use gateway_call::Outcome;
 use gateway_upstream::{ResponseBody, UpstreamError, UpstreamErrorKind};
 use http::StatusCode;
 use http_body_util::BodyExt;
@@ -56,14 +56,6 @@ impl Failure {
             Self::Upstream { outcome, .. } => *outcome,
             Self::TooLong(_) => Outcome::ContextLength,
             Self::Caller(_) => Outcome::Cancelled,
-        }
-    }
-
-    /// What the failure says about the target. That it missed a deadline which the caller made tight says nothing.
-    pub(super) fn blame(&self, is_hurried: bool) -> Outcome {
-        match self.outcome() {
-            Outcome::Timeout(TimeoutPhase::FirstToken) if is_hurried => Outcome::Cancelled,
-            outcome => outcome,
         }
     }
 

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use gateway_call::Outcome;
-use gateway_protocol::{Segments, UpstreamFault};
-use http::{HeaderMap, StatusCode};
+use gateway_protocol::{Refusal, Segments, UpstreamFault, refusal_body};
+use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 
 use super::committed::answer;
 use super::exchange::{Attempt, Opened};
@@ -44,4 +44,22 @@ pub(super) fn pass_on(
         Outcome::ContextLength => Err(Failure::TooLong(Box::new(words))),
         _ => Ok(Opened::Fault(words)),
     }
+}
+
+/// What stands for an upstream's explanation that did not arrive, or that is too long to be looked through.
+pub(super) fn own_words(head: &mut response::Parts) -> Bytes {
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LANGUAGE] {
+        head.headers.remove(name);
+    }
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let message = "The upstream found fault with the request, and its explanation could not be passed on. Check the request \
+                   against the upstream's documentation.";
+    refusal_body(&Refusal {
+        status: head.status,
+        kind: "invalid_request_error",
+        code: None,
+        message: message.to_owned(),
+        param: None,
+        attempts: None,
+    })
 }

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use gateway_call::{Deadline, Outcome};
+use gateway_protocol::Segments;
 use gateway_resilience::TargetHealth;
 use gateway_upstream::RequestBody;
 use http::Request;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::admission::Admission;
-use super::committed::{Committed, hold, raw};
+use super::committed::{Committed, answer, hold, raw};
 use super::course::until_probe;
 use super::exchange::Attempt;
 use super::failure::Failure;
+use super::fault;
+use super::whole::{ERROR_TIMEOUT, MAX_ERROR, Whole, read};
 use crate::plan::Aim;
 use crate::rejection::Rejection;
-use crate::relay::RawRelay;
+use crate::relay::{Content, RawRelay};
 use crate::settle::Settlement;
 use crate::snapshot::ProviderRuntime;
 
@@ -50,7 +53,7 @@ pub(crate) async fn attempt_passthrough(
     match result {
         Ok((outcome, committed)) => {
             ledger.conclude_attempt(number, outcome, attempt.status);
-            hold(attempt, outcome, &committed.content, ledger);
+            hold(attempt, blame(outcome), &committed.content, ledger);
             Ok(committed)
         }
         Err(failure) => {
@@ -61,11 +64,35 @@ pub(crate) async fn attempt_passthrough(
 }
 
 async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> Result<(Outcome, Committed), Failure> {
-    let (head, body) = attempt.send(request, false).await?;
-    match attempt.classify(&head) {
-        outcome @ (Outcome::CredentialsRejected | Outcome::InvalidResponse) => {
-            Err(attempt.refused(outcome, body).await)
+    let (mut head, mut body) = attempt.send(request, false).await?;
+    let outcome = attempt.classify(&head);
+    let redactor = &attempt.aim.provider.redactor;
+    match outcome {
+        Outcome::CredentialsRejected | Outcome::InvalidResponse => return Err(attempt.refused(outcome, body).await),
+        Outcome::Success => {}
+        // The words of an error may quote the credential, as those of a call may.
+        _ => {
+            redactor.strip(&mut head.headers);
+            let redactor = redactor.clone();
+            let words = attempt.wait_for(timeout(ERROR_TIMEOUT, read(&mut body, MAX_ERROR))).await;
+            let content = match words {
+                Ok(Ok(Whole::Complete(words))) => Content::Whole(Segments::from(redactor.redact(words)).into_iter()),
+                _ => Content::Whole(Segments::from(fault::own_words(&mut head)).into_iter()),
+            };
+            return Ok((outcome, answer(head.status, head.headers, content, attempt)));
         }
-        outcome => Ok((outcome, raw(head, RawRelay::new(body), attempt))),
+    }
+    // Nobody knows how long the answer is; that there is one is all that a probe has to show.
+    attempt.admission.first_content(attempt.began);
+    Ok((outcome, raw(head, RawRelay::new(body), attempt)))
+}
+
+/// What an outcome says about the provider as a whole. One path that fails says nothing about the others.
+fn blame(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::ServerError | Outcome::Overloaded { .. } | Outcome::RateLimited { .. } | Outcome::ModelMissing => {
+            Outcome::Cancelled
+        }
+        outcome => outcome,
     }
 }

@@ -1,5 +1,7 @@
 //! A plain answer, read whole before anything of it goes to the caller.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use gateway_call::Outcome;
 use gateway_protocol::{Chunks, UpstreamFault, scan_answer};
@@ -7,8 +9,8 @@ use gateway_upstream::{ResponseBody, UpstreamError};
 use http::response;
 use http_body::Body;
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
-use super::committed::raw;
 use super::exchange::{Attempt, Opened};
 use super::failure::Failure;
 use super::fault;
@@ -19,7 +21,10 @@ use crate::relay::RawRelay;
 const MAX_WHOLE: usize = 32 * 1024 * 1024;
 
 /// The largest error that is held to be looked through for credentials, in bytes. Errors are a few hundred bytes.
-const MAX_ERROR: usize = 64 * 1024;
+pub(super) const MAX_ERROR: usize = 64 * 1024;
+
+/// How long an error may take to arrive behind its head.
+pub(super) const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads a successful answer, in which JSON was promised.
 pub(super) async fn open(
@@ -39,32 +44,38 @@ pub(super) async fn open(
     }
 }
 
-/// Reads an answer that finds fault with the caller's request.
+/// Reads an answer that finds fault with the caller's request, or with its model. What it says is in its head; a body that
+/// breaks off, does not end or is too long to be looked through makes it no less so.
 pub(super) async fn open_fault(
     attempt: &mut Attempt<'_>,
+    outcome: Outcome,
     mut head: response::Parts,
     mut body: ResponseBody,
 ) -> Result<Opened, Failure> {
     let provider = attempt.aim.provider;
     provider.redactor.strip(&mut head.headers);
-    match attempt.wait_for(read(&mut body, MAX_ERROR)).await? {
-        Whole::TooLarge(beginning) => Ok(Opened::Fault(raw(head, RawRelay::behind(beginning, body), attempt))),
-        Whole::Complete(bytes) => {
-            let fault = UpstreamFault::of_body(&bytes);
-            let outcome =
-                fault.map_or(Outcome::ClientFault, |fault| provider.protocol.classify_fault(head.status, &fault));
-            fault::pass_on(attempt, outcome, head.status, (head.headers, bytes))
+    let words = match attempt.wait_for(timeout(ERROR_TIMEOUT, read(&mut body, MAX_ERROR))).await {
+        Ok(Ok(Whole::Complete(bytes))) => Some(bytes),
+        _ => None,
+    };
+    let fault = words.as_ref().and_then(|words| UpstreamFault::of_body(words));
+    match fault.as_ref().map_or(outcome, |fault| provider.protocol.classify_fault(head.status, fault)) {
+        outcome @ (Outcome::ClientFault | Outcome::ContextLength) => {
+            let document = words.unwrap_or_else(|| fault::own_words(&mut head));
+            fault::pass_on(attempt, outcome, head.status, (head.headers, document))
         }
+        outcome => Err(Failure::refused(outcome, words.unwrap_or_default(), &provider.redactor)),
     }
 }
 
-enum Whole {
+/// A body, as far as it was read.
+pub(super) enum Whole {
     Complete(Bytes),
     TooLarge(Vec<Bytes>),
 }
 
 /// Reads a body whole, up to a limit in bytes; one that arrives in one piece is not copied.
-async fn read(body: &mut ResponseBody, limit: usize) -> Result<Whole, UpstreamError> {
+pub(super) async fn read(body: &mut ResponseBody, limit: usize) -> Result<Whole, UpstreamError> {
     let mut chunks = Chunks::default();
     let mut len = 0;
     while let Some(frame) = body.frame().await {

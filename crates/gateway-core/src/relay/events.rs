@@ -5,14 +5,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gateway_call::Outcome;
-use gateway_protocol::{FrameKind, KEEP_ALIVE, StreamRewriter, refusal_frame};
+use gateway_protocol::{FrameKind, KEEP_ALIVE, Provider, StreamRewriter, refusal_frame};
 use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
+use http::StatusCode;
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -32,12 +34,20 @@ const MAX_SILENCE: Duration = Duration::from_secs(15);
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
+/// Who can tell what an upstream's error means, and what must not be quoted of it.
+pub(crate) struct Judge {
+    /// The upstream's protocol.
+    pub(crate) protocol: Arc<dyn Provider>,
+    /// Takes its credentials out of its words.
+    pub(crate) redactor: Redactor,
+}
+
 /// The relay of one stream.
 pub(crate) struct EventRelay {
     body: ResponseBody,
     decoder: SseDecoder,
     rewriter: StreamRewriter,
-    redactor: Redactor,
+    provider: Judge,
     out: BytesMut,
     phase: Phase,
     last_sent: Instant,
@@ -60,14 +70,14 @@ impl EventRelay {
     pub(crate) fn begin(
         body: ResponseBody,
         decoder: SseDecoder,
-        (rewriter, redactor): (StreamRewriter, Redactor),
+        (rewriter, provider): (StreamRewriter, Judge),
         held: &[Frame],
     ) -> Self {
         let mut relay = Self {
             body,
             decoder,
             rewriter,
-            redactor,
+            provider,
             out: BytesMut::new(),
             phase: Phase::Flowing,
             last_sent: Instant::now(),
@@ -161,11 +171,12 @@ impl EventRelay {
         match self.rewriter.frame(frame, &mut self.out) {
             FrameKind::Done => self.expect_end(),
             // The upstream's own words are already in `out`; nothing may follow them.
-            FrameKind::Error(_) => {
+            FrameKind::Error(fault) => {
                 let words = self.out.split_off(start).freeze();
-                self.out.extend_from_slice(&self.redactor.redact(words));
+                self.out.extend_from_slice(&self.provider.redactor.redact(words));
                 self.phase = Phase::Over;
-                return Err(Outcome::ServerError);
+                // A request that turns out to be at fault, by its content for instance, is no failure of the upstream.
+                return Err(self.provider.protocol.classify_fault(StatusCode::OK, &fault));
             }
             _ => {}
         }

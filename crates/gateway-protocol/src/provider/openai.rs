@@ -55,10 +55,18 @@ impl Provider for OpenAi {
         let named = if status.is_success() { fault.status.or_else(|| status_of(fault)) } else { Some(status.as_u16()) };
         match named.map(|status| judge(status, || None)) {
             None | Some(Outcome::ClientFault) if is_context_length(fault) => Outcome::ContextLength,
+            Some(Outcome::ModelMissing) if is_about_another_thing(fault) => Outcome::ClientFault,
             Some(outcome) => outcome,
             None => Outcome::ServerError,
         }
     }
+}
+
+/// Whether a 404 says that something else than the model is missing, such as `previous_response_not_found`: then no other
+/// target would find it either. Servers that say nothing, or say it in other words, mean the model.
+fn is_about_another_thing(fault: &UpstreamFault) -> bool {
+    let code = fault.code.as_deref().unwrap_or_default();
+    code.ends_with("_not_found") && !matches!(code, "model_not_found" | "deployment_not_found")
 }
 
 /// The verdict on a status.
@@ -115,6 +123,19 @@ mod tests {
         let wait = Some(Duration::from_mins(1));
         assert_eq!(classify(429, in_a_minute), Outcome::RateLimited { retry_after: wait });
         assert_eq!(classify(503, in_a_minute), Outcome::Overloaded { retry_after: wait });
+    }
+
+    #[test]
+    fn a_404_is_about_the_model_unless_it_says_otherwise() {
+        for (body, expected) in [
+            (r#"{"error":{"message":"m","code":"model_not_found"}}"#, Outcome::ModelMissing),
+            (r#"{"error":{"message":"m","type":"NotFoundError","code":404}}"#, Outcome::ModelMissing),
+            (r#"{"error":{"message":"m","code":"DeploymentNotFound"}}"#, Outcome::ModelMissing),
+            (r#"{"detail":"Not Found"}"#, Outcome::ModelMissing),
+            (r#"{"error":{"message":"m","code":"previous_response_not_found"}}"#, Outcome::ClientFault),
+        ] {
+            assert_eq!(judge_body(404, body), expected, "{body}");
+        }
     }
 
     fn judge_body(status: u16, body: &str) -> Outcome {

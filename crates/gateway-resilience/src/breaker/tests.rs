@@ -315,6 +315,8 @@ struct Model {
     changes: usize,
     /// The findings of probes since it opened, up to the latest that undid those before.
     successes: u32,
+    /// When the latest probe began.
+    latest_probe: u64,
     /// Attempts that are out: when they were admitted, in how many changes, and how.
     out: Vec<Out>,
 }
@@ -327,7 +329,16 @@ struct Out {
 
 impl Model {
     fn new(policy: BreakerPolicy) -> Self {
-        Self { policy, now: 0, results: vec![], open_until: vec![], changes: 0, successes: 0, out: vec![] }
+        Self {
+            policy,
+            now: 0,
+            results: vec![],
+            open_until: vec![],
+            changes: 0,
+            successes: 0,
+            latest_probe: 0,
+            out: vec![],
+        }
     }
 
     fn admits(&self, is_last_resort: bool) -> Option<Kind> {
@@ -335,8 +346,10 @@ impl Model {
         let has_room = probes_out + self.successes < self.policy.half_open_probes;
         match self.open_until.last() {
             None => Some(Kind::Ordinary),
-            Some(until) if self.now < *until => (is_last_resort && has_room).then_some(Kind::LastResort),
-            Some(_) => has_room.then_some(Kind::Probe),
+            Some(until) if self.now >= *until && has_room => Some(Kind::Probe),
+            Some(_) => {
+                (is_last_resort && (has_room || self.now >= self.latest_probe + 1000)).then_some(Kind::LastResort)
+            }
         }
     }
 
@@ -353,7 +366,7 @@ impl Model {
                 self.successes += 1;
                 if self.successes == self.policy.half_open_probes {
                     (self.results, self.open_until) = (vec![], vec![]);
-                    self.successes = 0;
+                    (self.successes, self.latest_probe) = (0, 0);
                     self.changes += 1;
                 }
             }
@@ -400,6 +413,9 @@ proptest! {
                     let kind = model.admits(is_last_resort);
                     prop_assert_eq!(ticket.as_ref().map(|it| it.kind), kind);
                     if let (Some(ticket), Some(kind)) = (ticket, kind) {
+                        if kind != Kind::Ordinary {
+                            model.latest_probe = model.now;
+                        }
                         out.push(ticket);
                         model.out.push(Out { changes: model.changes, kind });
                     }
@@ -427,7 +443,7 @@ proptest! {
                 Some(_) => BreakerState::HalfOpen,
             };
             prop_assert_eq!(breaker.state(now), expected);
-            prop_assert!(out.iter().filter(|it| it.is_probe()).count() <= policy.half_open_probes as usize);
+            prop_assert!(out.iter().filter(|it| it.kind == Kind::Probe).count() <= policy.half_open_probes as usize);
         }
     }
 

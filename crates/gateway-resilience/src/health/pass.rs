@@ -41,7 +41,7 @@ impl Pass {
     ///
     /// The breaker learns whether the target works, unless the outcome says nothing about that. A rate limit cools the
     /// credential down at this target, for as long as the upstream said or else a second; an overload with a time cools the
-    /// target down; both for at most five minutes. A rejected credential is left out of its pool.
+    /// target down; both for at most five minutes. A target that does not know its model is left alone for a minute. A rejected credential is left out of its pool.
     pub fn finish(mut self, credential: usize, outcome: Outcome, now: Instant) -> Lesson {
         let ticket = self.ticket.take();
         let breaker = ticket.and_then(|ticket| self.health.breaker.record(ticket, Finding::of(outcome), now));
