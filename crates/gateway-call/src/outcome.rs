@@ -9,7 +9,7 @@ pub enum TimeoutPhase {
     Connect,
     /// From the request to the response head.
     Headers,
-    /// From the response head to the first frame with content.
+    /// From the start of an attempt to the first frame with content.
     FirstToken,
     /// Between two frames, or two parts of a body.
     Idle,

@@ -221,17 +221,14 @@ circuit_breaker: {{ consecutive_failures: {failures}, open: {open}ms, max_open: 
         Self { models, keys, has_budget, yaml }
     }
 
-    /// The most attempts that one model may get: the first, its retries, those beside them and those with other keys.
+    /// The most attempts that one model may get: the first, its retries, those with other keys, and those beside any of
+    /// these, as long as a round has targets.
     fn most_attempts(&self, model: &Model) -> usize {
-        let keys_at = |target: &Target| self.keys[usize::from(target.0 == PROVIDERS[1])];
         let counted = 1 + model.max_retries;
-        let rotations: usize = model.targets.iter().map(|target| keys_at(target) - 1).sum();
-        // No hedge goes to a target that has been tried.
-        let hedges = (model.hedges * (counted + rotations)).min(model.targets.len() - 1);
-        let most = counted + rotations + hedges;
-        let keys: usize = model.targets.iter().map(keys_at).sum();
-        assert!(most <= counted + model.hedges * counted + keys, "{model:?}");
-        most
+        let other_keys = |(provider, _): &Target| self.keys[usize::from(*provider == PROVIDERS[1])] - 1;
+        let rotations: usize = model.targets.iter().map(other_keys).sum();
+        let hedges = (model.hedges * (counted + rotations)).min(counted * (model.targets.len() - 1));
+        counted + rotations + hedges
     }
 }
 
@@ -273,6 +270,7 @@ struct Made<'a> {
 impl Made<'_> {
     fn check(&self) {
         assert!(self.elapsed <= TOTAL + SLACK, "it is late");
+        assert!(!self.trail.is_empty(), "a call that is alone is refused");
         if !self.setting.has_budget {
             self.check_budget();
         }
@@ -343,7 +341,6 @@ impl Made<'_> {
         let expected: &[u16] = match decisive.map(|number| self.trail[number].outcome) {
             Some(Outcome::Success) => &[200],
             Some(_) => &[400],
-            None if self.trail.is_empty() => &[503],
             None if self.elapsed >= TOTAL => &[400, 504],
             None if is_too_long => &[400],
             None => &[502, 504],

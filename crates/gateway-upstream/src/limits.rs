@@ -14,7 +14,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the end of the request to the response head.
     pub headers: Duration,
-    /// From the response head to the first frame that carries content. Kept by the caller of this crate.
+    /// From the start of an attempt to the first frame of a stream that carries content. Kept by the caller of this crate.
     pub first_token: Duration,
     /// Between two parts of a body.
     pub idle: Duration,

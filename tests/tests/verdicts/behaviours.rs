@@ -13,6 +13,8 @@ pub(crate) enum First {
     Plays(fn(bool) -> Script),
     /// Nobody listens.
     Unreachable,
+    /// Somebody listens, and accepts no more connections.
+    Crowded,
     /// It plays a script until the caller has left.
     IsLeft(fn(bool) -> Script),
 }
@@ -58,11 +60,18 @@ pub(crate) struct Behaviour {
     pub(crate) ending: Ending,
     /// The first upstream's timeouts.
     pub(crate) timeouts: &'static str,
+    /// What the call says to the gateway alone.
+    pub(crate) member: &'static str,
 }
 
 impl Behaviour {
     fn timeouts(self, timeouts: &'static str) -> Self {
         Self { timeouts, ..self }
+    }
+
+    /// The outcomes of a plain call and of a streamed one.
+    fn outcomes(self, plain: &'static str, streamed: &'static str) -> Self {
+        Self { outcomes: [plain, streamed], ..self }
     }
 }
 
@@ -70,7 +79,7 @@ impl Behaviour {
 const PRIVATE: &str = r#"{"error":{"message":"private words"}}"#;
 /// The words of an upstream that finds fault with the request.
 const YOUR_FAULT: &str = r#"{"error":{"message":"your fault","type":"invalid_request_error"}}"#;
-const TOO_LONG: &str = r#"{"error":{"message":"at most 8192 tokens","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
+pub(crate) const TOO_LONG: &str = r#"{"error":{"message":"at most 8192 tokens","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
 const UNFIT: &str = r#"{"error":{"message":"filtered","type":"invalid_request_error","code":"content_filter"}}"#;
 /// The same in a success, which names the status in itself.
 const WRAPPED_FAULT: &str = r#"{"error":{"message":"your fault","code":400}}"#;
@@ -82,12 +91,13 @@ const fn behaviour(
     (outcome, status): (&'static str, Option<u16>),
     ending: Ending,
 ) -> Behaviour {
-    Behaviour { name, first, asked, outcomes: [outcome; 2], status, ending, timeouts: "{}" }
+    Behaviour { name, first, asked, outcomes: [outcome; 2], status, ending, timeouts: "{}", member: "" }
 }
 
 const BAD: Ending = Ending::Failed(502, "upstream_error", "");
 const BAD_KEY: Ending = Ending::Failed(502, "upstream_credentials_rejected", "");
 const BAD_ANSWER: Ending = Ending::Failed(502, "upstream_invalid_response", "");
+const CUT: Ending = Ending::Failed(502, "upstream_truncated", "");
 const SOON: Ending = Ending::Failed(502, "upstream_error", "1");
 const LATER: Ending = Ending::Failed(502, "upstream_error", "60");
 
@@ -113,34 +123,57 @@ fn stalls_behind_the_head(streamed: bool) -> Script {
 
 /// The table.
 pub(crate) fn all() -> Vec<Behaviour> {
-    [connections(), statuses(), waits(), credentials(), faults(), hollow_successes(), departures()].concat()
+    [connections(), delays(), statuses(), waits(), credentials(), faults(), hollow_successes(), departures()].concat()
 }
 
 fn connections() -> Vec<Behaviour> {
-    use First::{Plays, Unreachable};
-    let silent = |_| Script::new().stall();
-    let late = ("headers_timeout", None);
-    let later = ("first_token_timeout", Some(200));
-    let stalled = behaviour("no content in time", Plays(stalls_behind_the_head), REPEATED, later, Ending::TimedOut);
+    use First::{Crowded, Plays, Unreachable};
+    let no_connection = ("connect_timeout", None);
     vec![
         behaviour("2xx with a usable body", Plays(healthy), ONCE, ("success", Some(200)), Ending::Served),
         behaviour("connection refused", Unreachable, REPEATED, ("transport", None), BAD),
+        behaviour("no connection in time", Crowded, REPEATED, no_connection, Ending::TimedOut)
+            .timeouts("{ connect: 200ms }"),
         behaviour("reset before the first byte", Plays(|_| Script::new().reset()), REPEATED, ("transport", None), BAD),
-        behaviour("no head in time", Plays(silent), REPEATED, late, Ending::TimedOut).timeouts("{ headers: 200ms }"),
-        // A plain answer has no first token: its parts may not be further apart than `idle`.
-        Behaviour { outcomes: ["idle_timeout", "first_token_timeout"], ..stalled }
-            .timeouts("{ first_token: 200ms, idle: 200ms }"),
+    ]
+}
+
+fn delays() -> Vec<Behaviour> {
+    let row = |name, script, status| {
+        behaviour(name, First::Plays(script), REPEATED, ("headers_timeout", status), Ending::TimedOut)
+    };
+    let silent = |_| Script::new().stall();
+    let stalled = row("no content in time", stalls_behind_the_head, Some(200));
+    vec![
+        row("no head in time", silent, None).timeouts("{ headers: 200ms }"),
+        // The time to the first content counts from the beginning of the attempt, but a plain answer has no such time.
+        row("no head in time for content", silent, None)
+            .outcomes("headers_timeout", "first_token_timeout")
+            .timeouts("{ headers: 1s, first_token: 200ms }"),
+        // The parts of a plain answer may not be further apart than `idle`.
+        stalled.outcomes("idle_timeout", "first_token_timeout").timeouts("{ first_token: 200ms, idle: 200ms }"),
+        Behaviour {
+            name: "no content in the caller's time",
+            member: r#""gateway":{"first_token_timeout_ms":200},"#,
+            ..stalled.outcomes("idle_timeout", "first_token_timeout").timeouts("{ idle: 200ms }")
+        },
     ]
 }
 
 fn statuses() -> Vec<Behaviour> {
     let failing =
         |name, script, status| behaviour(name, First::Plays(script), REPEATED, ("server_error", Some(status)), BAD);
+    // Redirects are not followed: the provider's key would go wherever they point.
+    let redirect = |_| answer_with(301, &[("location", "/v1/elsewhere")], PRIVATE);
+    let redirected = ("invalid_response", Some(301));
     vec![
         failing("500", |_| refuse(500), 500),
+        failing("501", |_| refuse(501), 501),
         failing("502", |_| refuse(502), 502),
         failing("504", |_| refuse(504), 504),
+        failing("520", |_| refuse(520), 520),
         failing("408", |_| refuse(408), 408),
+        behaviour("301", First::Plays(redirect), REPEATED, redirected, BAD_ANSWER),
     ]
 }
 
@@ -205,11 +238,21 @@ fn hollow_successes() -> Vec<Behaviour> {
     let fault = |_| Script::json(200, WRAPPED_FAULT);
     let html = |_| Script::new().answer(200, "text/html", "<html>private words</html>");
     let first_event = |_| Script::events([&*role(), PRIVATE, "[DONE]"]);
+    let too_long = |streamed| match streamed {
+        true => Script::events([&*role(), TOO_LONG, "[DONE]"]),
+        false => Script::json(200, TOO_LONG),
+    };
+    let short = |_| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n";
+        Script::new().write(head).write(r#"{"id":"c-1","#).close()
+    };
     vec![
         row("200, an error", error, REPEATED, "server_error", BAD),
         row("200, an error that names 503", overload, REPEATED, "overloaded", BAD),
         row("200, an error that names 401", rejection, MOVED_ON, "credentials_rejected", BAD_KEY),
         row("200, an error that names 400", fault, ONCE, "client_fault", Ending::PassedOn(400, WRAPPED_FAULT)),
+        row("200, context length", too_long, NEXT_MODEL, "context_length", Ending::PassedOn(400, TOO_LONG)),
+        row("200, shorter than its length", short, REPEATED, "truncated", CUT),
         row("200, not JSON", html, REPEATED, "invalid_response", BAD_ANSWER),
         row("200, the first event an error", first_event, REPEATED, "server_error", BAD),
     ]

@@ -7,3 +7,4 @@ mod behaviours;
 mod cuts;
 mod scene;
 mod table;
+mod too_long;

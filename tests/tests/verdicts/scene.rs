@@ -1,6 +1,9 @@
 //! One gateway and many rows: every row has a model and upstreams of its own, so that what happens in one says nothing
 //! about the health of another's targets, and all of them can run at once.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
 use bytes::Bytes;
 use gateway_testing::{FakeUpstream, GatewayProcess, Script};
 use gateway_tests::deaf::DeafAddress;
@@ -9,6 +12,8 @@ use gateway_tests::stream::{DONE, event, finish, role, text, without_gateway};
 use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 /// Where else a call may go when its first target fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,22 +51,82 @@ pub(crate) struct Row {
     pub(crate) first: FakeUpstream,
     pub(crate) second: FakeUpstream,
     /// Stands in for the first upstream in a row where that cannot be reached.
-    deaf: Option<DeafAddress>,
+    stand_in: Option<StandIn>,
     /// The first upstream's own timeouts, in YAML.
     timeouts: &'static str,
+    /// What else the call says, as members of its body that are for the gateway alone.
+    member: &'static str,
+}
+
+/// An address at which no request arrives.
+#[derive(Debug)]
+enum StandIn {
+    Deaf(DeafAddress),
+    Crowded(CrowdedAddress),
+}
+
+impl StandIn {
+    fn api_base(&self) -> String {
+        match self {
+            Self::Deaf(deaf) => deaf.api_base(),
+            Self::Crowded(crowded) => format!("http://{}/v1", crowded.address),
+        }
+    }
+}
+
+/// An address at which so many connections wait to be accepted that the system takes no more: the next one hangs.
+#[derive(Debug)]
+struct CrowdedAddress {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl CrowdedAddress {
+    async fn hold() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("a bound socket");
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            waiting.push(stream.expect("a connection"));
+        }
+        Self { address, _listener: listener, _waiting: waiting }
+    }
 }
 
 impl Row {
     /// A row whose second upstream is healthy, and whose first has nothing to say yet.
     pub(crate) async fn new(number: usize, topology: Topology, streamed: bool) -> Self {
-        let second = FakeUpstream::start([healthy(streamed)]).await.expect("a free port");
+        let row = Self::silent(number, topology, streamed).await;
+        row.second.push(healthy(streamed));
+        row
+    }
+
+    /// A row whose upstreams have nothing to say yet.
+    pub(crate) async fn silent(number: usize, topology: Topology, streamed: bool) -> Self {
+        let second = FakeUpstream::start([]).await.expect("a free port");
         let first = FakeUpstream::start([]).await.expect("a free port");
-        Self { id: format!("r{number:03}"), topology, streamed, first, second, deaf: None, timeouts: "{}" }
+        let (id, stand_in) = (format!("r{number:03}"), None);
+        Self { id, topology, streamed, first, second, stand_in, timeouts: "{}", member: "" }
     }
 
     /// Connections to the first upstream are refused.
     pub(crate) fn unreachable(mut self) -> Self {
-        self.deaf = Some(DeafAddress::hold());
+        self.stand_in = Some(StandIn::Deaf(DeafAddress::hold()));
+        self
+    }
+
+    /// Connections to the first upstream do not come about.
+    pub(crate) async fn crowded(mut self) -> Self {
+        self.stand_in = Some(StandIn::Crowded(CrowdedAddress::hold().await));
+        self
+    }
+
+    /// The call has something to say to the gateway, such as `"gateway":{…},`.
+    pub(crate) fn member(mut self, member: &'static str) -> Self {
+        self.member = member;
         self
     }
 
@@ -73,7 +138,7 @@ impl Row {
 
     fn providers(&self) -> String {
         let (id, timeouts) = (&self.id, self.timeouts);
-        let first = self.deaf.as_ref().map_or_else(|| self.first.api_base(), DeafAddress::api_base);
+        let first = self.stand_in.as_ref().map_or_else(|| self.first.api_base(), StandIn::api_base);
         let second = self.second.api_base();
         let own = |name: &str| format!("model_mapping: [ {id}-{name}-model ], api_key: sk-{id}-{name}");
         format!(
@@ -100,12 +165,12 @@ impl Row {
 
     /// The row's call, whose request id is the row's.
     pub(crate) fn request(&self) -> Request<Full<Bytes>> {
-        with_header(authorized("POST", CHAT, self.body()), "x-request-id", &self.id)
+        with_header(authorized("POST", CHAT, self.body(self.member)), "x-request-id", &self.id)
     }
 
     /// The same as bytes.
     pub(crate) fn wire_request(&self) -> String {
-        let body = self.body();
+        let body = self.body(self.member);
         format!(
             "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {CALLER_KEY}\r\nx-request-id: {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -114,8 +179,8 @@ impl Row {
         )
     }
 
-    fn body(&self) -> String {
-        format!(r#"{{"model":"{}","stream":{},"messages":[]}}"#, self.id, self.streamed)
+    fn body(&self, member: &str) -> String {
+        format!(r#"{{"model":"{}",{member}"stream":{},"messages":[]}}"#, self.id, self.streamed)
     }
 
     pub(crate) fn provider(&self, side: Side) -> String {
@@ -152,10 +217,10 @@ impl Row {
     pub(crate) fn assert_received(&self, what: &str, tried: &[Tried]) {
         for (side, upstream) in [(Side::First, &self.first), (Side::Second, &self.second)] {
             let requests = upstream.requests();
-            let expected = tried.iter().filter(|it| it.side == side && !self.is_deaf(side)).count();
+            let expected = tried.iter().filter(|it| it.side == side && !self.is_out_of_reach(side)).count();
             assert_eq!(requests.len(), expected, "{what}: requests at {side:?}");
             let provider = self.provider(side);
-            let body = self.body().replacen(&self.id, &format!("{provider}-model"), 1);
+            let body = self.body("").replacen(&self.id, &format!("{provider}-model"), 1);
             for request in requests {
                 assert_eq!(request.header("authorization"), Some(&*format!("Bearer sk-{provider}")), "{what}");
                 assert_eq!((request.target(), &*request.body), (CHAT, body.as_bytes()), "{what}");
@@ -163,8 +228,8 @@ impl Row {
         }
     }
 
-    fn is_deaf(&self, side: Side) -> bool {
-        side == Side::First && self.deaf.is_some()
+    fn is_out_of_reach(&self, side: Side) -> bool {
+        side == Side::First && self.stand_in.is_some()
     }
 
     /// Panics unless a body is the whole of the healthy answer, as a side of the row gives it.

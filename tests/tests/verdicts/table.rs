@@ -33,8 +33,10 @@ struct Case {
 impl Case {
     async fn new(number: usize, behaviour: Behaviour, topology: Topology, streamed: bool) -> Self {
         let row = Row::new(number, topology, streamed).await.timeouts(behaviour.timeouts);
+        let row = row.member(behaviour.member);
         let row = match behaviour.first {
             First::Unreachable => row.unreachable(),
+            First::Crowded => row.crowded().await,
             First::Plays(script) | First::IsLeft(script) => {
                 // Once more than is asked for by any verdict; what is asked for is counted.
                 (0..3).for_each(|_| row.first.push(script(streamed)));

@@ -66,14 +66,13 @@ pub(crate) async fn attempt_passthrough(
 async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> Result<(Outcome, Committed), Failure> {
     let (mut head, mut body) = attempt.send(request, false).await?;
     let outcome = attempt.classify(&head);
-    let redactor = &attempt.aim.provider.redactor;
+    let redactor = attempt.aim.provider.redactor.clone();
+    redactor.strip(&mut head.headers);
     match outcome {
         Outcome::CredentialsRejected | Outcome::InvalidResponse => return Err(attempt.refused(outcome, body).await),
         Outcome::Success => {}
         // The words of an error may quote the credential, as those of a call may.
         _ => {
-            redactor.strip(&mut head.headers);
-            let redactor = redactor.clone();
             let words = attempt.wait_for(timeout(ERROR_TIMEOUT, read(&mut body, MAX_ERROR))).await;
             let content = match words {
                 Ok(Ok(Whole::Complete(words))) => Content::Whole(Segments::from(redactor.redact(words)).into_iter()),
