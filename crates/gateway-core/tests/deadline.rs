@@ -11,13 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use gateway_config::Config;
-use gateway_core::Gateway;
 use gateway_core::call::{AttemptRecord, Event, Observer, Outcome, TimeoutPhase};
+use gateway_core::{Gateway, GatewayService};
 use gateway_testing::{FakeUpstream, Script};
 use http::Request;
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, Collected, Full, StreamBody};
 use hyper::service::Service;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -176,7 +176,7 @@ retry:
         }
         let (member, limit) = match self.rng.u8(..3) {
             0 => {
-                let asked = Duration::from_millis(self.rng.u64(1..2 * total.as_millis() as u64));
+                let asked = whole_millis(Duration::from_millis(1) + total.mul_f64(2.0 * self.rng.f64()));
                 (format!(r#","gateway":{{"timeout_ms":{}}}"#, asked.as_millis()), asked.min(total))
             }
             _ => (String::new(), total),
@@ -232,7 +232,7 @@ impl Observer for Trail {
 
 /// What has been seen in all scenes, so that they can be known to be of use.
 #[derive(Debug, Default)]
-struct Seen {
+struct Tally {
     calls: usize,
     served: usize,
     out_of_time: usize,
@@ -240,46 +240,67 @@ struct Seen {
     cut_behind_the_head: usize,
 }
 
-/// Makes the calls of one scene, each of which must be over in time.
-async fn play(seed: u64, seen: &mut Seen) {
-    // The gateway's own draws, such as the jitter of its delays.
-    fastrand::seed(seed);
-    let mut plot = Plot { rng: fastrand::Rng::with_seed(seed), limit: Duration::ZERO, asked: Vec::new() };
-    let upstreams = [FakeUpstream::start([]).await.unwrap(), FakeUpstream::start([]).await.unwrap()];
-    let total = Duration::from_millis(plot.time(50.0, 20_000.0).as_millis() as u64);
-    let yaml = plot.config(total, &upstreams);
-    let plot = Arc::new(Mutex::new(plot));
-    for upstream in &upstreams {
-        let plot = Arc::clone(&plot);
-        upstream.otherwise(move |_| plot.lock().script());
+/// A gateway between its callers and upstreams that follow a plot.
+struct Scene {
+    yaml: String,
+    total: Duration,
+    service: GatewayService,
+    plot: Arc<Mutex<Plot>>,
+    trail: Arc<Trail>,
+    _upstreams: [FakeUpstream; 2],
+}
+
+impl Scene {
+    async fn of(seed: u64) -> Self {
+        // The gateway's own draws, such as the jitter of its delays.
+        fastrand::seed(seed);
+        let mut plot = Plot { rng: fastrand::Rng::with_seed(seed), limit: Duration::ZERO, asked: Vec::new() };
+        let upstreams = [FakeUpstream::start([]).await.unwrap(), FakeUpstream::start([]).await.unwrap()];
+        let total = whole_millis(plot.time(50.0, 20_000.0));
+        let yaml = plot.config(total, &upstreams);
+        let plot = Arc::new(Mutex::new(plot));
+        for upstream in &upstreams {
+            let plot = Arc::clone(&plot);
+            upstream.otherwise(move |_| plot.lock().script());
+        }
+        let trail = Arc::new(Trail::default());
+        let config = Config::from_yaml(&yaml).unwrap();
+        let service = Gateway::builder().observer(Arc::clone(&trail) as _).build(&config).unwrap().service();
+        Self { yaml, total, service, plot, trail, _upstreams: upstreams }
     }
-    let trail = Arc::new(Trail::default());
-    let config = Config::from_yaml(&yaml).unwrap();
-    let service = Gateway::builder().observer(Arc::clone(&trail) as _).build(&config).unwrap().service();
-    for number in 0..CALLS {
-        let (request, limit) = plot.lock().call(total);
-        (plot.lock().limit, plot.lock().asked) = (limit, Vec::new());
+
+    /// Makes a call, which must be over in time.
+    async fn call(&self, told: &str, tally: &mut Tally) {
+        let (request, limit) = self.plot.lock().call(self.total);
+        (self.plot.lock().limit, self.plot.lock().asked) = (limit, Vec::new());
         let began = Instant::now();
         let answer = timeout(limit + LATE, async {
-            let (head, body) = service.call(request).await.unwrap().into_parts();
+            let (head, body) = self.service.call(request).await.unwrap().into_parts();
             // One that breaks off is over, too.
-            (head.status, body.collect().await.map(|body| body.to_bytes()))
+            (head.status, body.collect().await.map(Collected::to_bytes))
         });
         let answer = answer.await;
-        let (elapsed, attempts, asked) = (began.elapsed(), trail.0.lock().clone(), plot.lock().asked.clone());
-        let asked: Vec<Duration> = asked.into_iter().map(|at| at - began).collect();
-        let told =
-            format!("seed {seed}, call {number}, limit {limit:?}: {answer:?} after {elapsed:?}; {attempts:?}{yaml}");
+        let elapsed = began.elapsed();
+        let attempts = self.trail.0.lock().clone();
+        let asked: Vec<Duration> = self.plot.lock().asked.iter().map(|at| *at - began).collect();
+        let yaml = &self.yaml;
+        let told = format!("{told}, limit {limit:?}: {answer:?} after {elapsed:?}; {attempts:?}{yaml}");
         assert!(elapsed <= limit + SLACK, "it is late: {told}");
         assert!(asked.iter().all(|at| *at <= limit), "an upstream was asked at {asked:?}: {told}");
         assert!(!attempts.iter().any(begins_late), "an attempt began when there was no time: {told}");
         let (status, body) = answer.unwrap();
-        seen.calls += 1;
-        seen.served += usize::from(attempts.iter().any(|it| it.outcome == Outcome::Success));
-        seen.out_of_time += usize::from(elapsed >= limit);
-        seen.tried_again += usize::from(attempts.len() > 1);
-        seen.cut_behind_the_head += usize::from(elapsed >= limit && status == 200 && body.is_ok());
+        let is_out_of_time = elapsed >= limit;
+        tally.calls += 1;
+        tally.served += usize::from(attempts.iter().any(|it| it.outcome == Outcome::Success));
+        tally.out_of_time += usize::from(is_out_of_time);
+        tally.tried_again += usize::from(attempts.len() > 1);
+        tally.cut_behind_the_head += usize::from(is_out_of_time && status == 200 && body.is_ok());
     }
+}
+
+/// As much of a duration as a configuration or a call can say.
+fn whole_millis(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs()) + Duration::from_millis(time.subsec_millis().into())
 }
 
 /// Whether an attempt was over, for lack of time, at the moment at which it began.
@@ -289,14 +310,15 @@ fn begins_late(attempt: &AttemptRecord) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn no_call_is_over_later_than_it_may_be() {
-    let mut seen = Seen::default();
+    let mut tally = Tally::default();
     for seed in 0..SCENES {
-        play(seed, &mut seen).await;
+        let scene = Scene::of(seed).await;
+        for number in 0..CALLS {
+            scene.call(&format!("seed {seed}, call {number}"), &mut tally).await;
+        }
     }
-    println!("{seen:?}");
-    let rarest = seen.served.min(seen.out_of_time).min(seen.tried_again);
-    assert!(
-        rarest >= seen.calls / 10 && seen.cut_behind_the_head >= seen.calls / 100,
-        "they show too little: {seen:?}"
-    );
+    println!("{tally:?}");
+    let rarest = tally.served.min(tally.out_of_time).min(tally.tried_again);
+    let is_telling = rarest >= tally.calls / 10 && tally.cut_behind_the_head >= tally.calls / 100;
+    assert!(is_telling, "they show too little: {tally:?}");
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 const SCENES: u64 = 300;
 
 /// A scene has so many calls, one after the other, with some time between them.
-const CALLS: usize = 8;
+const CALLS: u64 = 8;
 
 /// How long a call may take; few take as long.
 const TOTAL: Duration = Duration::from_secs(100);
@@ -451,7 +451,19 @@ struct Scene {
     plot: Arc<Mutex<Plot>>,
     trail: Arc<Trail>,
     rng: fastrand::Rng,
+    story: Story,
     _upstreams: Vec<FakeUpstream>,
+}
+
+/// What has happened in a scene; it is told if the test fails.
+struct Story(String);
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.0);
+        }
+    }
 }
 
 impl Scene {
@@ -475,7 +487,8 @@ impl Scene {
         let config = Config::from_yaml(&yaml).unwrap();
         let gateway = Gateway::builder().observer(Arc::clone(&trail) as _).build(&config).unwrap();
         known.set(gateway.clone()).unwrap();
-        Self { setting, gateway, plot, trail, rng, _upstreams: upstreams }
+        let story = Story(yaml);
+        Self { setting, gateway, plot, trail, rng, story, _upstreams: upstreams }
     }
 
     /// Makes a call for some of the models, in some order, and checks what came of it.
@@ -498,7 +511,8 @@ impl Scene {
         self.plot.lock().arrivals.extend(arrivals.iter().cloned());
         let trail = self.trail.0.lock().clone();
         let text: Vec<_> = trail.iter().map(describe).collect();
-        println!("{told}, plan {names:?}, after {elapsed:?}: {} {}\n  {}", answer.0, answer.1, text.join("\n  "));
+        let line = format!("{told}, plan {names:?}, after {elapsed:?}: {} {}", answer.0, answer.1);
+        self.story.0.extend([line, "\n  ".to_owned(), text.join("\n  "), "\n".to_owned()]);
         let (setting, past, arrivals) = (&self.setting, &past[..], &arrivals[..]);
         Made { setting, plan, began, elapsed, status: answer.0, trail: trail.clone(), arrivals, past }.check();
         trail
@@ -512,17 +526,16 @@ fn describe(attempt: &AttemptRecord) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn the_order_of_attempts_keeps_its_laws() {
-    let mut lengths = HashMap::<usize, usize>::new();
+    let mut lengths = HashMap::<usize, u64>::new();
     for seed in 0..SCENES {
         let mut scene = Scene::of(seed).await;
-        println!("{}", scene.setting.yaml);
         for number in 0..CALLS {
             let trail = scene.call(&format!("seed {seed}, call {number}")).await;
             *lengths.entry(trail.len()).or_default() += 1;
             sleep(Duration::from_millis(1 << scene.rng.u32(..16))).await;
         }
     }
-    let long: usize = lengths.iter().filter(|(length, _)| **length > 5).map(|(_, calls)| calls).sum();
+    let long: u64 = lengths.iter().filter(|(length, _)| **length > 5).map(|(_, calls)| calls).sum();
     println!("calls by their number of attempts: {lengths:?}");
-    assert!(long > CALLS * SCENES as usize / 10, "most end too soon: {lengths:?}");
+    assert!(long > CALLS * SCENES / 10, "most end too soon: {lengths:?}");
 }

@@ -238,9 +238,9 @@ fn hollow_successes() -> Vec<Behaviour> {
     let fault = |_| Script::json(200, WRAPPED_FAULT);
     let html = |_| Script::new().answer(200, "text/html", "<html>private words</html>");
     let first_event = |_| Script::events([&*role(), PRIVATE, "[DONE]"]);
-    let too_long = |streamed| match streamed {
-        true => Script::events([&*role(), TOO_LONG, "[DONE]"]),
-        false => Script::json(200, TOO_LONG),
+    let too_long = |streamed| {
+        let events = Script::events([&*role(), TOO_LONG, "[DONE]"]);
+        if streamed { events } else { Script::json(200, TOO_LONG) }
     };
     let short = |_| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n";

@@ -97,6 +97,10 @@ impl<'c, 'a> Course<'c, 'a> {
             }
             if !step.delay.is_zero() {
                 ledger.wait_for(sleep(step.delay)).await;
+                // Timers are a millisecond late, and more on a busy machine.
+                if Instant::now().into_std() >= aim.deadline.instant() {
+                    return Err(OutOfTime);
+                }
             }
             match self.admit(step.target, &aim, Toll::of(&step, &aim, ledger)) {
                 Some(admission) => {
@@ -175,7 +179,8 @@ impl<'c, 'a> Course<'c, 'a> {
         let health = &self.leg.targets().get(target)?.health;
         let now = Instant::now().into_std();
         let pass = match self.door {
-            Door::Healthy | Door::Resting => health.admit(now),
+            Door::Healthy => health.admit(now),
+            Door::Resting => health.admit(now).or_else(|| health.admit_last_resort(now)),
             Door::LastResort => health.admit_last_resort(now),
         }?;
         let budget = &aim.provider.state.budget;
