@@ -66,9 +66,13 @@ pub(crate) async fn attempt(
         }
     }
     // Rather than to fail, a call asks whom it would otherwise leave alone. That is also how the end of an outage is seen.
-    for (leg, door) in left {
-        if let ControlFlow::Break(end) = search.try_model(leg, door).await {
-            return end;
+    for (leg, mut door) in left {
+        loop {
+            match search.try_model(leg, door).await {
+                ControlFlow::Break(end) => return end,
+                ControlFlow::Continue(Tried::NotAtAll(next)) if next != door => door = next,
+                ControlFlow::Continue(_) => break,
+            }
         }
     }
     search.give_up(plan)
@@ -86,7 +90,7 @@ struct Search<'a> {
 enum Tried {
     /// Its targets were asked.
     InVain,
-    /// No target was asked: either breakers let nothing through, or all want to be left alone for a while. Behind this door
+    /// No target was asked: either all want to be left alone for a while, or breakers let nothing through. Behind this door
     /// they may be asked.
     NotAtAll(Door),
 }

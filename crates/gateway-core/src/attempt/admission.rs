@@ -13,7 +13,7 @@ use crate::plan::Aim;
 pub(super) enum Door {
     /// Those that their breaker lets through and that do not want to be left alone for long.
     Healthy,
-    /// Also those that do, whatever their breaker says as far as they may be probed at all.
+    /// Also those that do.
     Resting,
     /// Those that it does not, as far as they may be probed at all.
     LastResort,

@@ -179,8 +179,7 @@ impl<'c, 'a> Course<'c, 'a> {
         let health = &self.leg.targets().get(target)?.health;
         let now = Instant::now().into_std();
         let pass = match self.door {
-            Door::Healthy => health.admit(now),
-            Door::Resting => health.admit(now).or_else(|| health.admit_last_resort(now)),
+            Door::Healthy | Door::Resting => health.admit(now),
             Door::LastResort => health.admit_last_resort(now),
         }?;
         let budget = &aim.provider.state.budget;
