@@ -74,7 +74,7 @@ fn the_official_sdk_works() {
     let gateway = GatewayProcess::start(&config());
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk");
     let run = python()
-        .args(["-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "-q"])
+        .args(["-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "-q", "--durations=5"])
         .arg(suite)
         .envs([
             ("GATEWAY_BASE_URL", gateway.url("/v1").as_str()),

@@ -1,6 +1,6 @@
 //! Step 6: from a plan to an answer that can be committed to.
 //!
-//! This is the one loop of a call. Until an attempt has shown that it is an answer (the whole of a plain one, the first
+//! Here are the loops of a call. Until an attempt has shown that it is an answer (the whole of a plain one, the first
 //! content of a stream), nothing has gone to the caller, so a failed attempt leaves no trace but in the trail. What comes
 //! next is decided elsewhere: by the ranking of the route, the health of the targets, the retry policy and the budget. Here
 //! their answers are put in order:
@@ -10,10 +10,10 @@
 //! 3. the next model of the list.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use gateway_call::{Outcome, TimeoutPhase};
 use gateway_resilience::Verdict;
-use tokio::time::Instant;
 
 use crate::encode::Outgoing;
 use crate::ingest::Asked;
@@ -39,6 +39,10 @@ pub(crate) use passthrough::attempt_passthrough;
 use admission::Door;
 use course::{Course, OutOfTime};
 use exchange::Finished;
+use failure::Failure;
+
+/// When a call that is refused because nothing is healthy may come again: one a second is let through all the same.
+pub(crate) const NEXT_PROBE: Duration = Duration::from_secs(1);
 
 /// What an attempt is made with, whichever it is.
 #[derive(Clone, Copy)]
@@ -75,7 +79,7 @@ pub(crate) async fn attempt(
             }
         }
     }
-    search.give_up(plan)
+    search.ending()
 }
 
 /// The search for an answer to one call.
@@ -90,8 +94,8 @@ struct Search<'a> {
 enum Tried {
     /// Its targets were asked.
     InVain,
-    /// No target was asked: either all want to be left alone for a while, or breakers let nothing through. Behind this door
-    /// they may be asked.
+    /// No target was asked: all want to be left alone for a while, or breakers or budgets let nothing through. Behind this
+    /// door they may be asked.
     NotAtAll(Door),
 }
 
@@ -125,12 +129,14 @@ impl Search<'_> {
                 Err(failure) => failure,
             };
             let verdict = course.conclude(attempt, &failure, self.ledger);
-            if verdict == Verdict::GiveUp {
-                return ControlFlow::Break(Err(failure.into_rejection()));
+            if let Failure::Caller(rejection) = failure {
+                return ControlFlow::Break(Err(rejection));
             }
             self.end(failure.into_ending());
-            if verdict == Verdict::NextModel {
-                break;
+            match verdict {
+                Verdict::GiveUp => return ControlFlow::Break(self.ending()),
+                Verdict::NextModel => break,
+                _ => {}
             }
         }
         let has_asked = self.ledger.attempts().len() > before;
@@ -145,12 +151,12 @@ impl Search<'_> {
         }
     }
 
-    /// What the caller gets when all models have been tried in vain.
-    fn give_up(self, plan: &Plan<'_>) -> Result<Committed, Rejection> {
-        match self.ending {
+    /// What the caller gets if nothing else is tried.
+    fn ending(&mut self) -> Result<Committed, Rejection> {
+        match self.ending.take() {
             Some(Ending::Failed(outcome)) => Err(Rejection::Upstream { outcome }),
             Some(Ending::TooLong(answer)) => Ok(*answer),
-            None => Err(Rejection::NoHealthyTarget { retry_after: course::soonest_probe(plan, Instant::now()) }),
+            None => Err(Rejection::NoHealthyTarget { retry_after: NEXT_PROBE }),
         }
     }
 }

@@ -61,9 +61,17 @@ pub(crate) struct Aim<'a> {
     pub(crate) timeouts: Timeouts,
     /// When everything has to be over.
     pub(crate) deadline: Deadline,
-    /// Whether it is the caller who set the time to the first content, or for the whole. Missing that says nothing about the
-    /// target.
-    pub(crate) is_hurried: bool,
+    /// What the caller is in a hurry about.
+    pub(crate) hurry: Hurry,
+}
+
+/// Which of the times it is the caller who set. Missing those says nothing about the target.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hurry {
+    /// Until the first content.
+    pub(crate) first_token: bool,
+    /// For the whole call.
+    pub(crate) total: bool,
 }
 
 /// Finds the targets of a call that `permit` allows. All models that the caller lists have to exist; a caller who names
@@ -157,7 +165,10 @@ impl<'a> Leg<'a> {
             shown: Some(self.shown.clone()),
             timeouts: tightened,
             deadline: Deadline::after(self.started.into_std(), tightened.total),
-            is_hurried: tightened != timeouts,
+            hurry: Hurry {
+                first_token: tightened.first_token < timeouts.first_token,
+                total: tightened.total < timeouts.total,
+            },
         })
     }
 }

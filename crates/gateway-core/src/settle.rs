@@ -211,8 +211,10 @@ impl Drop for Settlement {
         self.cancel_attempts(None);
         if let Some(answering) = self.answering.take()
             && let (Some(admission), Some(attempt)) = (answering.admission, self.attempts.get(answering.number))
+            && admission.finish(attempt.outcome)
         {
-            admission.finish(attempt.outcome);
+            let (request_id, provider) = (self.request_id.as_str(), &*attempt.provider);
+            tracing::error!(request_id, provider, "the upstream rejected its credential in the middle of an answer");
         }
         let duration = self.started.elapsed();
         self.observer.on_event(&Event::Settled(&CallRecord {

@@ -114,7 +114,7 @@ impl Snapshot {
         let previous = previous.map(|snapshot| &snapshot.carried);
         let mut build = Build { config, previous, carried: Carried::new(config), now, errors: Vec::new() };
         let providers = provider::compile(&mut build, protocols);
-        build.carried.inherit_named(previous);
+        build.carried.inherit_named(previous, now);
         let routes = routes::compile(&mut build, policies);
         if !build.errors.is_empty() {
             return Err(CompileErrors(build.errors));

@@ -9,7 +9,7 @@
 //! - **Results belong to the state that admitted them.** A slow failure from before the breaker opened must not open it
 //!   again, nor an old success close it, so each ticket carries the number of its generation.
 //! - **Probes are counted until they are over,** also across states. However the breaker changes, no more of them are out at
-//!   once than the policy allows.
+//!   once than the policy allows, but for the last resorts below.
 //! - **An open breaker can be asked for a last resort:** a probe before its time, for a call that has nowhere else to go. Its
 //!   success counts like that of any probe. Its failure only undoes the successes before it: a call that had no choice must
 //!   not keep the target out for longer. One a second is let through even while all probes are out, because a probe can be
@@ -129,7 +129,7 @@ enum Kind {
     Ordinary,
     /// Made while it was half-open.
     Probe,
-    /// A probe made while it was open.
+    /// A probe made while it was open, or beside the others while it was half-open.
     LastResort,
 }
 
@@ -150,7 +150,7 @@ pub(crate) struct CircuitBreaker {
     state: Mutex<State>,
 }
 
-/// How long a call that has nowhere else to go waits for the probes of others at most.
+/// When no probe has begun for so long, a call that has nowhere else to go is let through beside those that are out.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The value of `open_until` that is no moment.

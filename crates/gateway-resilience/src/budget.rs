@@ -57,7 +57,7 @@ impl RetryBudget {
         Self { policy, epoch: Epoch::new(now), deposits: Default::default(), withdrawals: Mutex::default() }
     }
 
-    /// Pays in for a call, at its first attempt.
+    /// Pays in for a call, at its first attempt at this provider.
     pub fn deposit(&self, now: Instant) {
         let second = self.epoch.periods(now, 1);
         self.deposits[(second % WINDOW) as usize].add(second);

@@ -157,7 +157,7 @@ impl TargetHealth {
     }
 
     /// Leave to make one attempt although the breaker is open, for a call that has nowhere else to go: to as many at a time
-    /// as it probes with. If such an attempt fails the breaker is not open for longer.
+    /// as it probes with, and to one more if none has begun for a second. If such an attempt fails the breaker is not open for longer.
     pub fn admit_last_resort(self: &Arc<Self>, now: Instant) -> Option<Pass> {
         self.breaker.admit_last_resort(now).map(|ticket| self.pass(ticket))
     }
@@ -165,12 +165,20 @@ impl TargetHealth {
     /// Notes that an attempt was given up without content after so long, because another one was faster.
     ///
     /// That is no failure, but a target that never answers must not look as fast as it was when it did.
+    /// For the same reason it never looks faster by it: so long is the least that it would have taken.
     pub fn outpaced(&self, elapsed: Duration, now: Instant) {
-        self.observe(elapsed, now);
+        if self.latency(now).is_none_or(|latency| elapsed > latency) {
+            self.latency.observe(elapsed, now);
+        }
+        self.count_wait(elapsed, now);
     }
 
     fn observe(&self, elapsed: Duration, now: Instant) {
         self.latency.observe(elapsed, now);
+        self.count_wait(elapsed, now);
+    }
+
+    fn count_wait(&self, elapsed: Duration, now: Instant) {
         if let Some(waits) = self.waits.get() {
             waits.observe(elapsed, self.epoch.periods(now, MINUTE));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_call::Outcome;
-use gateway_resilience::{Retries, RetryPolicy, Standing, Step, TargetHealth, Verdict};
+use gateway_resilience::{Retries, RetryPolicy, Standing, Step, Verdict};
 use gateway_routing::Ranking;
 use tokio::time::{Instant, sleep};
 
@@ -12,11 +12,8 @@ use super::admission::{Admission, Door};
 use super::exchange::Attempt;
 use super::failure::Failure;
 use crate::ingest::Asked;
-use crate::plan::{Aim, Leg, Plan};
+use crate::plan::{Aim, Leg};
 use crate::settle::Settlement;
-
-/// How long a caller should wait if no target says when it will be asked again.
-const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
 /// What an attempt means for its provider's retry budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +30,12 @@ enum Toll {
 impl Toll {
     /// What a step means for the budget of its provider.
     fn of(step: &Step, aim: &Aim<'_>, ledger: &Settlement) -> Self {
-        let mut before = ledger.attempts().iter().rev().filter(|it| Arc::ptr_eq(&it.provider, &aim.provider.name));
-        match before.next().map(|latest| Verdict::on(latest.outcome)) {
+        let before = ledger.attempts().iter().rev().filter(|it| Arc::ptr_eq(&it.provider, &aim.provider.name));
+        let is_known = before.clone().any(|it| it.upstream_model == aim.upstream_model);
+        match before.map(|it| Verdict::on(it.outcome)).next() {
             None => Self::FirstVisit,
             Some(Verdict::Rotate) if step.is_rotation() => Self::Free,
-            Some(Verdict::NextTarget | Verdict::NextModel) => Self::Free,
+            Some(Verdict::NextTarget | Verdict::NextModel) if !is_known => Self::Free,
             Some(_) => Self::Retry,
         }
     }
@@ -178,6 +176,10 @@ impl<'c, 'a> Course<'c, 'a> {
     fn admit(&self, target: usize, aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
         let health = &self.leg.targets().get(target)?.health;
         let now = Instant::now().into_std();
+        // Asked first, because a pass that comes to nothing may have been the one probe of this second.
+        if toll == Toll::Retry && !aim.provider.state.budget.has_room(now) {
+            return None;
+        }
         let pass = match self.door {
             Door::Healthy | Door::Resting => health.admit(now),
             Door::LastResort => health.admit_last_resort(now),
@@ -207,19 +209,5 @@ impl<'c, 'a> Course<'c, 'a> {
     fn has_other_credential(&self, target: usize) -> bool {
         let health = self.leg.targets().get(target).map(|target| &target.health);
         health.is_some_and(|health| health.has_other_credential(Instant::now().into_std(), self.used(target)))
-    }
-}
-
-/// How long it takes at least until some target of the plan is asked again.
-pub(super) fn soonest_probe(plan: &Plan<'_>, now: Instant) -> Duration {
-    let targets = plan.legs.iter().flat_map(Leg::targets);
-    targets.map(|target| until_probe(&target.health, now)).min().unwrap_or(DEFAULT_WAIT)
-}
-
-/// How long it takes until a target is asked again; a second if it could be at any time.
-pub(super) fn until_probe(health: &TargetHealth, now: Instant) -> Duration {
-    match health.standing(now.into_std()) {
-        Standing::Open { until } => until.saturating_duration_since(now.into_std()),
-        Standing::Available | Standing::Cooling { .. } => DEFAULT_WAIT,
     }
 }

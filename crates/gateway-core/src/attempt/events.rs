@@ -35,7 +35,7 @@ pub(super) async fn open(
     let timeouts = attempt.aim.timeouts;
     // A model may think for longer than it may pause: ahead of the content only the time to it counts.
     let mut opening = Opening::new(endpoint, body.with_idle(timeouts.total));
-    let until = attempt.began + timeouts.first_token;
+    let until = attempt.awaited_since + timeouts.first_token;
     let beginning = attempt.wait_for(timeout_at(until, opening.read())).await;
     match beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))?? {
         Beginning::Content => Ok(Opened::Events { head, opening: Box::new(opening) }),

@@ -32,8 +32,10 @@ pub(super) struct Attempt<'a> {
     pub(super) status: Option<StatusCode>,
     /// How much of the time was the upstream's.
     pub(super) waited: Duration,
-    /// Whether the request's body was still arriving from the caller.
-    is_upload: bool,
+    /// Whether the request's body may still be arriving from the caller, whose time is not the upstream's.
+    pub(super) is_upload: bool,
+    /// Since when the upstream could have shown content: the beginning, or for an upload the head of the answer.
+    pub(super) awaited_since: Instant,
 }
 
 /// An attempt that is over, and what came of it.
@@ -58,7 +60,17 @@ impl<'a> Attempt<'a> {
     /// An attempt that begins now, with its target's place in the route and its own number.
     pub(super) fn new((target, number): (usize, usize), aim: Aim<'a>, admission: Admission) -> Self {
         let began = Instant::now();
-        Self { aim, target, number, admission, began, status: None, waited: Duration::ZERO, is_upload: false }
+        Self {
+            aim,
+            target,
+            number,
+            admission,
+            began,
+            status: None,
+            waited: Duration::ZERO,
+            is_upload: false,
+            awaited_since: began,
+        }
     }
 
     /// Sends the request and judges the answer.
@@ -70,7 +82,7 @@ impl<'a> Attempt<'a> {
             Err(failure) => Err(failure),
         };
         if let Ok(Opened::Whole { .. } | Opened::Events { .. } | Opened::Raw { .. }) = &result {
-            self.admission.first_content(self.began);
+            self.admission.first_content(self.awaited_since);
         }
         Finished { attempt: self, result }
     }
@@ -78,6 +90,11 @@ impl<'a> Attempt<'a> {
     /// Notes how the attempt failed, where it belongs.
     pub(super) fn fail(self, failure: &Failure, ledger: &mut Settlement) {
         let blame = self.blame(failure.outcome());
+        self.fail_as(failure, blame, ledger);
+    }
+
+    /// Notes how the attempt failed, and tells the target something else of it: `blame`.
+    pub(super) fn fail_as(self, failure: &Failure, blame: Outcome, ledger: &mut Settlement) {
         let Self { aim, admission, status, number, .. } = self;
         ledger.conclude_attempt(number, failure.outcome(), status);
         let credential = admission.credential;
@@ -87,10 +104,11 @@ impl<'a> Attempt<'a> {
 
     /// What an outcome says about the target. What its caller brought about says nothing: a deadline that the caller made
     /// tight, or that the upstream got tired of waiting for the caller's upload.
-    fn blame(&self, outcome: Outcome) -> Outcome {
-        let Aim { is_hurried, timeouts, .. } = self.aim;
+    pub(super) fn blame(&self, outcome: Outcome) -> Outcome {
+        let Aim { hurry, timeouts, .. } = self.aim;
         match outcome {
-            Outcome::Timeout(TimeoutPhase::FirstToken | TimeoutPhase::Total) if is_hurried => Outcome::Cancelled,
+            Outcome::Timeout(TimeoutPhase::FirstToken) if hurry.first_token => Outcome::Cancelled,
+            Outcome::Timeout(TimeoutPhase::Total) if hurry.total || self.is_upload => Outcome::Cancelled,
             _ if self.is_upload && self.status == Some(StatusCode::REQUEST_TIMEOUT) => Outcome::Cancelled,
             // With a total timeout shorter than that for the head, a dead upstream would otherwise never be found out.
             Outcome::Timeout(TimeoutPhase::Total)
@@ -129,6 +147,9 @@ impl<'a> Attempt<'a> {
             _ => error.into(),
         })?;
         self.status = Some(response.status());
+        if self.is_upload {
+            self.awaited_since = Instant::now();
+        }
         let (head, body) = response.into_parts();
         Ok((head, body.with_idle(idle)))
     }

@@ -59,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// What the caller is told if nothing else is tried.
+    /// What the caller of a request that is tried once is told.
     pub(super) fn into_rejection(self) -> Rejection {
         match self {
             Self::Caller(rejection) => rejection,

@@ -36,8 +36,9 @@ pub(super) fn pass_on(
     attempt: &Attempt<'_>,
     outcome: Outcome,
     status: StatusCode,
-    (headers, document): (HeaderMap, Bytes),
+    (mut headers, document): (HeaderMap, Bytes),
 ) -> Result<Opened, Failure> {
+    attempt.aim.provider.redactor.strip(&mut headers);
     let document = attempt.aim.provider.redactor.redact(document);
     let words = answer(status, headers, Content::Whole(Segments::from(document).into_iter()), attempt);
     match outcome {
@@ -52,11 +53,17 @@ pub(super) fn own_words(head: &mut response::Parts) -> Bytes {
         head.headers.remove(name);
     }
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let message = "The upstream found fault with the request, and its explanation could not be passed on. Check the request \
-                   against the upstream's documentation.";
+    let is_upstreams = head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS;
+    let (kind, message) = if is_upstreams {
+        ("upstream_error", "The upstream failed, and its explanation could not be passed on. Try again later.")
+    } else {
+        let message = "The upstream found fault with the request, and its explanation could not be passed on. Check the \
+                       request against the upstream's documentation.";
+        ("invalid_request_error", message)
+    };
     refusal_body(&Refusal {
         status: head.status,
-        kind: "invalid_request_error",
+        kind,
         code: None,
         message: message.to_owned(),
         param: None,

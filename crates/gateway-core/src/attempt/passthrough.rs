@@ -6,17 +6,17 @@ use gateway_call::{Deadline, Outcome};
 use gateway_protocol::Segments;
 use gateway_resilience::TargetHealth;
 use gateway_upstream::RequestBody;
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::time::{Instant, timeout};
 
+use super::NEXT_PROBE;
 use super::admission::Admission;
 use super::committed::{Committed, answer, hold, raw};
-use super::course::until_probe;
 use super::exchange::Attempt;
 use super::failure::Failure;
 use super::fault;
 use super::whole::{ERROR_TIMEOUT, MAX_ERROR, Whole, read};
-use crate::plan::Aim;
+use crate::plan::{Aim, Hurry};
 use crate::rejection::Rejection;
 use crate::relay::{Content, RawRelay};
 use crate::settle::Settlement;
@@ -34,7 +34,7 @@ pub(crate) async fn attempt_passthrough(
 ) -> Result<Committed, Rejection> {
     let now = Instant::now();
     let pass = health.admit(now.into_std()).or_else(|| health.admit_last_resort(now.into_std()));
-    let pass = pass.ok_or_else(|| Rejection::NoHealthyTarget { retry_after: until_probe(health, now) })?;
+    let pass = pass.ok_or(Rejection::NoHealthyTarget { retry_after: NEXT_PROBE })?;
     provider.state.budget.deposit(now.into_std());
     let aim = Aim {
         provider,
@@ -42,12 +42,13 @@ pub(crate) async fn attempt_passthrough(
         shown: None,
         timeouts: provider.timeouts,
         deadline: Deadline::after(ledger.started().into_std(), provider.timeouts.total),
-        is_hurried: false,
+        hurry: Hurry::default(),
     };
     let admission = Admission::new(pass, health.credential(now.into_std(), 0), &aim);
     let request = request(&aim, admission.credential);
     let number = ledger.begin_attempt(ANY.into(), provider.name.clone(), ANY.into());
     let mut attempt = Attempt::new((0, number), aim, admission);
+    attempt.is_upload = true;
     let result = exchange(&mut attempt, request).await;
     ledger.note_wait(attempt.waited);
     match result {
@@ -57,7 +58,13 @@ pub(crate) async fn attempt_passthrough(
             Ok(committed)
         }
         Err(failure) => {
-            attempt.fail(&failure, ledger);
+            let blame = match attempt.blame(failure.outcome()) {
+                // One path that redirects, or that the credential may not use, says nothing about the others.
+                Outcome::InvalidResponse if attempt.status.is_some() => Outcome::Cancelled,
+                Outcome::CredentialsRejected if attempt.status == Some(StatusCode::FORBIDDEN) => Outcome::Cancelled,
+                blame => blame,
+            };
+            attempt.fail_as(&failure, blame, ledger);
             Err(failure.into_rejection())
         }
     }
@@ -82,7 +89,7 @@ async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> R
         }
     }
     // Nobody knows how long the answer is; that there is one is all that a probe has to show.
-    attempt.admission.first_content(attempt.began);
+    attempt.admission.first_content(attempt.awaited_since);
     Ok((outcome, raw(head, RawRelay::new(body), attempt)))
 }
 

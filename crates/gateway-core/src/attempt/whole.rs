@@ -53,7 +53,6 @@ pub(super) async fn open_fault(
     mut body: ResponseBody,
 ) -> Result<Opened, Failure> {
     let provider = attempt.aim.provider;
-    provider.redactor.strip(&mut head.headers);
     let words = match attempt.wait_for(timeout(ERROR_TIMEOUT, read(&mut body, MAX_ERROR))).await {
         Ok(Ok(Whole::Complete(bytes))) => Some(bytes),
         _ => None,
@@ -81,7 +80,7 @@ pub(super) async fn read(body: &mut ResponseBody, limit: usize) -> Result<Whole,
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame?.into_data() else { continue };
         len += chunk.len();
-        if len == chunk.len() && body.is_end_stream() {
+        if len == chunk.len() && len <= limit && body.is_end_stream() {
             return Ok(Whole::Complete(chunk));
         }
         chunks.push(chunk);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gateway_config::{Config, Provider as ProviderConfig, ProviderEndpoint};
-use gateway_resilience::{BreakerPolicy, BudgetPolicy, CredentialPool, RetryBudget, TargetHealth};
+use gateway_resilience::{BreakerPolicy, BreakerState, BudgetPolicy, CredentialPool, RetryBudget, TargetHealth};
 use gateway_secret::KeyDigest;
 use gateway_upstream::Upstream;
 use parking_lot::Mutex;
@@ -99,6 +99,7 @@ impl Carried {
         let before = previous.filter(|it| self.is_as_before(provider, it));
         let health = before.and_then(|it| it.targets.get(&key).cloned().or_else(|| it.named.lock().get(&key).cloned()));
         let health = health.unwrap_or_else(|| self.fresh_target(provider, now));
+        self.named.get_mut().remove(&key);
         self.targets.insert(key, Arc::clone(&health));
         health
     }
@@ -112,11 +113,18 @@ impl Carried {
         Arc::clone(self.named.lock().entry(key).or_insert_with(|| self.fresh_target(provider, now)))
     }
 
-    /// Takes over the targets that callers have named, as far as their providers are as they were.
-    pub(super) fn inherit_named(&mut self, previous: Option<&Self>) {
+    /// Takes over the targets that callers have named, as far as their providers are as they were and there is anything to
+    /// remember of them. So no number of configurations lets them grow.
+    pub(super) fn inherit_named(&mut self, previous: Option<&Self>, now: Instant) {
         let Some(previous) = previous else { return };
         let named = previous.named.lock().clone();
-        let inherited = named.into_iter().filter(|((provider, _), _)| self.is_as_before(provider, previous)).collect();
+        let is_eventful = |health: &TargetHealth| {
+            health.breaker(now) != BreakerState::Closed || health.in_flight() > 0 || !health.cool_down(now).is_zero()
+        };
+        let inherited = named
+            .into_iter()
+            .filter(|((provider, _), health)| is_eventful(health) && self.is_as_before(provider, previous));
+        let inherited = inherited.collect();
         self.named = Mutex::new(inherited);
     }
 

@@ -13,6 +13,8 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use super::Snapshot;
+use super::provider::PASSTHROUGH;
+use super::routes::ANY_MODEL;
 
 /// How many names get a health of their own. With a few hundred bytes a target this is a megabyte at most for a handful of
 /// providers, and more models than any of them has.
@@ -26,7 +28,8 @@ impl Snapshot {
     /// The route for a public name from which the gateway's own prefix has been stripped.
     pub(crate) fn resolve(&self, name: &ModelName) -> Option<Resolved> {
         let found = self.routes.resolve(name)?;
-        if !found.route.targets().iter().any(|target| target.model == UpstreamModel::Same) {
+        let is_listed = found.route.targets().iter().all(|target| target.model != UpstreamModel::Same);
+        if is_listed || is_reserved(found.name.as_str()) {
             return Some(found);
         }
         let known = self.named.0.read().get(name).cloned();
@@ -53,4 +56,9 @@ impl Snapshot {
         let health = self.carried.named_target(&provider.name, model.as_str(), Instant::now().into_std());
         Target { model: UpstreamModel::Fixed(model.clone()), health, ..target.clone() }
     }
+}
+
+/// Whether a name stands for something else where healths are kept, so that no caller may have one by that name.
+fn is_reserved(name: &str) -> bool {
+    name == ANY_MODEL || name == PASSTHROUGH
 }

@@ -43,8 +43,8 @@ pub(crate) struct ProviderRuntime {
     base: Uri,
 }
 
-/// The name under which the health of passed-through requests is kept; no model can be called so.
-const PASSTHROUGH: &str = "/v1/*";
+/// The name under which the health of passed-through requests is kept, instead of a model's.
+pub(super) const PASSTHROUGH: &str = "/v1/*";
 
 impl ProviderRuntime {
     /// The headers of every request with the credential of this number; a provider without any has one set of headers.

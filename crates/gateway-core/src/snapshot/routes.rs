@@ -11,7 +11,7 @@ use gateway_routing::{Route, RouteTable, RoutingPolicy, Target, UpstreamModel, W
 use super::Build;
 
 /// What a target calls the model if it has no name of its own for it.
-const ANY_MODEL: &str = "*";
+pub(super) const ANY_MODEL: &str = "*";
 
 /// The tier of targets that do not say theirs.
 const FIRST_TIER: u32 = 1;
