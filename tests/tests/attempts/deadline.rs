@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway_testing::{Answer, Script};
 use gateway_tests::clock::now;
-use gateway_tests::stage::{CALL, CHAT, Stage, answer_with};
+use gateway_tests::stage::{CALL, CHAT, PLAIN, Stage, answer_with};
 use gateway_tests::trail;
 
 /// Two targets for `gpt-4o`, and a model to fall back on.
@@ -103,4 +103,18 @@ async fn no_wait_is_begun_that_would_pass_the_deadline() {
         assert_eq!(trail::of_answer(&answer).len(), 1, "{row}");
         assert!(took < SLACK, "{row}: {took:?}");
     }
+}
+
+/// What the caller can do something about is worth more than that another model was slow.
+#[tokio::test]
+async fn a_request_that_is_too_long_is_told_so_although_the_next_model_takes_too_long() {
+    let two = PLAIN.replace("gpt-4o: gpt-4o-2024", "gpt-4o: gpt-4o-2024, mini: mini-2024");
+    let stage = Stage::of(&two).await;
+    let words = r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#;
+    stage.upstream.push(Script::json(400, words));
+    stage.upstream.push(Script::new().stall());
+    let call = r#"{"model":"gpt-4o","gateway":{"models":["gpt-4o","mini"],"timeout_ms":300}}"#;
+    let answer = stage.post(CHAT, call).await;
+    assert_eq!((answer.status.as_u16(), &*answer.text()), (400, words));
+    assert_eq!(answer.header("x-gateway-attempts"), "2");
 }

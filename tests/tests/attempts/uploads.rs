@@ -1,10 +1,14 @@
 //! Bodies that stream through: whoever has not taken a byte of one leaves it whole for the next.
 
+use std::time::Duration;
+
 use gateway_testing::{Answer, Script};
 use gateway_tests::deaf::DeafAddress;
 use gateway_tests::form::{BOUNDARY, Form};
-use gateway_tests::stage::{Stage, authorized, with_header};
+use gateway_tests::stage::{Stage, authorized, key_line, with_header};
 use gateway_tests::trail;
+use gateway_tests::wire::Wire;
+use tokio::time::sleep;
 
 const PATH: &str = "/v1/audio/transcriptions";
 
@@ -90,4 +94,28 @@ async fn a_target_that_resets_in_the_middle_was_the_last() {
     assert_eq!((answer.status.as_u16(), &*answer.error_code()), (502, "upstream_error"), "{}", answer.text());
     assert_eq!(trail::of_answer(&answer), ["main/whisper:transport"]);
     assert_eq!((stage.upstream.requests().len(), stage.other.connections()), (1, 0));
+}
+
+/// The caller's time is not the upstream's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_upload_does_not_use_up_the_time_to_the_first_content() {
+    let config = [&*config("${UPSTREAM}"), "timeouts: { first_token: 200ms }\n"].concat();
+    let stage = Stage::of(&config).await;
+    let events = [r#"{"type":"transcript.text.delta","delta":"hi"}"#, r#"{"type":"transcript.text.done","text":"hi"}"#];
+    stage.upstream.push(Script::events(events));
+    let body = Form::new().field("model", "whisper").field("stream", "true").file("file", &audio(1000)).end();
+    let (beginning, rest) = body.split_at(body.len() / 2);
+    let mut wire = Wire::open(stage.gateway.address()).await;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: gateway\r\n{}\r\ncontent-type: multipart/form-data; boundary={BOUNDARY}\r\n\
+         content-length: {}\r\n\r\n",
+        key_line(),
+        body.len()
+    );
+    wire.write([head.as_bytes(), beginning].concat()).await;
+    sleep(Duration::from_millis(400)).await;
+    wire.write(rest).await;
+    let reply = wire.reply().await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(stage.upstream.requests().len(), 1);
 }
