@@ -10,7 +10,6 @@
 //! 3. the next model of the list.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use gateway_call::{Outcome, TimeoutPhase};
 use gateway_resilience::Verdict;
@@ -40,9 +39,6 @@ use admission::Door;
 use course::{Course, OutOfTime};
 use exchange::Finished;
 use failure::Failure;
-
-/// When a call that is refused because nothing is healthy may come again: one a second is let through all the same.
-pub(crate) const NEXT_PROBE: Duration = Duration::from_secs(1);
 
 /// What an attempt is made with, whichever it is.
 #[derive(Clone, Copy)]
@@ -156,7 +152,7 @@ impl Search<'_> {
         match self.ending.take() {
             Some(Ending::Failed(outcome)) => Err(Rejection::Upstream { outcome }),
             Some(Ending::TooLong(answer)) => Ok(*answer),
-            None => Err(Rejection::NoHealthyTarget { retry_after: NEXT_PROBE }),
+            None => Err(Rejection::NoHealthyTarget),
         }
     }
 }

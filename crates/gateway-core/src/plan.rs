@@ -1,11 +1,12 @@
 //! Step 5: which models may serve this call, in which order, and for how long. The order of a model's targets is settled
 //! when its turn comes, by their health at that moment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_call::{Deadline, ModelName, Tightening};
 use gateway_config::{Affinity, Hedge};
-use gateway_resilience::RetryPolicy;
+use gateway_resilience::{RetryPolicy, TargetHealth};
 use gateway_routing::{Moment, Ranking, Resolved, Target};
 use gateway_upstream::Timeouts;
 use tokio::time::Instant;
@@ -145,8 +146,13 @@ impl<'a> Leg<'a> {
     }
 
     /// The targets, which rankings count.
-    pub(crate) fn targets(&self) -> &[Target] {
+    fn targets(&self) -> &[Target] {
         self.resolved.route.targets()
+    }
+
+    /// How the target `index` is doing.
+    pub(crate) fn health(&self, index: usize) -> Option<&Arc<TargetHealth>> {
+        self.targets().get(index).map(|target| &target.health)
     }
 
     /// When and how often a second attempt is made beside one that is slow; none by default.

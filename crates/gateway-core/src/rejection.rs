@@ -97,15 +97,10 @@ pub enum Rejection {
     /// The key store could not say whether the key is good.
     #[error("The API key cannot be checked right now. Try again shortly.")]
     StoreUnavailable,
-    /// No target of any model of the call may be used at the moment; nothing was sent.
-    #[error(
-        "Nothing that serves the model is healthy right now. Try again in {}.",
-        seconds(Duration::from_secs(whole_seconds(*.retry_after)))
-    )]
-    NoHealthyTarget {
-        /// Until the first of them is asked again.
-        retry_after: Duration,
-    },
+    /// No target of any model of the call may be used at the moment; nothing was sent. One call a second is let through all
+    /// the same.
+    #[error("Nothing that serves the model is healthy right now. Try again in 1 s.")]
+    NoHealthyTarget,
     /// The upstream did not answer usefully.
     #[error("{}", failure_message(*.outcome))]
     Upstream {
@@ -187,11 +182,8 @@ impl Rejection {
             Self::Unauthenticated(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::StoreUnavailable => {
+            Self::StoreUnavailable | Self::NoHealthyTarget => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            Self::NoHealthyTarget { retry_after } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
             }
             Self::Upstream { outcome } => {
                 headers.insert("x-should-retry", HeaderValue::from_static("false"));
@@ -238,7 +230,7 @@ impl Rejection {
             Self::MethodNotAllowed { .. } => invalid(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::LoopDetected => invalid(StatusCode::LOOP_DETECTED, "loop_detected"),
             Self::StoreUnavailable => unavailable("store_unavailable"),
-            Self::NoHealthyTarget { .. } => unavailable("no_healthy_target"),
+            Self::NoHealthyTarget => unavailable("no_healthy_target"),
             Self::Upstream { outcome } => upstream_verdict(*outcome),
         }
     }
@@ -348,7 +340,7 @@ mod tests {
             Rejection::MethodNotAllowed { allow: "POST, OPTIONS" },
             Rejection::LoopDetected,
             Rejection::StoreUnavailable,
-            Rejection::NoHealthyTarget { retry_after: Duration::from_millis(1500) },
+            Rejection::NoHealthyTarget,
         ] {
             assert_helpful(&rejection);
         }

@@ -72,8 +72,8 @@ impl<'c, 'a> Course<'c, 'a> {
     /// Whether the model's targets want to be left alone for longer than the call would wait for them. They are worth a try
     /// only if nothing else is.
     pub(super) fn is_resting(&self) -> bool {
-        let best = self.ranking.first().and_then(|target| self.leg.targets().get(target));
-        best.is_some_and(|best| best.health.cool_down(Instant::now().into_std()) > self.leg.retry.max_retry_after)
+        let best = self.ranking.first().and_then(|target| self.leg.health(target));
+        best.is_some_and(|best| best.cool_down(Instant::now().into_std()) > self.leg.retry.max_retry_after)
     }
 
     /// The next attempt, once its time has come; none if nothing is left to try.
@@ -118,17 +118,16 @@ impl<'c, 'a> Course<'c, 'a> {
         ledger: &mut Settlement,
     ) -> Option<Attempt<'a>> {
         let now = Instant::now().into_std();
-        let ranking = self.ranking;
-        let mut fresh = ranking.iter().filter(|target| {
-            let standing = self.leg.targets().get(*target).map(|target| target.health.standing(now));
+        let mut is_fresh = |target: &usize| {
+            let standing = self.leg.health(*target).map(|health| health.standing(now));
             !is_running(*target) && !self.retries.has_tried(*target) && standing == Some(Standing::Available)
-        });
-        let (target, aim, admission) = fresh.find_map(|target| {
+        };
+        let found = self.ranking.iter().filter(|target| is_fresh(target)).find_map(|target| {
             let aim = self.leg.aim(target)?;
             let admission = self.admit(target, &aim, Toll::Retry)?;
             Some((target, aim, admission))
-        })?;
-        drop(fresh);
+        });
+        let (target, aim, admission) = found?;
         self.retries.hedge(target);
         Some(self.begin(target, aim, admission, ledger))
     }
@@ -136,12 +135,13 @@ impl<'c, 'a> Course<'c, 'a> {
     /// Notes how an attempt failed and says what is to be done about it.
     pub(super) fn conclude(&mut self, attempt: Attempt<'a>, failure: &Failure, ledger: &mut Settlement) -> Verdict {
         let (target, outcome) = (attempt.target, failure.outcome());
-        if Verdict::on(outcome) == Verdict::Rotate {
+        let verdict = Verdict::on(outcome);
+        if verdict == Verdict::Rotate {
             self.used.push((target, attempt.admission.credential));
         }
         attempt.fail(failure, ledger);
         let has_other_credential = self.has_other_credential(target);
-        let verdict = match Verdict::on(outcome) {
+        let verdict = match verdict {
             Verdict::Rotate if outcome == Outcome::CredentialsRejected && !has_other_credential => Verdict::NextTarget,
             verdict => verdict,
         };
@@ -150,10 +150,8 @@ impl<'c, 'a> Course<'c, 'a> {
     }
 
     fn next_step(&self, now: Instant) -> Option<(Step, Aim<'a>)> {
-        let cool_down = |target: usize| {
-            let target = self.leg.targets().get(target);
-            target.map_or(Duration::ZERO, |target| target.health.cool_down(now.into_std()))
-        };
+        let cool_down =
+            |target: usize| self.leg.health(target).map_or(Duration::ZERO, |health| health.cool_down(now.into_std()));
         let step = self.retries.next(self.ranking.iter(), cool_down, self.random)?;
         Some((step, self.leg.aim(step.target)?))
     }
@@ -166,7 +164,7 @@ impl<'c, 'a> Course<'c, 'a> {
         if step.delay.is_zero() {
             return has_time;
         }
-        let standing = self.leg.targets().get(step.target).map(|target| target.health.standing(then));
+        let standing = self.leg.health(step.target).map(|health| health.standing(then));
         let is_let_through = !matches!(standing, Some(Standing::Open { .. }));
         let is_charged = Toll::of(step, aim, ledger) == Toll::Retry;
         has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(now))
@@ -174,7 +172,7 @@ impl<'c, 'a> Course<'c, 'a> {
 
     /// Asks the target's breaker, and for a retry the provider's budget.
     fn admit(&self, target: usize, aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
-        let health = &self.leg.targets().get(target)?.health;
+        let health = self.leg.health(target)?;
         let now = Instant::now().into_std();
         // Asked first, because a pass that comes to nothing may have been the one probe of this second.
         if toll == Toll::Retry && !aim.provider.state.budget.has_room(now) {
@@ -207,7 +205,8 @@ impl<'c, 'a> Course<'c, 'a> {
     }
 
     fn has_other_credential(&self, target: usize) -> bool {
-        let health = self.leg.targets().get(target).map(|target| &target.health);
-        health.is_some_and(|health| health.has_other_credential(Instant::now().into_std(), self.used(target)))
+        self.leg
+            .health(target)
+            .is_some_and(|health| health.has_other_credential(Instant::now().into_std(), self.used(target)))
     }
 }

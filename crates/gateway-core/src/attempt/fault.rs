@@ -6,7 +6,7 @@ use gateway_call::Outcome;
 use gateway_protocol::{Refusal, Segments, UpstreamFault, refusal_body};
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 
-use super::committed::answer;
+use super::committed::{Committed, answer};
 use super::exchange::{Attempt, Opened};
 use super::failure::Failure;
 use crate::relay::Content;
@@ -24,27 +24,31 @@ pub(super) fn wrapped(
     match outcome {
         Outcome::ClientFault | Outcome::ContextLength => {
             let status = status.unwrap_or(StatusCode::BAD_REQUEST);
-            Ok(pass_on(attempt, outcome, status, (headers, document))?)
+            pass_on(attempt, outcome, status, (headers, document))
         }
         outcome => Err(Failure::refused(outcome, fault.message.clone(), &attempt.aim.provider.redactor)),
     }
 }
 
-/// The upstream's own words, without the gateway's credentials should it quote them: for the caller at once, or, where
-/// another model may still take the request, only if none does.
+/// What the upstream says goes to the caller at once, or, where another model may still take the request, only if none does.
 pub(super) fn pass_on(
     attempt: &Attempt<'_>,
     outcome: Outcome,
     status: StatusCode,
-    (mut headers, document): (HeaderMap, Bytes),
+    (headers, document): (HeaderMap, Bytes),
 ) -> Result<Opened, Failure> {
-    attempt.aim.provider.redactor.strip(&mut headers);
-    let document = attempt.aim.provider.redactor.redact(document);
-    let words = answer(status, headers, Content::Whole(Segments::from(document).into_iter()), attempt);
+    let words = words(attempt, status, headers, document);
     match outcome {
         Outcome::ContextLength => Err(Failure::TooLong(Box::new(words))),
         _ => Ok(Opened::Fault(words)),
     }
+}
+
+/// An upstream's words for the caller, without the gateway's credentials should it quote them.
+pub(super) fn words(attempt: &Attempt<'_>, status: StatusCode, mut headers: HeaderMap, document: Bytes) -> Committed {
+    let redactor = &attempt.aim.provider.redactor;
+    redactor.strip(&mut headers);
+    answer(status, headers, Content::Whole(Segments::from(redactor.redact(document)).into_iter()), attempt)
 }
 
 /// What stands for an upstream's explanation that did not arrive, or that is too long to be looked through.

@@ -3,22 +3,20 @@
 use std::sync::Arc;
 
 use gateway_call::{Deadline, Outcome};
-use gateway_protocol::Segments;
 use gateway_resilience::TargetHealth;
 use gateway_upstream::RequestBody;
 use http::{Request, StatusCode};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::NEXT_PROBE;
 use super::admission::Admission;
-use super::committed::{Committed, answer, hold, raw};
+use super::committed::{Committed, hold, raw};
 use super::exchange::Attempt;
 use super::failure::Failure;
 use super::fault;
-use super::whole::{ERROR_TIMEOUT, MAX_ERROR, Whole, read};
+use super::whole::error_words;
 use crate::plan::{Aim, Hurry};
 use crate::rejection::Rejection;
-use crate::relay::{Content, RawRelay};
+use crate::relay::RawRelay;
 use crate::settle::Settlement;
 use crate::snapshot::ProviderRuntime;
 
@@ -34,7 +32,7 @@ pub(crate) async fn attempt_passthrough(
 ) -> Result<Committed, Rejection> {
     let now = Instant::now();
     let pass = health.admit(now.into_std()).or_else(|| health.admit_last_resort(now.into_std()));
-    let pass = pass.ok_or(Rejection::NoHealthyTarget { retry_after: NEXT_PROBE })?;
+    let pass = pass.ok_or(Rejection::NoHealthyTarget)?;
     provider.state.budget.deposit(now.into_std());
     let aim = Aim {
         provider,
@@ -54,16 +52,12 @@ pub(crate) async fn attempt_passthrough(
     match result {
         Ok((outcome, committed)) => {
             ledger.conclude_attempt(number, outcome, attempt.status);
-            hold(attempt, blame(outcome), &committed.content, ledger);
+            let blame = blame(outcome, attempt.status);
+            hold(attempt, blame, &committed.content, ledger);
             Ok(committed)
         }
         Err(failure) => {
-            let blame = match attempt.blame(failure.outcome()) {
-                // One path that redirects, or that the credential may not use, says nothing about the others.
-                Outcome::InvalidResponse if attempt.status.is_some() => Outcome::Cancelled,
-                Outcome::CredentialsRejected if attempt.status == Some(StatusCode::FORBIDDEN) => Outcome::Cancelled,
-                blame => blame,
-            };
+            let blame = blame(attempt.blame(failure.outcome()), attempt.status);
             attempt.fail_as(&failure, blame, ledger);
             Err(failure.into_rejection())
         }
@@ -73,19 +67,14 @@ pub(crate) async fn attempt_passthrough(
 async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> Result<(Outcome, Committed), Failure> {
     let (mut head, mut body) = attempt.send(request, false).await?;
     let outcome = attempt.classify(&head);
-    let redactor = attempt.aim.provider.redactor.clone();
-    redactor.strip(&mut head.headers);
+    attempt.aim.provider.redactor.strip(&mut head.headers);
     match outcome {
         Outcome::CredentialsRejected | Outcome::InvalidResponse => return Err(attempt.refused(outcome, body).await),
         Outcome::Success => {}
         // The words of an error may quote the credential, as those of a call may.
         _ => {
-            let words = attempt.wait_for(timeout(ERROR_TIMEOUT, read(&mut body, MAX_ERROR))).await;
-            let content = match words {
-                Ok(Ok(Whole::Complete(words))) => Content::Whole(Segments::from(redactor.redact(words)).into_iter()),
-                _ => Content::Whole(Segments::from(fault::own_words(&mut head)).into_iter()),
-            };
-            return Ok((outcome, answer(head.status, head.headers, content, attempt)));
+            let words = error_words(attempt, &mut body).await.unwrap_or_else(|| fault::own_words(&mut head));
+            return Ok((outcome, fault::words(attempt, head.status, head.headers, words)));
         }
     }
     // Nobody knows how long the answer is; that there is one is all that a probe has to show.
@@ -93,12 +82,15 @@ async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> R
     Ok((outcome, raw(head, RawRelay::new(body), attempt)))
 }
 
-/// What an outcome says about the provider as a whole. One path that fails says nothing about the others.
-fn blame(outcome: Outcome) -> Outcome {
+/// What an outcome with this status says about the provider as a whole. One path that fails, redirects, or may not be used
+/// with the credential says nothing about the others.
+fn blame(outcome: Outcome, status: Option<StatusCode>) -> Outcome {
     match outcome {
         Outcome::ServerError | Outcome::Overloaded { .. } | Outcome::RateLimited { .. } | Outcome::ModelMissing => {
             Outcome::Cancelled
         }
+        Outcome::InvalidResponse if status.is_some() => Outcome::Cancelled,
+        Outcome::CredentialsRejected if status == Some(StatusCode::FORBIDDEN) => Outcome::Cancelled,
         outcome => outcome,
     }
 }

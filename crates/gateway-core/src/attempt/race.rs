@@ -44,9 +44,7 @@ pub(super) async fn run<'a>(
 fn delay(hedge: Hedge, course: &Course<'_, '_>, target: usize) -> Option<Duration> {
     match hedge.after {
         HedgeDelay::Fixed(after) => Some(after),
-        HedgeDelay::Quantile(share) => {
-            course.leg.targets().get(target)?.health.quantile(share, Instant::now().into_std())
-        }
+        HedgeDelay::Quantile(share) => course.leg.health(target)?.quantile(share, Instant::now().into_std()),
     }
 }
 
@@ -117,8 +115,8 @@ impl<'s, 'a: 's> Race<'s, 'a> {
         let now = Instant::now();
         for loser in &self.runners {
             let elapsed = now.saturating_duration_since(loser.began);
-            if let Some(target) = course.leg.targets().get(loser.target).filter(|_| elapsed >= after) {
-                target.health.outpaced(elapsed, now.into_std());
+            if let Some(health) = course.leg.health(loser.target).filter(|_| elapsed >= after) {
+                health.outpaced(elapsed, now.into_std());
             }
         }
     }

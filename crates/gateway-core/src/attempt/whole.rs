@@ -21,10 +21,10 @@ use crate::relay::RawRelay;
 const MAX_WHOLE: usize = 32 * 1024 * 1024;
 
 /// The largest error that is held to be looked through for credentials, in bytes. Errors are a few hundred bytes.
-pub(super) const MAX_ERROR: usize = 64 * 1024;
+const MAX_ERROR: usize = 64 * 1024;
 
 /// How long an error may take to arrive behind its head.
-pub(super) const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
+const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads a successful answer, in which JSON was promised.
 pub(super) async fn open(
@@ -53,10 +53,7 @@ pub(super) async fn open_fault(
     mut body: ResponseBody,
 ) -> Result<Opened, Failure> {
     let provider = attempt.aim.provider;
-    let words = match attempt.wait_for(timeout(ERROR_TIMEOUT, read(&mut body, MAX_ERROR))).await {
-        Ok(Ok(Whole::Complete(bytes))) => Some(bytes),
-        _ => None,
-    };
+    let words = error_words(attempt, &mut body).await;
     let fault = words.as_ref().and_then(|words| UpstreamFault::of_body(words));
     match fault.as_ref().map_or(outcome, |fault| provider.protocol.classify_fault(head.status, fault)) {
         outcome @ (Outcome::ClientFault | Outcome::ContextLength) => {
@@ -67,14 +64,22 @@ pub(super) async fn open_fault(
     }
 }
 
+/// What an error says; none if that does not arrive, or is too long to be looked through.
+pub(super) async fn error_words(attempt: &mut Attempt<'_>, body: &mut ResponseBody) -> Option<Bytes> {
+    match attempt.wait_for(timeout(ERROR_TIMEOUT, read(body, MAX_ERROR))).await {
+        Ok(Ok(Whole::Complete(words))) => Some(words),
+        _ => None,
+    }
+}
+
 /// A body, as far as it was read.
-pub(super) enum Whole {
+enum Whole {
     Complete(Bytes),
     TooLarge(Vec<Bytes>),
 }
 
 /// Reads a body whole, up to a limit in bytes; one that arrives in one piece is not copied.
-pub(super) async fn read(body: &mut ResponseBody, limit: usize) -> Result<Whole, UpstreamError> {
+async fn read(body: &mut ResponseBody, limit: usize) -> Result<Whole, UpstreamError> {
     let mut chunks = Chunks::default();
     let mut len = 0;
     while let Some(frame) = body.frame().await {
