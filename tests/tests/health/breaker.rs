@@ -7,7 +7,7 @@ use gateway_tests::stage::{CALL, CHAT, Stage, answer_with, authorized};
 use gateway_tests::stream::{Events, STREAMED_CALL, role, text};
 use tokio::time::{Instant, sleep};
 
-use super::{PATIENCE, TIERS, count, failing, scene, served};
+use super::{FALLBACK, PATIENCE, TIERS, count, failing, scene, served};
 
 /// Opens at the first failure, and stays open for as long as any test runs.
 const STRICT: &str = "circuit_breaker: { consecutive_failures: 1, open: 60s, max_open: 60s }";
@@ -78,15 +78,7 @@ async fn a_share_of_failures_opens_it() {
 
 #[tokio::test]
 async fn a_fallback_model_serves_while_all_of_the_first_is_open() {
-    let config = r#"
-auth: none
-providers:
-  - { name: main, api_base: "${UPSTREAM}", model_mapping: { gpt-4o: main-4o } }
-  - { name: spare, api_base: "${OTHER}", model_mapping: { reserve: spare-4o } }
-models: { gpt-4o: { fallback_models: [reserve] } }
-retry: { max_retries: 0 }
-"#;
-    let stage = scene(config, STRICT).await;
+    let stage = scene(FALLBACK, STRICT).await;
     play(&stage, &[500]).await;
     assert_open("open", &stage).await;
     let answer = stage.post(CHAT, CALL).await;

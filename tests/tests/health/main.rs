@@ -20,6 +20,16 @@ use tokio::time::{Instant, sleep};
 /// How long whatever has to come may take; far more than anything on one machine does.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A model at the first upstream, with another at the second to fall back on; one attempt each.
+const FALLBACK: &str = r#"
+auth: none
+providers:
+  - { name: main, api_base: "${UPSTREAM}", model_mapping: { gpt-4o: main-4o } }
+  - { name: spare, api_base: "${OTHER}", model_mapping: { reserve: spare-4o } }
+models: { gpt-4o: { fallback_models: [reserve] } }
+retry: { max_retries: 0 }
+"#;
+
 /// Two providers of one model, of which the second is asked only when the first is not healthy. A retry waits a
 /// millisecond, and there is one.
 const TIERS: &str = r#"

@@ -7,7 +7,7 @@ use gateway_tests::stage::{CALL, CHAT, Stage};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::{ALONE, TIERS, count, failing, good, held, scene, served, spawn_smallest, trail};
+use super::{ALONE, FALLBACK, TIERS, count, failing, good, held, scene, served, spawn_smallest, trail};
 
 /// Makes calls until the first target receives its request of this number, which its script must hold; gives that call.
 async fn probe(stage: &Stage, number: usize) -> JoinHandle<Answer> {
@@ -155,15 +155,7 @@ async fn of_several_open_targets_the_one_that_is_due_first_is_asked() {
 
 #[tokio::test]
 async fn of_several_models_the_first_is_asked() {
-    let config = r#"
-auth: none
-providers:
-  - { name: main, api_base: "${UPSTREAM}", model_mapping: { gpt-4o: main-4o } }
-  - { name: spare, api_base: "${OTHER}", model_mapping: { reserve: spare-4o } }
-models: { gpt-4o: { fallback_models: [reserve] } }
-retry: { max_retries: 0 }
-"#;
-    let stage = scene(config, SHUT).await;
+    let stage = scene(FALLBACK, SHUT).await;
     stage.upstream.push(failing());
     stage.other.push(failing());
     let answer = stage.post(CHAT, CALL).await;
