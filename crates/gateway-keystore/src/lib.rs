@@ -10,21 +10,31 @@
 //! use std::sync::Arc;
 //! use gateway_call::ModelPattern;
 //! use gateway_keystore::{MemoryKeyStore, VirtualKey};
-//! use gateway_secret::{KeyDigest, Secret};
+//! use gateway_secret::KeyDigester;
 //!
 //! let mut keys = MemoryKeyStore::default();
-//! keys.insert(
-//!     &Secret::from("sk-example"),
-//!     VirtualKey { name: "example".into(), allowed_models: vec![ModelPattern::new("gpt-*")], is_enabled: true },
-//! );
-//! let key = keys.lookup(&KeyDigest::of(b"sk-example")).map(Arc::as_ref);
+//! let digester = KeyDigester::default();
+//! let digest = digester.digest(b"sk-example");
+//! let key = VirtualKey { allowed_models: vec![ModelPattern::new("gpt-*")], ..VirtualKey::unlimited("example") };
+//! keys.insert(digest, key);
+//! let key = keys.lookup(&digest).map(Arc::as_ref);
 //! assert!(key.is_some_and(|key| key.allows("gpt-4o") && !key.allows("o3")));
 //! ```
 
+mod directory;
 mod memory;
+mod minted;
+mod record;
+mod repository;
 mod store;
 mod virtual_key;
 
+pub use directory::KeyDirectory;
 pub use memory::MemoryKeyStore;
+pub use minted::MintedKey;
+pub use record::{KeyRecord, RetiredKey};
+pub use repository::{
+    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRepository, Ledger, Pending, Spent, StoreError, Version,
+};
 pub use store::{KeyStore, KeyStoreError};
 pub use virtual_key::VirtualKey;

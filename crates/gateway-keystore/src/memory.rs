@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gateway_extension::Answer;
-use gateway_secret::{KeyDigest, Secret};
+use gateway_secret::KeyDigest;
 
 use crate::{KeyStore, KeyStoreError, VirtualKey};
 
@@ -16,8 +16,8 @@ pub struct MemoryKeyStore {
 
 impl MemoryKeyStore {
     /// Adds a key; one that is already there is replaced and returned.
-    pub fn insert(&mut self, secret: &Secret, key: VirtualKey) -> Option<Arc<VirtualKey>> {
-        self.keys.insert(KeyDigest::of(secret.expose().as_bytes()), Arc::new(key))
+    pub fn insert(&mut self, digest: KeyDigest, key: VirtualKey) -> Option<Arc<VirtualKey>> {
+        self.keys.insert(digest, Arc::new(key))
     }
 
     /// The key with this digest.

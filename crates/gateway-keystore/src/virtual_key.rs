@@ -3,19 +3,40 @@
 use std::sync::Arc;
 
 use gateway_call::ModelPattern;
+use gateway_ratelimit::Limits;
+use jiff::Timestamp;
 
-/// What is known of a caller's key.
+/// What is known of a caller's key on the path of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualKey {
-    /// What logs call it; unique.
+    /// What logs call it.
     pub name: Arc<str>,
+    /// Under which name its spending is counted; unique.
+    pub account: Arc<str>,
     /// Patterns of the models it may use; none means no model.
     pub allowed_models: Vec<ModelPattern>,
+    /// What it may spend.
+    pub limits: Arc<Limits>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
     /// Whether it is accepted at all.
     pub is_enabled: bool,
 }
 
 impl VirtualKey {
+    /// A key without limits that may use any model.
+    pub fn unlimited(name: &str) -> Self {
+        let name: Arc<str> = name.into();
+        Self {
+            account: Arc::clone(&name),
+            name,
+            allowed_models: vec![ModelPattern::new("*")],
+            limits: Arc::default(),
+            expires_at: None,
+            is_enabled: true,
+        }
+    }
+
     /// Whether the key may use this model, under the name that remains once the gateway's own prefix is stripped.
     pub fn allows(&self, model: &str) -> bool {
         self.allowed_models.iter().any(|pattern| pattern.matches(model))
@@ -24,6 +45,11 @@ impl VirtualKey {
     /// Whether the key may use every model there is, whatever its name.
     pub fn allows_all(&self) -> bool {
         self.allowed_models.iter().any(|pattern| pattern.as_str() == "*")
+    }
+
+    /// Whether the key has stopped working. Asks for the time only if it ever does.
+    pub fn has_expired(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now())
     }
 }
 
@@ -34,12 +60,19 @@ mod tests {
     #[test]
     fn a_key_allows_what_its_patterns_match() {
         let key = |patterns: &[&str]| VirtualKey {
-            name: "test".into(),
             allowed_models: patterns.iter().map(|pattern| ModelPattern::new(pattern)).collect(),
-            is_enabled: true,
+            ..VirtualKey::unlimited("test")
         };
         assert!(key(&["*"]).allows("anything") && key(&["*"]).allows_all());
         assert!(key(&["gpt-*", "o3"]).allows("o3") && !key(&["gpt-*", "o3"]).allows("o3-mini"));
         assert!(!key(&[]).allows("") && !key(&["gpt-*"]).allows_all());
+    }
+
+    #[test]
+    fn a_key_expires_when_its_time_comes() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let key = VirtualKey { expires_at: Some(at(10)), ..VirtualKey::unlimited("test") };
+        assert!(!key.has_expired(|| at(9)) && key.has_expired(|| at(10)));
+        assert!(!VirtualKey::unlimited("test").has_expired(|| at(i64::from(u32::MAX))));
     }
 }

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::Secret;
 
 /// The SHA-256 of a key (FIPS 180-4). Equality takes the same time wherever two digests differ.
 ///
@@ -17,6 +20,40 @@ impl KeyDigest {
     /// The digest of a presented key.
     pub fn of(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
+    }
+}
+
+/// Makes digests of keys: HMAC-SHA-256 (RFC 2104) under a pepper, which whoever steals the store does not have, or plain
+/// SHA-256 without one.
+#[derive(Debug, Clone, Default)]
+pub struct KeyDigester {
+    pepper: Option<Secret>,
+}
+
+impl KeyDigester {
+    /// Digests under a pepper. Keys that were digested under another, or under none, are no longer found.
+    pub fn peppered(pepper: Secret) -> Self {
+        Self { pepper: Some(pepper) }
+    }
+
+    /// The digest of a presented key.
+    pub fn digest(&self, key: &[u8]) -> KeyDigest {
+        let keyed = self.pepper.as_ref().and_then(|pepper| Hmac::<Sha256>::new_from_slice(pepper.expose().as_bytes()).ok());
+        let Some(mut keyed) = keyed else { return KeyDigest::of(key) };
+        keyed.update(key);
+        KeyDigest(keyed.finalize().into_bytes().into())
+    }
+}
+
+impl KeyDigest {
+    /// The digest that a store has kept.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest as a store keeps it.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -49,6 +86,14 @@ mod tests {
         assert_eq!(KeyDigest::of(b"a"), KeyDigest::of(b"a"));
         assert_ne!(KeyDigest::of(b"a"), KeyDigest::of(b"b"));
         assert_eq!(format!("{:?}", KeyDigest::of(b"a")), "KeyDigest(…)");
+    }
+
+    #[test]
+    fn a_pepper_makes_other_digests() {
+        // RFC 4231, section 4.3 (test case 2).
+        let digest = KeyDigester::peppered(Secret::from("Jefe")).digest(b"what do ya want for nothing?");
+        assert_eq!(digest.as_bytes()[..8], [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
+        assert_eq!(KeyDigester::default().digest(b"a"), KeyDigest::of(b"a"));
     }
 
     #[test]

@@ -18,5 +18,5 @@
 mod digest;
 mod secret;
 
-pub use digest::KeyDigest;
+pub use digest::{KeyDigest, KeyDigester};
 pub use secret::Secret;

@@ -26,7 +26,15 @@
 pub mod binary;
 pub mod client;
 mod fake_upstream;
+pub mod limit_vectors;
+mod postgres_server;
+mod redis_server;
+mod required;
+pub mod store_conformance;
 
 pub use binary::GatewayProcess;
 pub use client::{Answer, Client};
 pub use fake_upstream::{FakeUpstream, Gate, ReceivedRequest, Script};
+pub use postgres_server::PostgresServer;
+pub use redis_server::RedisServer;
+pub use required::find_program;

@@ -1,0 +1,70 @@
+//! A key as a store keeps it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use gateway_ratelimit::{Budget, RateLimit};
+use gateway_secret::KeyDigest;
+use jiff::Timestamp;
+
+/// Everything that is kept of a key. The key itself is not: only its digest, and enough of its ends to recognise it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Unique, chosen by the administrator or made; never changes.
+    pub id: Arc<str>,
+    /// What people and logs call it.
+    pub name: Arc<str>,
+    /// What the presented key is compared with.
+    pub digest: KeyDigest,
+    /// The key's first and last characters, such as `sk-gw-AbC…xyz`.
+    pub preview: String,
+    /// Whether the key is so short that it could be guessed.
+    pub is_weak: bool,
+    /// The key before the last rotation, as long as it is still good.
+    pub previous: Option<RetiredKey>,
+    /// Patterns of the models that it may use; none means no model.
+    pub allowed_models: Vec<String>,
+    /// What it may spend, as written; none means any amount.
+    pub rate_limit: Option<RateLimit>,
+    /// How much money it may spend.
+    pub budget: Option<Budget>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it is accepted at all.
+    pub is_enabled: bool,
+    /// The administrator's own notes: a JSON object, as text.
+    pub metadata: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was last presented, to within a few seconds.
+    pub last_used_at: Option<Timestamp>,
+    /// Counts changes, from 1. A change is made to one revision and refused if there has been another since.
+    pub revision: i64,
+}
+
+/// A key that was replaced and is still good for a while.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RetiredKey {
+    /// What the presented key is compared with.
+    pub digest: KeyDigest,
+    /// Until when it is good.
+    pub valid_until: Timestamp,
+}
+
+impl fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRecord")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RetiredKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetiredKey").field("valid_until", &self.valid_until).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+//! What a durable store can do with keys.
+//!
+//! Three questions, asked by three parts of the gateway: the admin API reads and writes ([`KeyRepository`]), the copy in
+//! memory follows ([`KeyFeed`]), and what is spent is kept ([`Ledger`]). A backend answers all of them.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use gateway_ratelimit::{BudgetWindow, NanoUsd};
+use jiff::Timestamp;
+
+use crate::KeyRecord;
+
+/// A future that a backend returns; one box, off the path of calls.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Counts the changes of everything in a store, over all nodes. Later changes have higher numbers, and become visible in
+/// that order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Version(pub i64);
+
+/// Reads and writes keys, each write with a line in the audit log, both or neither.
+pub trait KeyRepository: Send + Sync {
+    /// The key of this identifier.
+    fn key<'a>(&'a self, id: &'a str) -> Pending<'a, Option<KeyRecord>>;
+
+    /// Keys in the order of their identifiers, from the first one after `after`; at most `limit`.
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> Pending<'a, Vec<KeyRecord>>;
+
+    /// Makes a change, if it can be made, and notes it. When this returns, the change is on disk.
+    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> Pending<'a, Version>;
+
+    /// What was noted, the latest first, from the first entry before the number `before`; at most `limit`.
+    fn audit(&self, before: Option<i64>, limit: u32) -> Pending<'_, Vec<AuditRecord>>;
+}
+
+/// A change to a key.
+#[derive(Debug, Clone)]
+pub enum KeyChange {
+    /// A new one. Refused if its identifier or one of its digests is taken.
+    Insert(KeyRecord),
+    /// Another state of one. `revision` is that of the state which was changed; the store counts on from it.
+    Replace(KeyRecord),
+    /// The end of the one with this identifier.
+    Remove(Arc<str>),
+}
+
+/// Tells what has changed.
+pub trait KeyFeed: Send + Sync {
+    /// All keys if `since` is none or is too long ago, otherwise those that changed after it.
+    fn changes(&self, since: Option<Version>) -> Pending<'_, Changes>;
+
+    /// Returns when something may have changed, as far as the backend can tell. One that cannot returns when it is time to
+    /// look again, which is within a second; where it can, it returns at least every five seconds all the same.
+    fn changed(&self) -> Pending<'_, ()>;
+}
+
+/// What has changed.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Up to which version.
+    pub version: Version,
+    /// Whether this is everything that there is, so that whatever is not among it is gone.
+    pub is_everything: bool,
+    /// New and changed keys.
+    pub keys: Vec<KeyRecord>,
+    /// Identifiers of keys that are gone.
+    pub removed: Vec<Arc<str>>,
+    /// Rows that cannot be read, made by hand perhaps: the identifier and what is wrong. They are left out.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// Keeps what keys have spent and when they were used.
+pub trait Ledger: Send + Sync {
+    /// Adds what was spent since the last time and returns the new totals, all nodes' together.
+    fn spend<'a>(&'a self, spent: &'a [Spent]) -> Pending<'a, Vec<Spent>>;
+
+    /// Every total of windows that began at `since` or later, and those for good.
+    fn totals(&self, since: Timestamp) -> Pending<'_, Vec<Spent>>;
+
+    /// Notes when keys were last used.
+    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> Pending<'a, ()>;
+}
+
+/// Money spent under one key in one window of its budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// Whose limits, as in [`crate::VirtualKey::account`].
+    pub account: Arc<str>,
+    /// When.
+    pub window: BudgetWindow,
+    /// How much.
+    pub amount: NanoUsd,
+}
+
+/// Who did what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who: `admin` for the admin API, `cli` for the command line.
+    pub actor: &'static str,
+    /// What, such as `master_key.create`.
+    pub action: &'static str,
+    /// To what: its identifier.
+    pub object: Arc<str>,
+    /// How it was before, as a JSON object without secrets; none if it was not there.
+    pub before: Option<String>,
+    /// How it is now.
+    pub after: Option<String>,
+}
+
+/// A line of the audit log, as it is read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its number; later lines have higher ones.
+    pub number: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub object: String,
+    /// Before.
+    pub before: Option<String>,
+    /// After.
+    pub after: Option<String>,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, or broke off. Whether a write was made is not known.
+    #[error("the store cannot be reached")]
+    Unavailable {
+        /// Its own account, for the log.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The identifier is taken.
+    #[error("the id is taken")]
+    TakenId,
+    /// Another key is the same.
+    #[error("another key has the same value")]
+    TakenKey,
+    /// There is no such key.
+    #[error("there is no such key")]
+    NotFound,
+    /// It was changed since it was read.
+    #[error("it was changed by somebody else in the meantime")]
+    Stale,
+    /// The store was made by a later version of this program.
+    #[error("the store has version {found}, this program knows version {known}; use a program at least as new as the store")]
+    TooNew {
+        /// The store's.
+        found: i64,
+        /// The program's.
+        known: i64,
+    },
+    /// What the store holds makes no sense.
+    #[error("the store is damaged: {problem}")]
+    Damaged {
+        /// What is wrong.
+        problem: String,
+    },
+}

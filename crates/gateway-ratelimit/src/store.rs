@@ -1,0 +1,75 @@
+//! Who keeps count.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway_extension::Answer;
+use jiff::Timestamp;
+
+use crate::{Demand, Levels, Limits, Reservation, Used};
+
+/// The time, by both clocks: rates go by the one that never jumps, budgets by the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the clock that never jumps.
+    pub now: Instant,
+    /// By the calendar.
+    pub wall: Timestamp,
+}
+
+/// Counts what keys spend.
+pub trait LimitStore: Send + Sync + fmt::Debug {
+    /// Takes one request, one call at once and `demand` from all of the key's limits, or nothing from any.
+    ///
+    /// `key` names the account; keys that are to share limits share it. Limits of the same account may change between two
+    /// calls; what is spent stays spent.
+    fn reserve<'a>(
+        &'a self,
+        key: &'a Arc<str>,
+        limits: &'a Arc<Limits>,
+        demand: Demand,
+        at: Moment,
+    ) -> Answer<'a, Result<Reservation, Denial>>;
+
+    /// Ends a call: it no longer counts as one at once, and what it used stands where the estimate stood. Never waits.
+    fn settle(&self, reservation: Reservation, used: Used, at: Moment);
+}
+
+/// A call may not be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub cause: DenialCause,
+    /// A call of the same demand that comes after exactly this wait, with nothing else spent meanwhile, is let through.
+    /// None if no wait helps.
+    pub retry_after: Option<Duration>,
+    /// How much is left.
+    pub levels: Levels,
+}
+
+/// Which limit is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DenialCause {
+    /// Requests per time.
+    Requests,
+    /// Tokens per minute.
+    Tokens {
+        /// What the call is expected to need.
+        needed: u64,
+        /// What may come at once.
+        limit: u64,
+    },
+    /// Calls at once.
+    Concurrency {
+        /// How many.
+        limit: u32,
+    },
+    /// The budget.
+    Budget,
+    /// The limit is 0: the key may make no such call at all.
+    Blocked,
+    /// Nobody can say, and then the administrator wants no call to be made.
+    Unavailable,
+}
