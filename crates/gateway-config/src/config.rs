@@ -3,13 +3,17 @@
 //! Nothing here can be read from or written to a file; the raw sections under `section/` are the file's shape, and
 //! resolving them is the only way to make a [`Config`].
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_call::ModelPattern;
+use gateway_ratelimit::{Budget, Limits, Price, RateLimit};
 use gateway_resilience::{BreakerPolicy, BudgetPolicy, RetryPolicy};
 use gateway_secret::Secret;
 use gateway_upstream::Timeouts;
+use jiff::Timestamp;
 
 /// A complete configuration, valid in itself.
 #[derive(Debug, Clone)]
@@ -36,10 +40,14 @@ pub struct Config {
     pub passthrough: Option<usize>,
     /// Whether answers are rewritten to say who served; a model may say otherwise.
     pub rewrite_response: bool,
+    /// Who may administer the gateway, and where.
+    pub admin: Admin,
+    /// Where keys are kept that outlive the process and that are not in the file.
+    pub store: Store,
+    /// Where limits are counted for several gateways together.
+    pub redis: Option<Redis>,
     /// How the process logs.
     pub logging: Logging,
-    /// Settings that are understood but that this version does not act on yet, with their key paths.
-    pub not_in_force: Vec<String>,
 }
 
 /// The callers' listener.
@@ -53,6 +61,12 @@ pub struct Server {
     pub workers: Option<usize>,
     /// The largest request body, in bytes.
     pub max_body: u64,
+    /// The most calls that are served at once.
+    pub max_in_flight: u32,
+    /// Where further calls wait for their turn.
+    pub queue: Queue,
+    /// Where the process keeps what it needs to start while its store cannot be reached.
+    pub state_dir: Option<PathBuf>,
     /// Until a request's head is complete.
     pub header_timeout: Duration,
     /// Between two parts of a request's body.
@@ -63,6 +77,15 @@ pub struct Server {
     pub tls: Option<TlsFiles>,
     /// Cross-origin rules; without them no CORS header is sent.
     pub cors: Option<Cors>,
+}
+
+/// Where calls wait for their turn when there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How many may wait; 0 if none may.
+    pub size: usize,
+    /// How long one may wait.
+    pub timeout: Duration,
 }
 
 /// Paths of PEM files.
@@ -101,6 +124,8 @@ pub struct Provider {
     pub weight: u32,
     /// Public names to upstream names, in file order; empty means any name, unchanged.
     pub model_mapping: Vec<Mapping>,
+    /// The most requests that it is sent at once; `None` if that is not limited.
+    pub max_in_flight: Option<u32>,
     /// Headers added to every request.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// Names of caller headers let through besides the standard list.
@@ -131,6 +156,8 @@ pub struct Mapping {
     pub public: ModelPattern,
     /// The upstream's name; `None` keeps the caller's.
     pub upstream: Option<String>,
+    /// What it costs; zero if nothing is said.
+    pub price: Price,
 }
 
 /// What a public model name means.
@@ -222,6 +249,63 @@ pub struct MasterKey {
     pub allowed_models: Vec<ModelPattern>,
     /// Whether it is accepted at all.
     pub enabled: bool,
+    /// What it may spend, as written.
+    pub rate_limit: Option<RateLimit>,
+    /// How much money it may spend.
+    pub budget: Option<Budget>,
+    /// Both, ready to be counted against.
+    pub limits: Arc<Limits>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The administrator's access.
+#[derive(Debug, Clone, Default)]
+pub struct Admin {
+    /// The key; without one the Admin API is switched off.
+    pub key: Option<Secret>,
+    /// The address of a listener of its own; `None` if it shares the callers'.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Where keys are kept that are not in the file.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Where it is.
+    pub place: StorePlace,
+    /// What digests of keys are made with besides the key.
+    pub key_pepper: Option<Secret>,
+}
+
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub enum StorePlace {
+    /// Nowhere: keys are those of the file.
+    Nowhere,
+    /// Nothing was said: a file in the working directory, if it is there or the Admin API needs it.
+    Default(PathBuf),
+    /// In this SQLite file.
+    Sqlite(PathBuf),
+    /// In the PostgreSQL database of this URL, which may hold a password.
+    Postgres(Secret),
+}
+
+/// Limits that several gateways share.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// Where it is; may hold a password.
+    pub url: Secret,
+    /// What happens to calls that cannot be counted there.
+    pub on_error: OnRedisError,
+}
+
+/// What happens to calls while Redis does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRedisError {
+    /// Each gateway counts for itself, to its share of the limits.
+    Local,
+    /// They are refused.
+    Deny,
 }
 
 /// Whether callers must present a key.

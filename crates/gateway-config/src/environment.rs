@@ -14,12 +14,13 @@ use crate::tree::{Entry, Node, Place, Value};
 use crate::yaml;
 
 /// The short names and the keys they stand for.
-const SHORT_NAMES: [(&str, &[&str]); 8] = [
+const SHORT_NAMES: [(&str, &[&str]); 9] = [
     ("HOST", &["server", "host"]),
     ("PORT", &["server", "port"]),
     ("VERIFY_SSL", &["verify_ssl"]),
     ("PROVIDER_SUFFIX", &["provider_suffix"]),
     ("DB_URL", &["store", "url"]),
+    ("KEY_PEPPER", &["store", "key_pepper"]),
     ("REDIS_URL", &["redis", "url"]),
     ("ADMIN_KEY", &["admin", "key"]),
     ("LOG_FORMAT", &["logging", "format"]),

@@ -52,13 +52,6 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// The value of a key that this version reads but does not act on.
-    pub(crate) fn take_not_in_force(&mut self, key: &'static str) -> Option<Item<'a>> {
-        let value = self.take(key)?;
-        value.report().note_not_in_force(value.path());
-        Some(value)
-    }
-
     /// A boolean; a withheld one is false.
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         self.known.push(key);

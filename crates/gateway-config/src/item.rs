@@ -39,10 +39,6 @@ impl<'a> Item<'a> {
         &self.path
     }
 
-    pub(crate) fn report(&self) -> &'a Report {
-        self.report
-    }
-
     pub(crate) fn is_absent(&self) -> bool {
         self.node.is_absent()
     }

@@ -43,8 +43,8 @@ mod vocabulary;
 mod yaml;
 
 pub use config::{
-    Affinity, Auth, Config, Cors, Hedge, HedgeDelay, LogFormat, Logging, Mapping, MasterKey, Model, ModelTarget,
-    Provider, ProviderEndpoint, Server, TimeoutOverrides, TlsFiles,
+    Admin, Affinity, Auth, Config, Cors, Hedge, HedgeDelay, LogFormat, Logging, Mapping, MasterKey, Model, ModelTarget,
+    OnRedisError, Provider, ProviderEndpoint, Queue, Redis, Server, Store, StorePlace, TimeoutOverrides, TlsFiles,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use gateway_upstream::Timeouts;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, StorePlace};
 use crate::error::{ConfigError, ConfigErrors};
 use crate::interpolate;
 use crate::item::Item;
@@ -122,11 +122,25 @@ impl Loaded {
             format!("models: {}", count_and_names(config.models.iter().map(|model| model.name.as_str()))),
             format!("callers: {}", callers(config)),
         ];
-        if !config.not_in_force.is_empty() {
-            lines.push(format!("understood, without effect in this version: {}", config.not_in_force.join(", ")));
+        lines.push(format!("store: {}", store_note(config)));
+        if config.redis.is_some() {
+            lines.push("limits: shared through Redis".to_owned());
+        }
+        if let Some(listen) = config.admin.listen {
+            lines.push(format!("admin: {listen}"));
         }
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines.join("\n")
+    }
+}
+
+/// Where keys are kept. The URL of a server may hold a password.
+fn store_note(config: &Config) -> String {
+    match &config.store.place {
+        StorePlace::Nowhere => "none".to_owned(),
+        StorePlace::Default(path) => format!("{}, if it is there or the Admin API is on", path.display()),
+        StorePlace::Sqlite(path) => path.display().to_string(),
+        StorePlace::Postgres(_) => "PostgreSQL".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What reading a configuration has to say: errors, warnings, and settings taken but not acted on.
+//! What reading a configuration has to say: errors and warnings.
 //!
 //! Sections hold the report by shared reference and go on after an error with any stand-in value; a configuration is
 //! made only if nothing was reported.
@@ -13,12 +13,11 @@ pub(crate) struct Report {
     file: Option<PathBuf>,
     problems: RefCell<Vec<(Place, ConfigError)>>,
     warnings: RefCell<Vec<String>>,
-    not_in_force: RefCell<Vec<String>>,
 }
 
 impl Report {
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
-        Self { file, problems: RefCell::default(), warnings: RefCell::default(), not_in_force: RefCell::default() }
+        Self { file, problems: RefCell::default(), warnings: RefCell::default() }
     }
 
     pub(crate) fn error(&self, place: &Place, path: &str, message: impl Into<String>) {
@@ -35,14 +34,6 @@ impl Report {
     pub(crate) fn warn(&self, path: &str, message: &str) {
         let separator = if path.is_empty() { "" } else { ": " };
         self.warnings.borrow_mut().push(format!("{path}{separator}{message}"));
-    }
-
-    pub(crate) fn note_not_in_force(&self, path: &str) {
-        self.not_in_force.borrow_mut().push(path.to_owned());
-    }
-
-    pub(crate) fn take_not_in_force(&self) -> Vec<String> {
-        self.not_in_force.take()
     }
 
     /// The warnings if nothing is wrong, else everything that is, by position.

@@ -26,7 +26,7 @@ mod url;
 
 use gateway_upstream::Timeouts;
 
-use crate::config::{Auth, Config, MasterKey};
+use crate::config::{Auth, Config, MasterKey, StorePlace};
 use crate::fields::Fields;
 use crate::item::Item;
 use crate::vocabulary::Vocabulary;
@@ -51,10 +51,12 @@ pub(crate) fn read(root: &Item<'_>, vocabulary: &Vocabulary) -> Option<Config> {
     let auth = auth.unwrap_or(Auth::Required);
     let master_keys = master_key::read_all(&mut fields);
     let master_keys = rate_limit::read_draft(&mut fields, master_keys);
-    warn_about_callers(root, auth, &master_keys);
     let rewrite_response = fields.flag("rewrite_response").unwrap_or(true);
-    admin::read(&mut fields);
-    storage::read(&mut fields);
+    let admin = admin::read(&mut fields);
+    let store = storage::read_store(&mut fields);
+    let redis = storage::read_redis(&mut fields);
+    let is_stored = admin.key.is_some() || matches!(store.place, StorePlace::Sqlite(_) | StorePlace::Postgres(_));
+    warn_about_callers(root, auth, &master_keys, is_stored);
     fields.finish();
     Some(Config {
         server,
@@ -68,8 +70,10 @@ pub(crate) fn read(root: &Item<'_>, vocabulary: &Vocabulary) -> Option<Config> {
         provider_suffix,
         passthrough,
         rewrite_response,
+        admin,
+        store,
+        redis,
         logging,
-        not_in_force: root.report().take_not_in_force(),
     })
 }
 
@@ -87,14 +91,15 @@ fn provider_suffix(fields: &mut Fields<'_>) -> Option<String> {
     Some(suffix.to_owned())
 }
 
-fn warn_about_callers(root: &Item<'_>, auth: Auth, keys: &[MasterKey]) {
+fn warn_about_callers(root: &Item<'_>, auth: Auth, keys: &[MasterKey], may_be_stored: bool) {
     let has_key = keys.iter().any(|key| key.enabled);
     if auth == Auth::None && has_key {
         root.warn("keys are configured, but `auth: none` lets everybody call; remove it to ask for a key");
     }
-    if auth == Auth::Required && !has_key {
+    if auth == Auth::Required && !has_key && !may_be_stored {
         root.warn(
-            "no caller can be served: a key is required and none is enabled; add one to `master_keys`, or set `auth: none`",
+            "callers need a key and none is enabled; add one to `master_keys`, make one with `gateway-server keys create`, or \
+             set `auth: none`",
         );
     }
 }

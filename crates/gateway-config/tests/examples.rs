@@ -88,7 +88,8 @@ fn the_drafts_own_shape_loads() {
     assert_eq!(config.retry.backoff.max, Backoff::default().max);
     let own: Vec<_> = config.models.iter().map(|model| (model.max_retries, &model.fallback_models[..])).collect();
     assert_eq!(own, [(Some(5), &["llama-2".to_owned()][..]), (Some(3), &[])]);
-    assert_eq!(config.not_in_force, ["rate_limit_config"]);
+    let [quota] = &key.limits.requests[..] else { panic!("{:?}", key.limits) };
+    assert_eq!((quota.limit(), quota.period(), quota.burst()), (100, Duration::from_mins(1), 100));
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
 }
 
@@ -103,13 +104,14 @@ fn the_original_readmes_shape_loads() {
     assert_eq!(mapping.upstream.as_deref(), Some("actual-model-name"));
     assert_eq!(config.providers[1].api_keys[0].expose(), "provider-key-2");
     assert_eq!(config.master_keys[1].key.expose(), "sk-your-unlimited-key");
-    assert_eq!(config.not_in_force, ["master_keys[0].rate_limit"]);
+    let [quota] = &config.master_keys[0].limits.requests[..] else { panic!("{:?}", config.master_keys[0].limits) };
+    assert_eq!((quota.limit(), quota.period(), quota.burst()), (100, Duration::from_secs(1), 150));
 }
 
 #[test]
 fn the_example_of_fallbacks_uses_everything_it_explains() {
     let loaded = load_example("fallback.yaml", &VARIABLES);
-    assert!(loaded.warnings.is_empty() && loaded.config.not_in_force.is_empty(), "{}", loaded.summary());
+    assert!(loaded.warnings.is_empty(), "{}", loaded.summary());
     let model = &loaded.config.models[0];
     assert_eq!((model.max_retries, &model.fallback_models[..]), (Some(3), &["gpt-4o-mini".to_owned()][..]));
     assert_eq!(model.hedge, Some(Hedge { after: HedgeDelay::Quantile(0.95), max: 1 }));

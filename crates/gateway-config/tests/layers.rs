@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway_config::{Config, ConfigErrors, Loaded, LogFormat, ProviderEndpoint, Sources, Vocabulary, load};
+use gateway_config::{
+    Config, ConfigErrors, Loaded, LogFormat, ProviderEndpoint, Sources, StorePlace, Vocabulary, load,
+};
 use tempfile::TempDir;
 
 #[derive(Default)]
@@ -101,13 +103,22 @@ fn verify_ssl_is_the_default_of_every_provider() {
 }
 
 #[test]
-fn short_names_without_effect_yet_are_told_of() {
-    let environment =
-        vec![("DB_URL", "sqlite:x.db"), ("REDIS_URL", "redis://x"), ("ADMIN_KEY", "0123456789abcdef01234567")];
+fn state_and_administration_have_short_names() {
+    let environment = vec![
+        ("DB_URL", "sqlite:x.db"),
+        ("REDIS_URL", "redis://x"),
+        ("ADMIN_KEY", "0123456789abcdef01234567"),
+        ("KEY_PEPPER", "p"),
+    ];
     let config = Layers { environment, ..Layers::default() }.config();
-    assert_eq!(config.not_in_force, ["admin.key", "store.url", "redis.url"]);
-    let yaml = Some("admin: { key: '${ADMIN_KEY:-}' }\nredis: { url: '${REDIS_URL:-}' }\n");
-    assert!(Layers { yaml, ..Layers::default() }.config().not_in_force.is_empty());
+    assert!(matches!(&config.store.place, StorePlace::Sqlite(path) if path == "x.db"));
+    assert_eq!(config.redis.map(|redis| redis.url.expose().to_owned()).as_deref(), Some("redis://x"));
+    assert!(config.admin.key.is_some() && config.store.key_pepper.is_some());
+    let yaml =
+        Some("admin: { key: '${ADMIN_KEY:-}' }\nredis: { url: '${REDIS_URL:-}' }\nstore: { url: '${DB_URL:-}' }");
+    let config = Layers { yaml, ..Layers::default() }.config();
+    assert!(config.admin.key.is_none() && config.redis.is_none());
+    assert!(matches!(&config.store.place, StorePlace::Default(path) if path == "gateway.db"));
 }
 
 #[test]
@@ -133,7 +144,7 @@ fn nested_names_reach_every_key() {
 fn the_environment_alone_is_a_configuration() {
     let loaded = Layers::default().load().unwrap();
     assert!(loaded.origin.is_none() && loaded.config.providers.is_empty());
-    assert!(loaded.warnings[0].contains("no caller can be served"), "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].contains("callers need a key"), "{:?}", loaded.warnings);
 
     let environment = vec![
         ("GATEWAY__PROVIDERS__0__NAME", "sim"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_call::ModelPattern;
 use gateway_config::{Config, ProviderEndpoint};
+use gateway_ratelimit::Price;
 
 fn config(yaml: &str) -> Config {
     Config::from_yaml(yaml).unwrap_or_else(|errors| panic!("{errors}"))
@@ -125,7 +126,50 @@ fn keys_default_to_every_model_and_may_have_none() {
         .map(|key| (key.name.as_str(), key.allowed_models.iter().map(ModelPattern::as_str).collect(), key.enabled))
         .collect();
     assert_eq!(keys, [("all", vec!["*"], true), ("some", vec!["a", "b*"], false), ("none", vec![], true)]);
-    assert_eq!(config.not_in_force, ["master_keys[2].expires_at"]);
+    assert_eq!(config.master_keys[2].expires_at.map(|at| at.as_second()), Some(1_893_456_000));
+    assert!(config.master_keys.iter().all(|key| key.limits.is_unlimited()));
+}
+
+#[test]
+fn limits_are_what_is_written() {
+    let config = config(
+        "master_keys:
+  - name: all
+    key: aaaaaaaaaaaaaaaa
+    rate_limit: { requests_per_second: 5, burst_size: 7, requests_per_minute: 100, limit: 9, period_seconds: 3600,
+                  tokens_per_minute: 1000, max_concurrent: 3 }
+    budget: { usd: 1.5, period: month }
+providers:
+  - { name: a, max_in_flight: 4, model_mapping: { m: { input_cost_per_1k_tokens: 0.003, output_cost_per_million_tokens: 15 } } }
+server: { max_in_flight: 8, queue: { size: 2, timeout: 300ms } }
+",
+    );
+    let limits = &config.master_keys[0].limits;
+    let quotas: Vec<_> =
+        limits.requests.iter().map(|quota| (quota.limit(), quota.period().as_secs(), quota.burst())).collect();
+    assert_eq!(quotas, [(5, 1, 7), (100, 60, 100), (9, 3600, 9)]);
+    assert_eq!(limits.tokens.map(|quota| (quota.limit(), quota.period().as_secs())), Some((1000, 60)));
+    assert_eq!((limits.max_concurrent, limits.budget.map(|budget| budget.usd())), (Some(3), Some(1.5)));
+    assert_eq!(config.providers[0].max_in_flight, Some(4));
+    assert_eq!(config.providers[0].model_mapping[0].price, Price { input: 3_000_000, output: 15_000_000 });
+    assert_eq!((config.server.max_in_flight, config.server.queue.size), (8, 2));
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused_where_they_stand() {
+    for (limit, expected) in [
+        ("{ requests_per_second: -1 }", "rate_limit.requests_per_second"),
+        ("{ requests_per_second: 1e99 }", "rate_limit.requests_per_second"),
+        ("{ requests_per_second: 99999999999999999999 }", "rate_limit.requests_per_second"),
+        ("{ burst_size: 4 }", "burst_size"),
+        ("{ period_seconds: 4 }", "period_seconds"),
+        ("{ tokens_per_second: 4 }", "rate_limit.tokens_per_second"),
+        ("{ requests_per_second: 2000000 }", "requests_per_second"),
+    ] {
+        let yaml = format!("master_keys: [{{ name: a, key: aaaaaaaaaaaaaaaa, rate_limit: {limit} }}]");
+        let errors = Config::from_yaml(&yaml).unwrap_err().to_string();
+        assert!(errors.contains(expected), "{limit}: {errors}");
+    }
 }
 
 #[test]

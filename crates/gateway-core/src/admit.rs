@@ -46,9 +46,8 @@ mod tests {
 
     fn verdict(allowed: &[&str], models: &[&str]) -> Result<Vec<String>, String> {
         let caller = Caller::Key(Arc::new(VirtualKey {
-            name: "test".into(),
             allowed_models: allowed.iter().map(|pattern| ModelPattern::new(pattern)).collect(),
-            is_enabled: true,
+            ..VirtualKey::unlimited("test")
         }));
         let call = Call {
             endpoint: Endpoint::ChatCompletions,

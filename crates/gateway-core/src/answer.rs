@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::attempt::Committed;
 use crate::headers::forward_answer;
+use crate::limits;
 use crate::rejection::Rejection;
 use crate::relay::{AnswerBody, Content};
 use crate::settle::Settlement;
@@ -68,6 +69,7 @@ impl Answer {
             if attempts > 0 {
                 headers.insert("x-gateway-attempts", HeaderValue::from(attempts));
             }
+            limits::tell(ledger.levels(), &mut headers);
             let overhead = ledger.note_answer(status, matches!(content, Content::Events(_)));
             let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
             headers.insert("x-gateway-overhead-us", HeaderValue::from(micros));

@@ -15,6 +15,7 @@ use gateway_call::{Outcome, TimeoutPhase};
 use gateway_resilience::Verdict;
 
 use crate::encode::Outgoing;
+use crate::gate::Crowded;
 use crate::ingest::Asked;
 use crate::plan::{Leg, Plan};
 use crate::rejection::Rejection;
@@ -56,7 +57,7 @@ pub(crate) async fn attempt(
     outgoing: &Outgoing<'_>,
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
-    let mut search = Search { sending: Sending { asked, outgoing }, ledger, ending: None };
+    let mut search = Search { sending: Sending { asked, outgoing }, ledger, ending: None, crowded: None };
     let mut left = Vec::new();
     for leg in &plan.legs {
         match search.try_model(leg, Door::Healthy).await {
@@ -70,7 +71,7 @@ pub(crate) async fn attempt(
         loop {
             match search.try_model(leg, door).await {
                 ControlFlow::Break(end) => return end,
-                ControlFlow::Continue(Tried::NotAtAll(next)) if next != door => door = next,
+                ControlFlow::Continue(Tried::NotAtAll(next)) if next > door => door = next,
                 ControlFlow::Continue(_) => break,
             }
         }
@@ -84,14 +85,16 @@ struct Search<'a> {
     ledger: &'a mut Settlement,
     /// What the caller gets if nothing better comes; none before the first attempt.
     ending: Option<Ending>,
+    /// That a target had no room.
+    crowded: Option<Crowded>,
 }
 
 /// What became of a model that gave no answer.
 enum Tried {
     /// Its targets were asked.
     InVain,
-    /// No target was asked: all want to be left alone for a while, or breakers or budgets let nothing through. Behind this
-    /// door they may be asked.
+    /// No target was asked: all want to be left alone for a while, or have no room, or breakers or budgets let nothing
+    /// through. Behind this door they may be asked.
     NotAtAll(Door),
 }
 
@@ -121,7 +124,7 @@ impl Search<'_> {
             };
             let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.ledger).await;
             let failure = match result {
-                Ok(opened) => return ControlFlow::Break(Ok(committed::commit(leg, attempt, opened, self.ledger))),
+                Ok(opened) => return ControlFlow::Break(Ok(committed::commit(leg, attempt, opened, self.sending.outgoing, self.ledger))),
                 Err(failure) => failure,
             };
             let verdict = course.conclude(attempt, &failure, self.ledger);
@@ -135,8 +138,12 @@ impl Search<'_> {
                 _ => {}
             }
         }
-        let has_asked = self.ledger.attempts().len() > before;
-        ControlFlow::Continue(if has_asked { Tried::InVain } else { Tried::NotAtAll(Door::LastResort) })
+        if self.ledger.attempts().len() > before {
+            return ControlFlow::Continue(Tried::InVain);
+        }
+        self.crowded = course.crowded.or(self.crowded);
+        let has_line = course.crowded.is_some() && door < Door::Crowded;
+        ControlFlow::Continue(Tried::NotAtAll(if has_line { Door::Crowded } else { Door::LastResort }))
     }
 
     /// Notes how the call ends if nothing better comes. That the request is too long for a model is worth more to the caller
@@ -152,7 +159,7 @@ impl Search<'_> {
         match self.ending.take() {
             Some(Ending::Failed(outcome)) => Err(Rejection::Upstream { outcome }),
             Some(Ending::TooLong(answer)) => Ok(*answer),
-            None => Err(Rejection::NoHealthyTarget),
+            None => Err(self.crowded.map_or(Rejection::NoHealthyTarget, Rejection::from)),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use gateway_keystore::{KeyStore, VirtualKey};
-use gateway_secret::KeyDigest;
+use gateway_secret::KeyDigester;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::rejection::{KeyFault, Rejection};
+use crate::reserve::wall_clock;
 use crate::settle::Settlement;
 
 /// Whoever makes a call, once that is known.
@@ -27,6 +28,14 @@ impl Caller {
         }
     }
 
+    /// The caller's key, if there is anything to count under it.
+    pub(crate) fn limited_key(&self) -> Option<&VirtualKey> {
+        match self {
+            Self::Key(key) if !key.limits.is_unlimited() => Some(key),
+            _ => None,
+        }
+    }
+
     /// Whether no model is closed to the caller.
     pub(crate) fn allows_all(&self) -> bool {
         match self {
@@ -36,22 +45,38 @@ impl Caller {
     }
 }
 
+/// Where keys are looked up, and by what.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// Makes of a key what it is looked up by.
+    pub(crate) digester: KeyDigester,
+    /// Knows them.
+    pub(crate) store: Arc<dyn KeyStore>,
+}
+
 /// Finds the key behind the caller's credentials. Without `keys`, nobody is asked for one.
 pub(crate) async fn authenticate(
-    keys: Option<&dyn KeyStore>,
+    keys: Option<&Keys>,
     headers: &HeaderMap,
     ledger: &mut Settlement,
 ) -> Result<Caller, Rejection> {
     let Some(keys) = keys else { return Ok(Caller::Anonymous) };
-    let digest = KeyDigest::of(presented_key(headers)?);
-    match keys.find(&digest).await {
+    let digest = keys.digester.digest(presented_key(headers)?);
+    match keys.store.find(&digest).await {
         Ok(Some(key)) => {
-            ledger.note_key(Arc::clone(&key.name));
-            if key.is_enabled { Ok(Caller::Key(key)) } else { Err(KeyFault::Disabled.into()) }
+            ledger.note_key(Arc::clone(&key));
+            if !key.is_enabled {
+                return Err(KeyFault::Disabled.into());
+            }
+            if key.has_expired(wall_clock) {
+                return Err(KeyFault::Expired.into());
+            }
+            Ok(Caller::Key(key))
         }
         Ok(None) => Err(KeyFault::Unknown.into()),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the key store did not answer");
+            // Whoever keeps the store says so once; here it would be said for every call.
+            tracing::debug!(error = &error as &dyn std::error::Error, "the key store cannot tell whether a key is good");
             Err(Rejection::StoreUnavailable)
         }
     }

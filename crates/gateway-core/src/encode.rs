@@ -19,27 +19,36 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct Outgoing<'a> {
     endpoint: Endpoint,
     template: Template,
+    /// Whether the upstream is asked to report what a stream has taken, though the caller did not ask for it.
+    asks_usage: bool,
     /// Whatever of the body is still arriving.
     upload: Option<Upload>,
     caller: &'a Parts,
     via: &'a HeaderValue,
 }
 
-/// What to send for a call whose payload was read.
+/// What to send for a call whose payload was read. `counts_tokens` says whether it matters what a stream has taken.
 pub(crate) fn encode<'a, B: RequestSource>(
     endpoint: Endpoint,
     payload: Payload<B>,
     caller: &'a Parts,
     via: &'a HeaderValue,
+    counts_tokens: bool,
 ) -> Outgoing<'a> {
     let (template, upload) = match payload {
         Payload::Whole(template) => (template, None),
         Payload::Streaming(template, rest) => (template, Some(Upload::new(*rest))),
     };
-    Outgoing { endpoint, template, upload, caller, via }
+    let asks_usage = counts_tokens && template.can_ask_usage();
+    Outgoing { endpoint, template, asks_usage, upload, caller, via }
 }
 
 impl Outgoing<'_> {
+    /// Whether streams hold what the upstream reports of them for the gateway alone.
+    pub(crate) fn asks_usage(&self) -> bool {
+        self.asks_usage
+    }
+
     /// Whether any number of requests can be made, also beside each other: nothing of the body is still arriving.
     pub(crate) fn is_whole(&self) -> bool {
         self.upload.is_none()
@@ -53,7 +62,10 @@ impl Outgoing<'_> {
     /// The request for one attempt, with one of the provider's credentials.
     pub(crate) fn request(&self, aim: &Aim<'_>, credential: usize) -> Request<RequestBody> {
         let mut headers = base_headers(aim, credential, self.caller, self.via);
-        let filled = self.template.fill(&aim.upstream_model);
+        let filled = match self.asks_usage {
+            true => self.template.fill_asking_usage(&aim.upstream_model),
+            false => self.template.fill(&aim.upstream_model),
+        };
         let body = match &self.upload {
             None => {
                 headers.insert(header::CONTENT_TYPE, JSON);

@@ -7,16 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use gateway_call::{Event, Observer};
 use gateway_config::{Config, Vocabulary};
-use gateway_extension::{Extension, Registry};
+use gateway_extension::Extension;
+use gateway_keystore::KeyStore;
 use gateway_protocol::Provider;
+use gateway_ratelimit::{LimitStore, LocalLimits};
 use gateway_routing::RoutingPolicy;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::gate::Gate;
+use crate::health::Condition;
 use crate::report::TargetReport;
+use crate::reserve::{Counters, Outputs};
 use crate::service::GatewayService;
-use crate::snapshot::{CompileErrors, Snapshot};
+use crate::snapshot::{CompileErrors, Parts, Snapshot};
 
 /// A running gateway: the configuration in force and what outlives any one configuration. Cheap to clone.
 #[derive(Clone)]
@@ -32,10 +37,23 @@ pub(crate) struct Shared {
     pub(crate) instance: String,
     /// The whole `via` entry.
     pub(crate) via: HeaderValue,
-    protocols: Registry<dyn Provider>,
-    policies: Registry<dyn RoutingPolicy>,
+    /// Who is let in.
+    pub(crate) gate: Arc<Gate>,
+    /// Who counts what keys spend.
+    pub(crate) limits: Arc<dyn LimitStore>,
+    /// How long answers are.
+    pub(crate) outputs: Outputs,
+    pub(crate) conditions: Vec<Arc<dyn Condition>>,
+    parts: Parts,
     reconfiguring: Mutex<()>,
     draining: AtomicBool,
+}
+
+impl Shared {
+    /// Who counts, and what is known of earlier answers.
+    pub(crate) fn counters(&self) -> Counters<'_> {
+        Counters { limits: &self.limits, outputs: &self.outputs }
+    }
 }
 
 impl Gateway {
@@ -65,10 +83,14 @@ impl Gateway {
         let shared = &self.shared;
         let _one_at_a_time = shared.reconfiguring.lock();
         let previous = shared.snapshot.load_full();
-        let parts = (&shared.protocols, &shared.policies);
-        let next = Snapshot::compile(config, parts, Some(&previous), Instant::now().into_std())?;
+        let next = Snapshot::compile(config, &shared.parts, Some(&previous), Instant::now().into_std())?;
         shared.snapshot.store(Arc::new(next));
         Ok(())
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.shared.snapshot.load().config)
     }
 
     /// How every target of the configuration in force is doing.
@@ -89,21 +111,22 @@ impl fmt::Debug for Gateway {
 
 /// Parts that a gateway is made of, before its configuration is compiled.
 pub struct GatewayBuilder {
-    protocols: Registry<dyn Provider>,
-    policies: Registry<dyn RoutingPolicy>,
+    parts: Parts,
     observer: Arc<dyn Observer>,
+    limits: Option<Arc<dyn LimitStore>>,
+    conditions: Vec<Arc<dyn Condition>>,
 }
 
 impl GatewayBuilder {
     /// Adds a routing policy that models can name as their `balance`.
     pub fn routing_policy<E: Extension<dyn RoutingPolicy>>(mut self) -> Self {
-        self.policies = self.policies.with::<E>();
+        self.parts.policies = self.parts.policies.with::<E>();
         self
     }
 
     /// Adds a provider protocol that providers can name as their `type`.
     pub fn protocol<E: Extension<dyn Provider>>(mut self) -> Self {
-        self.protocols = self.protocols.with::<E>();
+        self.parts.protocols = self.parts.protocols.with::<E>();
         self
     }
 
@@ -113,9 +136,28 @@ impl GatewayBuilder {
         self
     }
 
+    /// Sets where keys are looked up that the configuration does not list; nowhere by default.
+    pub fn key_store(mut self, keys: Arc<dyn KeyStore>) -> Self {
+        self.parts.keys = Some(keys);
+        self
+    }
+
+    /// Sets who counts what keys spend; this process alone by default.
+    pub fn limit_store(mut self, limits: Arc<dyn LimitStore>) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Adds something that readiness depends on, or that is to be told with it.
+    pub fn condition(mut self, condition: Arc<dyn Condition>) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+
     /// The names that a configuration for this gateway may use.
     pub fn vocabulary(&self) -> Vocabulary {
-        Vocabulary { protocols: self.protocols.names().collect(), policies: self.policies.names().collect() }
+        let Parts { protocols, policies, .. } = &self.parts;
+        Vocabulary { protocols: protocols.names().collect(), policies: policies.names().collect() }
     }
 
     /// Compiles a configuration into a gateway.
@@ -125,7 +167,7 @@ impl GatewayBuilder {
     /// Everything in the configuration that cannot work, together.
     pub fn build(self, config: &Config) -> Result<Gateway, CompileErrors> {
         let now = Instant::now().into_std();
-        let snapshot = Snapshot::compile(config, (&self.protocols, &self.policies), None, now)?;
+        let snapshot = Snapshot::compile(config, &self.parts, None, now)?;
         let instance = format!("llm-gateway-{:016x}", fastrand::u64(..));
         let via =
             HeaderValue::try_from(format!("1.1 {instance}")).unwrap_or(HeaderValue::from_static("1.1 llm-gateway"));
@@ -134,8 +176,11 @@ impl GatewayBuilder {
             observer: self.observer,
             instance,
             via,
-            protocols: self.protocols,
-            policies: self.policies,
+            gate: Gate::new(),
+            limits: self.limits.unwrap_or_else(|| Arc::new(LocalLimits::new(now))),
+            outputs: Outputs::default(),
+            conditions: self.conditions,
+            parts: self.parts,
             reconfiguring: Mutex::new(()),
             draining: AtomicBool::new(false),
         };
@@ -145,19 +190,17 @@ impl GatewayBuilder {
 
 impl Default for GatewayBuilder {
     fn default() -> Self {
-        Self {
-            protocols: gateway_protocol::builtin(),
-            policies: gateway_routing::builtin(),
-            observer: Arc::new(Unobserved),
-        }
+        let parts =
+            Parts { protocols: gateway_protocol::builtin(), policies: gateway_routing::builtin(), keys: None };
+        Self { parts, observer: Arc::new(Unobserved), limits: None, conditions: Vec::new() }
     }
 }
 
 impl fmt::Debug for GatewayBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GatewayBuilder")
-            .field("protocols", &self.protocols)
-            .field("policies", &self.policies)
+            .field("protocols", &self.parts.protocols)
+            .field("policies", &self.parts.policies)
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,25 @@
 //! Whether this process is there, alive and ready, for load balancers and orchestrators. No key is needed.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::StatusCode;
 
 use crate::accept::Destination;
 use crate::gateway::Gateway;
 use crate::snapshot::Snapshot;
+
+/// Something that a gateway needs, or does better with, and that may not be there.
+pub trait Condition: Send + Sync {
+    /// What it is, in a word of lower case.
+    fn name(&self) -> &'static str;
+
+    /// How it is, in a few words without quotes.
+    fn state(&self) -> &'static str;
+
+    /// Whether calls can be served as it is.
+    fn is_serviceable(&self) -> bool;
+}
 
 /// The answer to a health question; `None` if the destination is none.
 pub(crate) fn answer(
@@ -20,7 +34,27 @@ pub(crate) fn answer(
         Destination::Livez => ok(r#"{"status":"alive"}"#),
         Destination::Readyz if gateway.is_draining() => unready(r#"{"status":"draining"}"#),
         Destination::Readyz if snapshot.providers.is_empty() => unready(r#"{"status":"no providers are configured"}"#),
-        Destination::Readyz => ok(r#"{"status":"ready"}"#),
+        Destination::Readyz => Some(readiness(gateway)),
         _ => None,
     }
+}
+
+/// Whether everything is there that calls need, and how what they may need is.
+fn readiness(gateway: &Gateway) -> (StatusCode, Bytes) {
+    let conditions = &gateway.shared.conditions;
+    let unserviceable = conditions.iter().find(|condition| !condition.is_serviceable());
+    let status = if unserviceable.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let mut text = String::from(r#"{"status":""#);
+    match unserviceable {
+        Some(condition) => {
+            let _ = write!(text, "waiting for the {}", condition.name());
+        }
+        None => text.push_str("ready"),
+    }
+    text.push('"');
+    for condition in conditions {
+        let _ = write!(text, r#","{}":"{}""#, condition.name(), condition.state());
+    }
+    text.push('}');
+    (status, Bytes::from(text))
 }

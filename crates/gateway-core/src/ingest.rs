@@ -6,7 +6,9 @@
 use bytes::{Bytes, BytesMut};
 use gateway_call::{BodyKind, Call, Endpoint};
 use gateway_config::Affinity;
-use gateway_protocol::{Conversation, MultipartError, MultipartScanner, RequestError, Template, boundary, parse_json};
+use gateway_protocol::{
+    Conversation, MultipartError, MultipartScanner, ParsedRequest, Prompt, RequestError, Sizing, Template, boundary, parse_json,
+};
 use gateway_routing::StableHasher;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -41,11 +43,25 @@ pub(crate) struct Asked {
     conversation: Conversation,
     /// The caller's own name for the conversation.
     session: Option<HeaderValue>,
+    /// What of the body the model is to read.
+    pub(crate) prompt: Prompt,
+    sizing: Sizing,
 }
 
+/// How long an answer is taken to be if neither the caller nor earlier answers say, in tokens.
+const USUAL_ANSWER: u64 = 500;
+
 impl Asked {
-    fn new(call: Call, conversation: Conversation, head: &Parts) -> Self {
-        Self { call, conversation, session: head.headers.get(SESSION).cloned() }
+    /// What was parsed, apart from what is sent on.
+    fn new(parsed: ParsedRequest, head: &Parts) -> (Self, Template) {
+        let ParsedRequest { call, template, conversation, sizing, prompt, .. } = parsed;
+        (Self { call, conversation, session: head.headers.get(SESSION).cloned(), prompt, sizing }, template)
+    }
+
+    /// How many tokens the answer may have: as many as the caller allows, else as many as such answers had of late.
+    pub(crate) fn longest_answer(&self, recent: Option<u64>) -> u64 {
+        let each = self.sizing.max_tokens.or(recent).unwrap_or(USUAL_ANSWER);
+        each.saturating_mul(self.sizing.choices)
     }
 
     /// What calls of the kind that should go to the same target have in common; none if the call has nothing of it.
@@ -110,8 +126,8 @@ async fn ingest_json<B: RequestSource>(
     }
     let bytes = ledger.wait_for(read_whole(body)).await?;
     let parsed = parse_json(endpoint, bytes)?;
-    let asked = Asked::new(parsed.call, parsed.conversation, head);
-    Ok(Ingested { asked, payload: Payload::Whole(parsed.template) })
+    let (asked, template) = Asked::new(parsed, head);
+    Ok(Ingested { asked, payload: Payload::Whole(template) })
 }
 
 async fn ingest_multipart<B: RequestSource>(
@@ -130,8 +146,8 @@ async fn ingest_multipart<B: RequestSource>(
             if body.is_end_stream() {
                 scanner.finish().map_err(RequestError::from)?;
             }
-            let payload = Payload::Streaming(parsed.template, Box::new(MultipartRest::new(scanner, body)));
-            let asked = Asked::new(parsed.call, parsed.conversation, head);
+            let (asked, template) = Asked::new(parsed, head);
+            let payload = Payload::Streaming(template, Box::new(MultipartRest::new(scanner, body)));
             return Ok(Ingested { asked, payload });
         }
         let Some(chunk) = ledger.wait_for(next_chunk(&mut body)).await? else {

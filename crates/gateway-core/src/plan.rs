@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_call::{Deadline, ModelName, Tightening};
 use gateway_config::{Affinity, Hedge};
+use gateway_ratelimit::Price;
 use gateway_resilience::{RetryPolicy, TargetHealth};
 use gateway_routing::{Moment, Ranking, Resolved, Target};
 use gateway_upstream::Timeouts;
@@ -64,6 +65,8 @@ pub(crate) struct Aim<'a> {
     pub(crate) deadline: Deadline,
     /// What the caller is in a hurry about.
     pub(crate) hurry: Hurry,
+    /// What it charges.
+    pub(crate) price: Price,
 }
 
 /// Which of the times it is the caller who set. Missing those says nothing about the target.
@@ -137,7 +140,22 @@ impl<'a> Drafter<'_, 'a> {
     }
 }
 
+impl Plan<'_> {
+    /// The most that the call may cost, whoever serves it.
+    pub(crate) fn dearest(&self) -> Price {
+        let prices = self.legs.iter().flat_map(Leg::prices);
+        prices.fold(Price::default(), |dearest, price| Price {
+            input: dearest.input.max(price.input),
+            output: dearest.output.max(price.output),
+        })
+    }
+}
+
 impl<'a> Leg<'a> {
+    fn prices(&self) -> impl Iterator<Item = Price> {
+        (0..self.targets().len()).filter_map(|index| Some(self.aim(index)?.price))
+    }
+
     /// Takes the next turn of the model's route and ranks its targets.
     pub(crate) fn rank(&self, asked: &Asked, now: Instant) -> Ranking {
         let affinity = self.affinity.and_then(|kind| asked.affinity(kind));
@@ -165,9 +183,11 @@ impl<'a> Leg<'a> {
         let provider = self.snapshot.providers.get(self.targets().get(index)?.provider)?;
         let timeouts = self.settings.map_or(provider.timeouts, |settings| settings.timeouts(provider.timeouts));
         let tightened = tighten(timeouts, self.tightening);
+        let upstream_model = self.resolved.upstream_model(index)?;
         Some(Aim {
             provider,
-            upstream_model: self.resolved.upstream_model(index)?,
+            price: provider.price(self.model.as_str(), upstream_model.as_str()),
+            upstream_model,
             shown: Some(self.shown.clone()),
             timeouts: tightened,
             deadline: Deadline::after(self.started.into_std(), tightened.total),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use gateway_call::{Outcome, TimeoutPhase};
+use gateway_ratelimit::DenialCause;
 use gateway_protocol::{Refusal, RequestError, Trail};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -97,6 +98,20 @@ pub enum Rejection {
     /// The key store could not say whether the key is good.
     #[error("The API key cannot be checked right now. Try again shortly.")]
     StoreUnavailable,
+    /// A limit of the key is in the way.
+    #[error("{}", limit_message(*.cause, *.retry_after))]
+    Limited {
+        /// Which limit.
+        cause: DenialCause,
+        /// When the call would be let through; none if no wait helps.
+        retry_after: Option<Duration>,
+    },
+    /// There are more calls than can be served, and waiting in line is no use.
+    #[error("This gateway has more calls than it can serve right now. Try again in {}.", seconds(*.retry_after))]
+    Overloaded {
+        /// When there may be room.
+        retry_after: Duration,
+    },
     /// No target of any model of the call may be used at the moment; nothing was sent. One call a second is let through all
     /// the same.
     #[error("Nothing that serves the model is healthy right now. Try again in 1 s.")]
@@ -122,6 +137,9 @@ pub enum KeyFault {
     /// Several were presented, and they differ.
     #[error("The request carries several API keys that differ. Send one.")]
     Conflicting,
+    /// It was good until a while ago.
+    #[error("The API key has expired. Use another, or ask this gateway's administrator for one.")]
+    Expired,
     /// It is known and switched off.
     #[error("The API key is disabled. Use another, or ask this gateway's administrator to enable it.")]
     Disabled,
@@ -185,6 +203,20 @@ impl Rejection {
             Self::StoreUnavailable | Self::NoHealthyTarget => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            Self::Overloaded { retry_after } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
+            }
+            Self::Limited { cause: DenialCause::Unavailable, .. } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Limited { retry_after: Some(wait), .. } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
+                headers.insert("retry-after-ms", HeaderValue::from(whole_millis(*wait)));
+            }
+            // SDKs try a 429 again unless they are told not to, and this one will not get better.
+            Self::Limited { retry_after: None, .. } => {
+                headers.insert("x-should-retry", HeaderValue::from_static("false"));
+            }
             Self::Upstream { outcome } => {
                 headers.insert("x-should-retry", HeaderValue::from_static("false"));
                 if let Outcome::RateLimited { retry_after: Some(wait) }
@@ -231,6 +263,11 @@ impl Rejection {
             Self::LoopDetected => invalid(StatusCode::LOOP_DETECTED, "loop_detected"),
             Self::StoreUnavailable => unavailable("store_unavailable"),
             Self::NoHealthyTarget => unavailable("no_healthy_target"),
+            Self::Overloaded { .. } => unavailable("overloaded"),
+            Self::Limited { cause: DenialCause::Unavailable, .. } => unavailable("store_unavailable"),
+            Self::Limited { cause, .. } => {
+                Verdict(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some(limit_code(*cause)))
+            }
             Self::Upstream { outcome } => upstream_verdict(*outcome),
         }
     }
@@ -241,6 +278,7 @@ impl KeyFault {
         match self {
             Self::Missing => "missing_api_key",
             Self::Unknown | Self::Conflicting => "invalid_api_key",
+            Self::Expired => "expired_api_key",
             Self::Disabled => "disabled_api_key",
         }
     }
@@ -293,6 +331,37 @@ pub(crate) fn failure_message(outcome: Outcome) -> &'static str {
     }
 }
 
+/// The `code` for a limit that is in the way.
+fn limit_code(cause: DenialCause) -> &'static str {
+    match cause {
+        DenialCause::Concurrency { .. } => "concurrency_limit_exceeded",
+        DenialCause::Budget => "insufficient_quota",
+        _ => "rate_limit_exceeded",
+    }
+}
+
+/// The public sentences for a limit that is in the way.
+fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
+    let advice = match retry_after {
+        Some(wait) => format!("Try again in {}.", seconds(wait)),
+        None => "Ask this gateway's administrator for a higher limit.".to_owned(),
+    };
+    match cause {
+        DenialCause::Requests => format!("The API key may not make as many requests as this. {advice}"),
+        DenialCause::Tokens { needed, limit } if retry_after.is_none() => format!(
+            "The call may take {needed} tokens with its answer, and the API key may use {limit} a minute at most. Send a \
+             shorter prompt or a lower `max_tokens`."
+        ),
+        DenialCause::Tokens { .. } => format!("The API key may not use as many tokens as this. {advice}"),
+        DenialCause::Concurrency { limit } => {
+            format!("The API key may make {limit} calls at once, and so many are under way. {advice}")
+        }
+        DenialCause::Budget => format!("The API key's budget is spent. {advice}"),
+        DenialCause::Blocked => format!("The API key may not make any such call: its limit is 0. {advice}"),
+        _ => "The API key's limits cannot be checked right now. Try again shortly.".to_owned(),
+    }
+}
+
 fn suggestion(near: &[String]) -> String {
     match near {
         [] => "Use one of the names listed at /v1/models.".to_owned(),
@@ -303,6 +372,10 @@ fn suggestion(near: &[String]) -> String {
 /// Rounded up: a caller who waits that long has waited long enough.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 fn seconds(duration: Duration) -> String {

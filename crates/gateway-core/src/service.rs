@@ -20,11 +20,13 @@ use crate::attempt::{attempt, attempt_passthrough};
 use crate::authenticate::authenticate;
 use crate::cors::CorsRules;
 use crate::encode::{encode, encode_passthrough};
+use crate::gate::enter;
 use crate::gateway::Gateway;
 use crate::ingest::{BoundedBody, ingest, refuse_declared_excess};
 use crate::plan::{Aim, plan};
 use crate::rejection::Rejection;
 use crate::relay::AnswerBody;
+use crate::reserve::{reserve, reserve_request};
 use crate::settle::Settlement;
 use crate::snapshot::Snapshot;
 use crate::{health, models, passthrough};
@@ -137,11 +139,13 @@ async fn call<B: RequestSource>(
     Arrival { head, body }: Arrival<'_, B>,
     ledger: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
+    enter(&gateway.shared.gate, snapshot.room, ledger).await?;
     let ingested = ingest(endpoint, head, body, snapshot.body_limits, ledger).await?;
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
     let plan = plan(&permit, &ingested.asked, snapshot, ledger)?;
-    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via);
+    reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), ledger).await?;
+    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via, ledger.counts_tokens());
     let committed = attempt(&plan, &ingested.asked, &outgoing, ledger).await?;
     Ok(relay(committed))
 }
@@ -153,7 +157,7 @@ async fn pass_through<B: RequestSource>(
     Arrival { head, body }: Arrival<'_, B>,
     ledger: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
     if !caller.allows_all() {
         return Err(Rejection::PassthroughNotAllowed);
     }
@@ -163,6 +167,8 @@ async fn pass_through<B: RequestSource>(
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
     let body = BoundedBody::new(body, snapshot.body_limits);
+    enter(&gateway.shared.gate, snapshot.room, ledger).await?;
+    reserve_request(&caller, &gateway.shared.limits, ledger).await?;
     let request =
         |aim: &Aim<'_>, credential| encode_passthrough((aim, credential), url, body, head, &gateway.shared.via);
     let committed = attempt_passthrough((provider, health), request, ledger).await?;
@@ -175,7 +181,7 @@ async fn list_models(
     head: &Parts,
     ledger: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_deref(), &head.headers, ledger).await?;
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
     let body = match destination {
         Destination::Model(id) => models::one(id, &caller, snapshot)?,
         _ => models::list(&caller, snapshot),

@@ -8,11 +8,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_call::{AttemptRecord, CallRecord, Endpoint, Event, ModelName, Observer, Outcome, RequestId};
+use gateway_call::{AttemptRecord, CallRecord, Endpoint, Event, ModelName, Observer, Outcome, RequestId, Usage};
+use gateway_keystore::VirtualKey;
+use gateway_ratelimit::{Levels, Price};
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::attempt::Admission;
+use crate::gate::Place;
+use crate::reserve::Debt;
 
 /// The status of a call whose caller left before its answer was complete, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -26,6 +30,17 @@ struct Answering {
     began: Instant,
     /// None once the upstream has nothing more to do for the call.
     admission: Option<Admission>,
+    /// What the target charges.
+    price: Price,
+}
+
+/// How much of an answer there was.
+#[derive(Debug, Clone, Copy, Default)]
+struct Measure {
+    /// As the upstream reports it.
+    reported: Option<Usage>,
+    /// As the gateway saw it, in tokens, about.
+    seen: u64,
 }
 
 /// What is known of a call so far, and the duty to report it.
@@ -38,7 +53,13 @@ pub(crate) struct Settlement {
     waited: Duration,
     overhead: Option<Duration>,
     first_byte: Option<Duration>,
-    key: Option<Arc<str>>,
+    key: Option<Arc<VirtualKey>>,
+    /// The call's place in the process.
+    place: Option<Place>,
+    /// What was taken from the key's limits.
+    debt: Option<Debt>,
+    levels: Levels,
+    measure: Measure,
     model: Option<ModelName>,
     tags: Vec<(String, String)>,
     attempts: Vec<AttemptRecord>,
@@ -70,6 +91,10 @@ impl Settlement {
             overhead: None,
             first_byte: None,
             key: None,
+            place: None,
+            debt: None,
+            levels: Levels::default(),
+            measure: Measure::default(),
             model: None,
             tags: Vec::new(),
             attempts: Vec::new(),
@@ -103,8 +128,44 @@ impl Settlement {
     }
 
     /// Notes the caller's key.
-    pub(crate) fn note_key(&mut self, name: Arc<str>) {
-        self.key = Some(name);
+    pub(crate) fn note_key(&mut self, key: Arc<VirtualKey>) {
+        self.key = Some(key);
+    }
+
+    /// Whose turn it is when callers take turns; those without a key are one.
+    pub(crate) fn account(&self) -> Arc<str> {
+        self.key.as_ref().map_or_else(Arc::default, |key| Arc::clone(&key.account))
+    }
+
+    /// Takes the call's place, which it has until it is settled.
+    pub(crate) fn occupy(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    /// Notes what was taken from the key's limits, which is owed until the call is settled.
+    pub(crate) fn owe(&mut self, debt: Debt) {
+        self.levels = debt.levels();
+        self.debt = Some(debt);
+    }
+
+    /// Notes how much the key has left.
+    pub(crate) fn note_levels(&mut self, levels: Levels) {
+        self.levels = levels;
+    }
+
+    /// How much the key has left.
+    pub(crate) fn levels(&self) -> Levels {
+        self.levels
+    }
+
+    /// Whether it matters for the caller's limits how many tokens the answer has.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.debt.as_ref().is_some_and(Debt::counts_tokens)
+    }
+
+    /// Notes how much of the answer there was: what the upstream reports of it, and what was seen, in tokens.
+    pub(crate) fn measure(&mut self, reported: Option<Usage>, seen: u64) {
+        self.measure = Measure { reported, seen };
     }
 
     /// Notes what was asked for; only names that the configuration knows may come here.
@@ -153,8 +214,8 @@ impl Settlement {
     }
 
     /// Notes whose answer the caller gets. Its `admission` is kept while the upstream is still sending.
-    pub(crate) fn answer_with(&mut self, number: usize, began: Instant, admission: Option<Admission>) {
-        self.answering = Some(Answering { number, began, admission });
+    pub(crate) fn answer_with(&mut self, number: usize, began: Instant, admission: Option<Admission>, price: Price) {
+        self.answering = Some(Answering { number, began, admission, price });
     }
 
     /// Notes what came of the answer. What began well may end badly, so a later verdict replaces an earlier.
@@ -206,8 +267,22 @@ impl Settlement {
     }
 }
 
+impl Settlement {
+    /// Settles with the key's limits. An answer is paid for as far as it went; whatever else the call came to is free.
+    fn pay(&mut self) {
+        let Some(debt) = self.debt.take() else { return };
+        let answering = self.answering.as_ref();
+        let answered = answering.and_then(|it| Some((self.attempts.get(it.number)?.outcome, it.price)));
+        match answered {
+            None | Some((Outcome::ClientFault, _)) => debt.forgive(),
+            Some((_, price)) => debt.pay(self.measure.reported, self.measure.seen, price),
+        }
+    }
+}
+
 impl Drop for Settlement {
     fn drop(&mut self) {
+        self.pay();
         self.cancel_attempts(None);
         if let Some(answering) = self.answering.take()
             && let (Some(admission), Some(attempt)) = (answering.admission, self.attempts.get(answering.number))
@@ -221,7 +296,7 @@ impl Drop for Settlement {
             request_id: &self.request_id,
             path: self.path,
             endpoint: self.endpoint,
-            key: self.key.as_deref(),
+            key: self.key.as_ref().map(|key| &*key.name),
             model: self.model.as_ref().map(ModelName::as_str),
             status: self.status.map_or(CLIENT_CLOSED_REQUEST, |status| status.as_u16()),
             error: self.error,

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_call::ModelName;
-use gateway_config::{Affinity, Auth, Config, Hedge, Model, TimeoutOverrides};
+use gateway_config::{Affinity, Config, Hedge, Model, TimeoutOverrides};
 use gateway_extension::Registry;
-use gateway_keystore::{KeyStore, MemoryKeyStore, VirtualKey};
+use gateway_keystore::KeyStore;
 use gateway_protocol::Provider;
 use gateway_resilience::RetryPolicy;
 use gateway_routing::{RouteTable, RoutingPolicy};
 use gateway_upstream::Timeouts;
 
+use crate::authenticate::Keys;
 use crate::cors::CorsRules;
+use crate::gate::Room;
 
 mod carried;
+mod keys;
 mod named;
 mod provider;
 mod routes;
@@ -37,13 +40,17 @@ pub(crate) struct Snapshot {
     /// How calls try again, apart from what a model says itself.
     pub(crate) retry: RetryPolicy,
     /// Where keys are looked up; none if callers need no key.
-    pub(crate) keys: Option<Arc<dyn KeyStore>>,
+    pub(crate) keys: Option<Keys>,
     /// The gateway's own prefix of model names, with its slash.
     pub(crate) prefix: Option<String>,
     /// The provider of paths that the gateway does not know.
     pub(crate) passthrough: Option<usize>,
     pub(crate) rewrite_response: bool,
     pub(crate) body_limits: BodyLimits,
+    /// How many calls are served at once, and how many wait.
+    pub(crate) room: Room,
+    /// What it was made from.
+    pub(crate) config: Arc<Config>,
     pub(crate) cors: Option<CorsRules>,
 }
 
@@ -87,6 +94,13 @@ impl ModelSettings {
     }
 }
 
+/// What a configuration may name, and where keys are that it does not list.
+pub(crate) struct Parts {
+    pub(crate) protocols: Registry<dyn Provider>,
+    pub(crate) policies: Registry<dyn RoutingPolicy>,
+    pub(crate) keys: Option<Arc<dyn KeyStore>>,
+}
+
 /// A configuration on its way to a snapshot.
 struct Build<'a> {
     config: &'a Config,
@@ -107,15 +121,15 @@ impl Snapshot {
     /// Compiles a configuration with the parts that it may name. Takes over from the `previous` one what did not change.
     pub(crate) fn compile(
         config: &Config,
-        (protocols, policies): (&Registry<dyn Provider>, &Registry<dyn RoutingPolicy>),
+        parts: &Parts,
         previous: Option<&Self>,
         now: Instant,
     ) -> Result<Self, CompileErrors> {
         let previous = previous.map(|snapshot| &snapshot.carried);
         let mut build = Build { config, previous, carried: Carried::new(config), now, errors: Vec::new() };
-        let providers = provider::compile(&mut build, protocols);
+        let providers = provider::compile(&mut build, &parts.protocols);
         build.carried.inherit_named(previous, now);
-        let routes = routes::compile(&mut build, policies);
+        let routes = routes::compile(&mut build, &parts.policies);
         if !build.errors.is_empty() {
             return Err(CompileErrors(build.errors));
         }
@@ -126,11 +140,13 @@ impl Snapshot {
             carried: build.carried,
             retry: config.retry,
             models: config.models.iter().map(|model| (model.name.clone(), ModelSettings::new(model))).collect(),
-            keys: keys(config),
+            keys: keys::compile(config, parts.keys.as_ref()),
             prefix: config.provider_suffix.as_ref().map(|prefix| format!("{prefix}/")),
             passthrough: config.passthrough,
             rewrite_response: config.rewrite_response,
             body_limits: body_limits(config),
+            room: Room { limit: config.server.max_in_flight as usize, queue: config.server.queue },
+            config: Arc::new(config.clone()),
             cors: config.server.cors.as_ref().map(CorsRules::new),
         })
     }
@@ -144,22 +160,6 @@ fn body_limits(config: &Config) -> BodyLimits {
         idle: config.server.body_timeout,
         total: longest.unwrap_or(Timeouts::default().total),
     }
-}
-
-fn keys(config: &Config) -> Option<Arc<dyn KeyStore>> {
-    if config.auth == Auth::None {
-        return None;
-    }
-    let mut keys = MemoryKeyStore::default();
-    for key in &config.master_keys {
-        let virtual_key = VirtualKey {
-            name: key.name.as_str().into(),
-            allowed_models: key.allowed_models.clone(),
-            is_enabled: key.enabled,
-        };
-        keys.insert(&key.key, virtual_key);
-    }
-    Some(Arc::new(keys))
 }
 
 /// One thing in a configuration that is valid by itself and cannot work here.

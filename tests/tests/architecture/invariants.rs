@@ -13,15 +13,17 @@ struct Rule {
 }
 
 /// Functions of their arguments: time and randomness are passed in, and there is no I/O.
-const POLICY: [&str; 8] = [
+const POLICY: [&str; 10] = [
     "gateway-call",
     "gateway-sse",
     "gateway-secret",
     "gateway-extension",
     "gateway-keystore",
     "gateway-protocol",
+    "gateway-ratelimit",
     "gateway-resilience",
     "gateway-routing",
+    "gateway-tokens",
 ];
 
 const RULES: [Rule; 4] = [
@@ -55,8 +57,8 @@ const RULES: [Rule; 4] = [
 const DEPENDENCIES: [(&str, &[&str], &str); 3] = [
     (
         "serde_json",
-        &["gateway-protocol", "gateway-simulator"],
-        "the JSON of the protocols belongs into gateway-protocol",
+        &["gateway-protocol", "gateway-simulator", "gateway-admin", "gateway-store", "gateway-server"],
+        "the JSON of the protocols belongs into gateway-protocol; that of the gateway's own API and store stands there",
     ),
     ("arc-swap", &["gateway-core"], "one thing is swapped, the snapshot, and gateway-core does it"),
     ("rustls", &["gateway-listener", "gateway-upstream"], "TLS belongs to the edge crates"),
@@ -159,7 +161,9 @@ fn a_call_spawns_no_task_and_opens_no_channel() {
     let banned =
         ["spawn", "spawn_blocking", "spawn_local", "JoinSet", "mpsc", "oneshot", "broadcast", "watch", "Semaphore"];
     let mut found = Vec::new();
-    for source in core.sources() {
+    // A long prompt takes a millisecond to count, and the calls that share the worker would wait for it.
+    let sources = core.sources().into_iter().filter(|source| !source.path.ends_with("reserve/estimate.rs"));
+    for source in sources {
         for code in banned {
             found.extend(source.find(code).iter().map(|line| {
                 format!(

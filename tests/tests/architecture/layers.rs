@@ -4,19 +4,24 @@ use crate::assert_none;
 use crate::workspace::{Member, files, members, root, shown};
 
 /// Every crate and its floor. A new crate gets a line here, and with it a place in the building.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 25] = [
     ("gateway-server", 6),
     ("gateway-tests", 6),
     ("custom-policy", 6),
     ("embed-hyper", 6),
+    ("gateway-admin", 5),
     ("gateway-testing", 5),
     ("gateway-core", 4),
+    ("gateway-store-postgres", 4),
     ("gateway-config", 3),
+    ("gateway-ratelimit-redis", 3),
+    ("gateway-store", 3),
+    ("gateway-keystore", 2),
     ("gateway-routing", 2),
     ("gateway-upstream", 2),
     ("gateway-simulator", 2),
-    ("gateway-keystore", 1),
     ("gateway-protocol", 1),
+    ("gateway-ratelimit", 1),
     ("gateway-listener", 1),
     ("gateway-resilience", 1),
     ("gateway-telemetry", 1),
@@ -24,6 +29,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("gateway-sse", 0),
     ("gateway-secret", 0),
     ("gateway-extension", 0),
+    ("gateway-tokens", 0),
 ];
 
 /// Names of files that say nothing, and so end up holding everything.

@@ -1,6 +1,7 @@
 //! `model_mapping`: public names to upstream names, with prices.
 
 use gateway_call::ModelPattern;
+use gateway_ratelimit::Price;
 
 use crate::config::Mapping;
 use crate::fields::{Fields, refuse_rivals};
@@ -18,14 +19,15 @@ pub(super) fn read(item: &Item<'_>) -> Vec<Mapping> {
 
 fn read_kept(item: &Item<'_>) -> Option<Mapping> {
     let public = ModelPattern::new(item.name("the name of a model")?);
-    Some(Mapping { public, upstream: None })
+    Some(Mapping { public, upstream: None, price: Price::default() })
 }
 
 fn read_entry(public: &str, value: &Item<'_>) -> Option<Mapping> {
     if public.is_empty() {
         value.refuse("the public name is empty");
     }
-    let upstream = if value.is_text() || value.is_absent() { value.name(EXPECTED) } else { read_priced(value) };
+    let is_short = value.is_text() || value.is_absent();
+    let (upstream, price) = if is_short { (value.name(EXPECTED), Price::default()) } else { read_priced(value) };
     let upstream = match upstream? {
         "*" => None,
         name if name.contains('*') => {
@@ -34,23 +36,28 @@ fn read_entry(public: &str, value: &Item<'_>) -> Option<Mapping> {
         }
         name => Some(name.to_owned()),
     };
-    Some(Mapping { public: ModelPattern::new(public), upstream })
+    Some(Mapping { public: ModelPattern::new(public), upstream, price })
 }
+
+/// The most that a million tokens may cost, in US dollars. What costs more has its decimal point in the wrong place.
+const MAX_PRICE: f64 = 1e6;
 
 /// Reads the long form. Without `mapped_model` the name stays as it is.
-fn read_priced<'a>(item: &Item<'a>) -> Option<&'a str> {
-    let mut fields = item.fields()?;
+fn read_priced<'a>(item: &Item<'a>) -> (Option<&'a str>, Price) {
+    let Some(mut fields) = item.fields() else { return (None, Price::default()) };
     let upstream = fields.take("mapped_model").map_or(Some("*"), |item| item.name(EXPECTED));
-    read_price(&mut fields, "input_cost_per_1k_tokens", "input_cost_per_million_tokens");
-    read_price(&mut fields, "output_cost_per_1k_tokens", "output_cost_per_million_tokens");
+    let input = read_price(&mut fields, "input_cost_per_1k_tokens", "input_cost_per_million_tokens");
+    let output = read_price(&mut fields, "output_cost_per_1k_tokens", "output_cost_per_million_tokens");
     fields.finish();
-    upstream
+    // Both numbers were read within its range.
+    (upstream, Price::from_usd_per_million(input, output).unwrap_or_default())
 }
 
-fn read_price(fields: &mut Fields<'_>, per_thousand: &'static str, per_million: &'static str) {
+/// Reads a price in US dollars for a million tokens.
+fn read_price(fields: &mut Fields<'_>, per_thousand: &'static str, per_million: &'static str) -> f64 {
     let prices = [fields.take(per_thousand), fields.take(per_million)];
     refuse_rivals([&prices[0], &prices[1]]);
-    for price in prices.into_iter().flatten() {
-        price.number(0.0..=f64::INFINITY);
-    }
+    let [thousand, million] = prices;
+    let thousand = thousand.and_then(|item| item.number(0.0..=MAX_PRICE / 1000.0)).map(|price| price * 1000.0);
+    thousand.or_else(|| million?.number(0.0..=MAX_PRICE)).unwrap_or(0.0)
 }

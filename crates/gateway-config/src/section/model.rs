@@ -139,6 +139,7 @@ fn read_inline(
         api_keys,
         weight: 1,
         model_mapping: Vec::new(),
+        max_in_flight: None,
         headers: Vec::new(),
         forward_headers: Vec::new(),
         verify_ssl: defaults.verify_ssl,

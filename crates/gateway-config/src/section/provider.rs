@@ -8,7 +8,7 @@ use http::Uri;
 
 use super::catalogue::{Catalogue, Listing};
 use super::url::Query;
-use super::{header, mapping, timeouts, url};
+use super::{header, mapping, server, timeouts, url};
 use crate::config::{Provider, ProviderEndpoint};
 use crate::fields::{Fields, refuse_rivals};
 use crate::item::Item;
@@ -55,6 +55,7 @@ fn read_one(item: &Item<'_>, defaults: &Defaults<'_>) -> Listing {
         api_keys,
         weight: fields.take("weight").and_then(|item| read_weight(&item, "set `enabled: false`")).unwrap_or(1),
         model_mapping: fields.take("model_mapping").map(|item| mapping::read(&item)).unwrap_or_default(),
+        max_in_flight: server::read_max_in_flight(&mut fields),
         headers: fields.take("headers").map(|item| header::read_added(&item)).unwrap_or_default(),
         forward_headers: fields.take("forward_headers").map(|item| header::read_forwarded(&item)).unwrap_or_default(),
         verify_ssl: fields.flag("verify_ssl").unwrap_or(defaults.verify_ssl),
@@ -62,9 +63,6 @@ fn read_one(item: &Item<'_>, defaults: &Defaults<'_>) -> Listing {
         resolvable: true,
     };
     let is_enabled = fields.flag("enabled").unwrap_or(true);
-    if let Some(item) = fields.take_not_in_force("max_in_flight") {
-        item.integer::<u32>(1..=1_000_000);
-    }
     fields.finish();
     Listing { name: name.map(str::to_owned), provider: Some(provider), is_enabled }
 }

@@ -1,85 +1,108 @@
 //! `rate_limit` and `budget` of a key, and `rate_limit_config`, the older section in which limits define the keys.
 
+use std::sync::Arc;
+
 use gateway_call::ModelPattern;
+use gateway_ratelimit::{Budget, BudgetPeriod, Limits, RateLimit};
 
 use super::master_key::warn_if_weak;
 use crate::config::MasterKey;
 use crate::fields::Fields;
 use crate::item::Item;
 
-/// Reads a limit; 0 blocks.
-pub(super) fn read(item: &Item<'_>) {
-    let Some(mut fields) = item.fields() else { return };
-    for count in
-        ["requests_per_second", "burst_size", "requests_per_minute", "tokens_per_minute", "max_concurrent", "limit"]
-    {
-        if let Some(item) = fields.take(count) {
-            item.integer::<u64>(0..=u64::MAX);
-        }
-    }
-    read_period(&mut fields);
+/// The most that any number of a limit may be; what is more makes no sense.
+const MAX_COUNT: u64 = 1_000_000_000_000;
+/// The longest period of a limit, a leap year, in seconds.
+const MAX_PERIOD: u64 = 31_622_400;
+/// The largest budget, in US dollars.
+const MAX_BUDGET: f64 = 1e6;
+
+/// Reads `rate_limit`; 0 blocks.
+pub(super) fn read(fields: &mut Fields<'_>) -> Option<RateLimit> {
+    let mut fields = fields.take("rate_limit")?.fields()?;
+    let mut count = |key| fields.take(key).and_then(|item| item.integer(0..=MAX_COUNT));
+    let mut limit = RateLimit {
+        requests_per_second: count("requests_per_second"),
+        burst_size: count("burst_size"),
+        requests_per_minute: count("requests_per_minute"),
+        tokens_per_minute: count("tokens_per_minute"),
+        limit: count("limit"),
+        ..RateLimit::default()
+    };
+    limit.max_concurrent = fields.take("max_concurrent").and_then(|item| item.integer(0..=1_000_000));
+    limit.period_seconds = read_period(&mut fields);
     fields.finish();
+    Some(limit)
 }
 
-/// Reads a budget in US dollars.
-pub(super) fn read_budget(item: &Item<'_>) {
-    let Some(mut fields) = item.fields() else { return };
-    if let Some(item) = fields.require("usd") {
-        item.number(0.0..=f64::INFINITY);
-    }
-    if let Some(item) = fields.take("period") {
-        item.choice(&[("day", ()), ("month", ()), ("total", ())]);
-    }
+/// Reads `budget`, in US dollars.
+pub(super) fn read_budget(fields: &mut Fields<'_>) -> Option<Budget> {
+    let item = fields.take("budget")?;
+    let mut fields = item.fields()?;
+    let dollars = fields.require("usd").and_then(|item| item.number(0.0..=MAX_BUDGET));
+    let periods = [("day", BudgetPeriod::Day), ("month", BudgetPeriod::Month), ("total", BudgetPeriod::Total)];
+    let period = fields.require("period").and_then(|item| item.choice(&periods));
     fields.finish();
+    Budget::from_usd(dollars?, period?).map_err(|error| item.refuse(error.to_string())).ok()
 }
 
-fn read_period(fields: &mut Fields<'_>) {
-    if let Some(item) = fields.take("period_seconds") {
-        item.integer::<u32>(1..=31_622_400);
-    }
+/// What a limit and a budget amount to; refused at `item` if they make no sense together.
+pub(super) fn limits(item: &Item<'_>, limit: Option<&RateLimit>, budget: Option<Budget>) -> Arc<Limits> {
+    let limits = limit.cloned().unwrap_or_default().limits(budget);
+    let limits = limits.map_err(|error| item.refuse(format!("rate_limit.{error}")));
+    Arc::new(limits.unwrap_or_default())
+}
+
+fn read_period(fields: &mut Fields<'_>) -> Option<u32> {
+    fields.take("period_seconds").and_then(|item| item.integer(1..=MAX_PERIOD))
 }
 
 /// Reads `rate_limit_config`. Without `master_keys` it defines the keys; with them it may only limit those.
 pub(super) fn read_draft(root: &mut Fields<'_>, listed: Option<Vec<MasterKey>>) -> Vec<MasterKey> {
     let Some(section) = root.take_older("rate_limit_config") else { return listed.unwrap_or_default() };
-    section.report().note_not_in_force(section.path());
     let Some(mut fields) = section.fields() else { return listed.unwrap_or_default() };
     let entries = fields.take("keys").map(|item| item.entries()).unwrap_or_default();
     fields.finish();
-    for (_, item) in &entries {
-        read_draft_limit(item);
-    }
+    let drafts = entries.iter().map(|(key, item)| (*key, item, read_draft_limit(item)));
     match listed {
-        Some(keys) => {
-            refuse_strangers(&entries, &keys);
+        Some(mut keys) => {
+            for (key, item, limit) in drafts {
+                impose(&mut keys, key, item, limit);
+            }
             keys
         }
-        None => entries.iter().enumerate().filter_map(|(index, (key, item))| define_key(index, key, item)).collect(),
-    }
-}
-
-fn read_draft_limit(item: &Item<'_>) {
-    let Some(mut fields) = item.fields() else { return };
-    if let Some(item) = fields.require("limit") {
-        item.integer::<u64>(0..=u64::MAX);
-    }
-    read_period(&mut fields);
-    fields.finish();
-}
-
-/// A limit on a key that does not exist limits nobody, which nobody can have meant.
-fn refuse_strangers(entries: &[(&str, Item<'_>)], keys: &[MasterKey]) {
-    for (key, item) in entries {
-        if !keys.iter().any(|listed| listed.key.expose() == *key) {
-            item.refuse(
-                "the limit is on a key that is not in `master_keys`; add it there, or give that key a `rate_limit`",
-            );
+        None => {
+            drafts.enumerate().filter_map(|(index, (key, item, limit))| define_key(index, key, item, limit)).collect()
         }
     }
+}
+
+fn read_draft_limit(item: &Item<'_>) -> Option<RateLimit> {
+    let mut fields = item.fields()?;
+    let limit = fields.require("limit").and_then(|item| item.integer(0..=MAX_COUNT));
+    let period_seconds = read_period(&mut fields);
+    fields.finish();
+    Some(RateLimit { limit, period_seconds, ..RateLimit::default() })
+}
+
+/// Limits a key that is listed elsewhere. A limit on one that is not limits nobody, which nobody can have meant.
+fn impose(keys: &mut [MasterKey], key: &str, item: &Item<'_>, limit: Option<RateLimit>) {
+    let Some(listed) = keys.iter_mut().find(|listed| listed.key.expose() == key) else {
+        item.refuse(
+            "the limit is on a key that is not in `master_keys`; add it there, or give that key a `rate_limit`",
+        );
+        return;
+    };
+    if listed.rate_limit.is_some() {
+        item.refuse(format!("`{}` has a `rate_limit` of its own; keep one of them", listed.name));
+        return;
+    }
+    listed.limits = limits(item, limit.as_ref(), listed.budget);
+    listed.rate_limit = limit;
 }
 
 /// The key's name counts from 1; its text is a secret and cannot serve as one.
-fn define_key(index: usize, key: &str, item: &Item<'_>) -> Option<MasterKey> {
+fn define_key(index: usize, key: &str, item: &Item<'_>, limit: Option<RateLimit>) -> Option<MasterKey> {
     let secret = item.checked_secret(key)?;
     warn_if_weak(item, &secret);
     Some(MasterKey {
@@ -87,5 +110,9 @@ fn define_key(index: usize, key: &str, item: &Item<'_>) -> Option<MasterKey> {
         key: secret,
         allowed_models: vec![ModelPattern::new("*")],
         enabled: true,
+        limits: limits(item, limit.as_ref(), None),
+        rate_limit: limit,
+        budget: None,
+        expires_at: None,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri};
 
-use crate::config::{Cors, Server, TlsFiles};
+use crate::config::{Cors, Queue, Server, TlsFiles};
 use crate::fields::Fields;
 use crate::item::Item;
 
@@ -22,6 +22,9 @@ impl Default for Server {
             port: DEFAULT_PORT,
             workers: None,
             max_body: 32 << 20,
+            max_in_flight: 10_000,
+            queue: Queue { size: 1000, timeout: Duration::from_secs(1) },
+            state_dir: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
@@ -38,18 +41,21 @@ pub(super) fn read(root: &mut Fields<'_>) -> Server {
     let port = fields.take("port").and_then(|item| item.integer(0..=u64::from(u16::MAX)));
     let workers = fields.take("workers").and_then(|item| read_workers(&item));
     let max_body = fields.take("max_body").and_then(|item| read_max_body(&item));
+    let state_dir = fields.take("state_dir").and_then(|item| item.text("the path of a directory").map(PathBuf::from));
     let server = Server {
         host: host.unwrap_or(default.host),
         port: port.unwrap_or(default.port),
         workers,
         max_body: max_body.unwrap_or(default.max_body),
+        max_in_flight: read_max_in_flight(&mut fields).unwrap_or(default.max_in_flight),
+        queue: read_queue(&mut fields, default.queue),
+        state_dir,
         header_timeout: fields.positive_duration("header_timeout").unwrap_or(default.header_timeout),
         body_timeout: fields.positive_duration("body_timeout").unwrap_or(default.body_timeout),
         drain_timeout: fields.duration("drain_timeout").unwrap_or(default.drain_timeout),
         tls: fields.take("tls").and_then(|item| read_tls(&item)),
         cors: fields.take("cors").and_then(|item| read_cors(&item)),
     };
-    read_back_pressure(&mut fields);
     fields.finish();
     server
 }
@@ -123,19 +129,15 @@ fn check_header_name(item: &Item<'_>, text: &str) {
     }
 }
 
-/// The limits of calls in flight and of the queue before them.
-fn read_back_pressure(fields: &mut Fields<'_>) {
-    if let Some(item) = fields.take_not_in_force("max_in_flight") {
-        item.integer::<u32>(1..=1_000_000);
-    }
-    if let Some(mut queue) = fields.take_not_in_force("queue").and_then(|item| item.fields()) {
-        if let Some(item) = queue.take("size") {
-            item.integer::<u32>(0..=1_000_000);
-        }
-        queue.positive_duration("timeout");
-        queue.finish();
-    }
-    if let Some(item) = fields.take_not_in_force("state_dir") {
-        item.text("the path of a directory");
-    }
+/// Reads how much may be in flight at once.
+pub(super) fn read_max_in_flight(fields: &mut Fields<'_>) -> Option<u32> {
+    fields.take("max_in_flight")?.integer(1..=1_000_000)
+}
+
+fn read_queue(fields: &mut Fields<'_>, default: Queue) -> Queue {
+    let Some(mut fields) = fields.take("queue").and_then(|item| item.fields()) else { return default };
+    let size = fields.take("size").and_then(|item| item.integer(0..=100_000));
+    let timeout = fields.positive_duration("timeout");
+    fields.finish();
+    Queue { size: size.unwrap_or(default.size), timeout: timeout.unwrap_or(default.timeout) }
 }

@@ -6,15 +6,18 @@ use gateway_call::{ModelName, Outcome};
 use gateway_resilience::{BreakerChange, Pass};
 use tokio::time::Instant;
 
+use crate::gate::Place;
 use crate::plan::Aim;
 
 /// Which targets may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Door {
     /// Those that their breaker lets through and that do not want to be left alone for long.
     Healthy,
     /// Also those that do.
     Resting,
+    /// The same, where there is no room just now: the call waits in line for it.
+    Crowded,
     /// Those that it does not, as far as they may be probed at all.
     LastResort,
 }
@@ -26,6 +29,8 @@ pub(super) enum Door {
 #[derive(Debug)]
 pub(crate) struct Admission {
     pass: Pass,
+    /// One of the provider's places, if it has only so many.
+    _place: Option<Place>,
     /// The credential's place in the provider's list.
     pub(super) credential: usize,
     provider: Arc<str>,
@@ -34,9 +39,9 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Leave for an attempt at `aim`, with a credential.
-    pub(super) fn new(pass: Pass, credential: usize, aim: &Aim<'_>) -> Self {
+    pub(super) fn new(pass: Pass, place: Option<Place>, credential: usize, aim: &Aim<'_>) -> Self {
         let (provider, upstream_model) = (Arc::clone(&aim.provider.name), aim.upstream_model.clone());
-        Self { pass, credential, provider, upstream_model }
+        Self { pass, _place: place, credential, provider, upstream_model }
     }
 
     /// The upstream has shown content; the attempt began at `began`.

@@ -8,6 +8,7 @@ use gateway_protocol::{AnswerScan, Segments, Served, StreamRewriter, annotate};
 use http::{HeaderMap, StatusCode, response};
 
 use super::exchange::{Attempt, Opened};
+use crate::encode::Outgoing;
 use crate::plan::Leg;
 use crate::relay::{Content, Judge, RawRelay};
 use crate::settle::Settlement;
@@ -27,17 +28,27 @@ pub(crate) struct Committed {
 }
 
 /// Commits to an answer: says in it who served, and keeps hold of the target for as long as it is sending.
-pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, ledger: &mut Settlement) -> Committed {
+pub(super) fn commit(
+    leg: &Leg<'_>,
+    attempt: Attempt<'_>,
+    opened: Opened,
+    outgoing: &Outgoing<'_>,
+    ledger: &mut Settlement,
+) -> Committed {
     let outcome = if matches!(opened, Opened::Fault(_)) { Outcome::ClientFault } else { Outcome::Success };
     ledger.conclude_attempt(attempt.number, outcome, attempt.status);
     let committed = match opened {
         Opened::Fault(fault) => fault,
         Opened::Raw { head, relay } => raw(head, relay, &attempt),
-        Opened::Whole { head, scan, body } => whole(leg, &attempt, (head, scan, body), ledger),
+        Opened::Whole { head, scan, body } => {
+            ledger.measure(scan.usage, 0);
+            whole(leg, &attempt, (head, scan, body), ledger)
+        }
         Opened::Events { head, opening } => {
             let endpoint = opening.endpoint();
             let served = leg.rewrite.then(|| served(leg, &attempt, ledger));
             let rewriter = StreamRewriter::new(endpoint, served.as_ref());
+            let rewriter = if outgoing.asks_usage() { rewriter.withholding_usage() } else { rewriter };
             let provider = attempt.aim.provider;
             let judge = Judge { protocol: Arc::clone(&provider.protocol), redactor: provider.redactor.clone() };
             let relay = opening.into_relay(rewriter, judge, attempt.aim.timeouts.idle);
@@ -50,7 +61,7 @@ pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, ledger
 
 /// Keeps the target's admission while its answer is still arriving; one that is here already is judged at once.
 pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, ledger: &mut Settlement) {
-    let Attempt { number, began, admission, .. } = attempt;
+    let Attempt { number, began, admission, aim, .. } = attempt;
     let admission = match content {
         Content::Whole(_) => {
             admission.finish(outcome);
@@ -58,7 +69,7 @@ pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, le
         }
         Content::Events(_) | Content::Raw(_) => Some(admission),
     };
-    ledger.answer_with(number, began, admission);
+    ledger.answer_with(number, began, admission, aim.price);
 }
 
 /// The upstream's bytes as they are.

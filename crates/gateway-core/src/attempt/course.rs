@@ -6,11 +6,12 @@ use std::time::Duration;
 use gateway_call::Outcome;
 use gateway_resilience::{Retries, RetryPolicy, Standing, Step, Verdict};
 use gateway_routing::Ranking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::admission::{Admission, Door};
 use super::exchange::Attempt;
 use super::failure::Failure;
+use crate::gate::{Crowded, Place};
 use crate::ingest::Asked;
 use crate::plan::{Aim, Leg};
 use crate::settle::Settlement;
@@ -50,6 +51,8 @@ pub(super) struct Course<'c, 'a> {
     door: Door,
     ranking: Ranking,
     retries: Retries,
+    /// That a target had no room, if one had none.
+    pub(super) crowded: Option<Crowded>,
     /// The credentials that were refused to the call, each with its target. Most calls allocate nothing for it.
     used: Vec<(usize, usize)>,
     /// What the next backoff is drawn from. Drawn once for each: a step that is refused must not become a second draw.
@@ -60,13 +63,13 @@ impl<'c, 'a> Course<'c, 'a> {
     /// The way of a call through the targets of `leg`, as they rank now.
     pub(super) fn new(leg: &'c Leg<'a>, asked: &Asked, door: Door) -> Self {
         let policy = match door {
-            Door::Healthy | Door::Resting => leg.retry,
+            Door::Healthy | Door::Resting | Door::Crowded => leg.retry,
             // A probe is one attempt.
             Door::LastResort => RetryPolicy { max_retries: 0, ..leg.retry },
         };
         let ranking = leg.rank(asked, Instant::now());
         let retries = Retries::new(policy);
-        Self { leg, door, ranking, retries, used: Vec::new(), random: fastrand::u64(..) }
+        Self { leg, door, ranking, retries, crowded: None, used: Vec::new(), random: fastrand::u64(..) }
     }
 
     /// Whether the model's targets want to be left alone for longer than the call would wait for them. They are worth a try
@@ -100,7 +103,11 @@ impl<'c, 'a> Course<'c, 'a> {
                     return Err(OutOfTime);
                 }
             }
-            match self.admit(step.target, &aim, Toll::of(&step, &aim, ledger)) {
+            let Some(place) = self.find_room(&aim, ledger).await else {
+                self.retries.refuse(step.target);
+                continue;
+            };
+            match self.admit((step.target, place), &aim, Toll::of(&step, &aim, ledger)) {
                 Some(admission) => {
                     self.retries.begin(step);
                     self.random = fastrand::u64(..);
@@ -124,7 +131,11 @@ impl<'c, 'a> Course<'c, 'a> {
         };
         let found = self.ranking.iter().filter(|target| is_fresh(target)).find_map(|target| {
             let aim = self.leg.aim(target)?;
-            let admission = self.admit(target, &aim, Toll::Retry)?;
+            let place = match aim.provider.room {
+                Some(room) => Some(aim.provider.state.gate.try_enter(room)?),
+                None => None,
+            };
+            let admission = self.admit((target, place), &aim, Toll::Retry)?;
             Some((target, aim, admission))
         });
         let (target, aim, admission) = found?;
@@ -170,8 +181,23 @@ impl<'c, 'a> Course<'c, 'a> {
         has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(now))
     }
 
+    /// One of the provider's places, or that it has any number of them; none if there is no room.
+    async fn find_room(&mut self, aim: &Aim<'_>, ledger: &mut Settlement) -> Option<Option<Place>> {
+        let Some(room) = aim.provider.room else { return Some(None) };
+        let gate = &aim.provider.state.gate;
+        let found = if self.door >= Door::Crowded {
+            let account = ledger.account();
+            let deadline = Instant::from_std(aim.deadline.instant());
+            let place = ledger.wait_for(timeout_at(deadline, gate.enter(room, &account))).await;
+            place.unwrap_or(Err(Crowded::NOW))
+        } else {
+            gate.try_enter(room).ok_or(Crowded::NOW)
+        };
+        found.map_err(|crowded| self.crowded = Some(crowded)).ok().map(Some)
+    }
+
     /// Asks the target's breaker, and for a retry the provider's budget.
-    fn admit(&self, target: usize, aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
+    fn admit(&self, (target, place): (usize, Option<Place>), aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
         let health = self.leg.health(target)?;
         let now = Instant::now().into_std();
         // Asked first, because a pass that comes to nothing may have been the one probe of this second.
@@ -179,7 +205,7 @@ impl<'c, 'a> Course<'c, 'a> {
             return None;
         }
         let pass = match self.door {
-            Door::Healthy | Door::Resting => health.admit(now),
+            Door::Healthy | Door::Resting | Door::Crowded => health.admit(now),
             Door::LastResort => health.admit_last_resort(now),
         }?;
         let budget = &aim.provider.state.budget;
@@ -189,7 +215,7 @@ impl<'c, 'a> Course<'c, 'a> {
             Toll::Retry if budget.withdraw(now) => {}
             Toll::Retry => return None,
         }
-        Some(Admission::new(pass, health.credential(now, self.used(target)), aim))
+        Some(Admission::new(pass, place, health.credential(now, self.used(target)), aim))
     }
 
     fn begin(&self, target: usize, aim: Aim<'a>, admission: Admission, ledger: &mut Settlement) -> Attempt<'a> {

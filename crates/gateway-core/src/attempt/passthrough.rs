@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gateway_call::{Deadline, Outcome};
+use gateway_ratelimit::Price;
 use gateway_resilience::TargetHealth;
 use gateway_upstream::RequestBody;
 use http::{Request, StatusCode};
@@ -30,6 +31,11 @@ pub(crate) async fn attempt_passthrough(
     request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
+    let account = ledger.account();
+    let place = match provider.room {
+        Some(room) => Some(ledger.wait_for(provider.state.gate.enter(room, &account)).await?),
+        None => None,
+    };
     let now = Instant::now();
     let pass = health.admit(now.into_std()).or_else(|| health.admit_last_resort(now.into_std()));
     let pass = pass.ok_or(Rejection::NoHealthyTarget)?;
@@ -41,8 +47,9 @@ pub(crate) async fn attempt_passthrough(
         timeouts: provider.timeouts,
         deadline: Deadline::after(ledger.started().into_std(), provider.timeouts.total),
         hurry: Hurry::default(),
+        price: Price::default(),
     };
-    let admission = Admission::new(pass, health.credential(now.into_std(), 0), &aim);
+    let admission = Admission::new(pass, place, health.credential(now.into_std(), 0), &aim);
     let request = request(&aim, admission.credential);
     let number = ledger.begin_attempt(ANY.into(), provider.name.clone(), ANY.into());
     let mut attempt = Attempt::new((0, number), aim, admission);

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use gateway_call::Outcome;
+use gateway_call::{Outcome, Usage};
 use gateway_protocol::{FrameKind, KEEP_ALIVE, Provider, StreamRewriter, refusal_frame};
 use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
@@ -89,6 +89,17 @@ impl EventRelay {
             }
         }
         relay
+    }
+
+    /// What the upstream reports that the answer took.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.rewriter.usage()
+    }
+
+    /// How many tokens of content have passed, about: one for every four bytes, OpenAI's own rule of thumb ("What are tokens
+    /// and how to count them?").
+    pub(super) fn tokens_seen(&self) -> u64 {
+        self.rewriter.content_bytes().div_ceil(4)
     }
 
     /// Whether everything has been handed out.

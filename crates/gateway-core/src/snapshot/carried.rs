@@ -14,6 +14,8 @@ use gateway_secret::KeyDigest;
 use gateway_upstream::Upstream;
 use parking_lot::Mutex;
 
+use crate::gate::Gate;
+
 /// The state of one provider.
 #[derive(Debug, Clone)]
 pub(crate) struct ProviderState {
@@ -23,6 +25,8 @@ pub(crate) struct ProviderState {
     pub(crate) budget: Arc<RetryBudget>,
     /// Which of its credentials are of use.
     pub(crate) credentials: Arc<CredentialPool>,
+    /// Who is let through to it, if there is a bound on that.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// The state of every provider and target of one configuration, with the settings that it was made under.
@@ -75,8 +79,10 @@ impl Carried {
         let budget = before.filter(|(it, ..)| it.budget == self.budget).map(|(_, _, state)| Arc::clone(&state.budget));
         let keys = before.filter(|(_, old, _)| old.keys == settings.keys);
         let credentials = keys.map(|(_, _, state)| Arc::clone(&state.credentials));
+        let gate = before.map_or_else(Gate::new, |(_, _, state)| Arc::clone(&state.gate));
         let state = ProviderState {
             upstream,
+            gate,
             budget: budget.unwrap_or_else(|| Arc::new(RetryBudget::new(self.budget, now))),
             credentials: credentials.unwrap_or_else(|| Arc::new(CredentialPool::new(config.api_keys.len(), now))),
         };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use gateway_call::Endpoint;
-use gateway_config::{Provider as ProviderConfig, ProviderEndpoint};
+use gateway_config::{Mapping, Provider as ProviderConfig, ProviderEndpoint};
 use gateway_extension::Registry;
 use gateway_protocol::Provider;
+use gateway_ratelimit::Price;
 use gateway_resilience::TargetHealth;
 use gateway_secret::Secret;
 use gateway_upstream::{Origin, Timeouts, Upstream, UpstreamConfig};
@@ -15,6 +16,7 @@ use http::{Uri, uri};
 
 use super::Build;
 use super::carried::ProviderState;
+use crate::gate::Room;
 use crate::redact::Redactor;
 
 /// What upstreams see as `user-agent`.
@@ -37,6 +39,10 @@ pub(crate) struct ProviderRuntime {
     pub(crate) forward_headers: Vec<HeaderName>,
     /// How long each phase of a call may take.
     pub(crate) timeouts: Timeouts,
+    /// How much it takes at once, if that is limited.
+    pub(crate) room: Option<Room>,
+    /// What models cost, as far as that is known.
+    prices: Vec<Mapping>,
     /// For each credential, the headers of every request: the credential, the configured ones, the gateway's own.
     headers: Vec<HeaderMap>,
     urls: Vec<Uri>,
@@ -56,6 +62,15 @@ impl ProviderRuntime {
     pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
         // One URL per endpoint was made, in the order of `Endpoint::ALL`, which is that of the variants.
         self.urls.get(endpoint as usize).unwrap_or(&self.base)
+    }
+
+    /// What a model costs here: what is said of the name that it is asked for by, or of its public name.
+    pub(crate) fn price(&self, public: &str, upstream: &str) -> Price {
+        let is_sent = |it: &&Mapping| it.upstream.as_deref().is_some_and(|name| name == upstream);
+        let sent = self.prices.iter().find(is_sent);
+        let exact = || self.prices.iter().find(|it| it.public.is_exact() && it.public.as_str() == public);
+        let pattern = || self.prices.iter().find(|it| it.public.matches(public));
+        sent.or_else(exact).or_else(pattern).map_or(Price::default(), |it| it.price)
     }
 
     /// The URL for a path below `/v1` and its query, which the caller of this function has found to be harmless.
@@ -103,6 +118,8 @@ fn compile_one(
         headers,
         forward_headers: config.forward_headers.clone(),
         timeouts: config.timeouts,
+        room: config.max_in_flight.map(|limit| Room { limit: limit as usize, queue: build.config.server.queue }),
+        prices: config.model_mapping.iter().filter(|mapping| mapping.price != Price::default()).cloned().collect(),
         urls: urls.ok_or_else(|| format!("api_base: `{base}` cannot be joined with a path"))?,
         base: base.clone(),
         protocol,

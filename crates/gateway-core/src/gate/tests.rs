@@ -1,0 +1,224 @@
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::*;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn room(limit: usize, size: usize) -> Room {
+    Room { limit, queue: Queue { size, timeout: ms(1000) } }
+}
+
+fn key(name: &str) -> Arc<str> {
+    Arc::from(name)
+}
+
+type Entering = Pin<Box<dyn Future<Output = Result<Place, Crowded>> + Send>>;
+
+/// Somebody who comes to the gate; polled once, so that they are inside, in line, or turned away.
+fn come(gate: &Arc<Gate>, room: Room, name: &str) -> (Entering, Poll<Result<Place, Crowded>>) {
+    let (gate, key) = (Arc::clone(gate), key(name));
+    let mut entering: Entering = Box::pin(async move { gate.enter(room, &key).await });
+    let first = look(&mut entering);
+    (entering, first)
+}
+
+fn look(entering: &mut Entering) -> Poll<Result<Place, Crowded>> {
+    entering.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn inside(gate: &Gate) -> usize {
+    gate.state.lock().inside
+}
+
+fn in_line(gate: &Gate) -> usize {
+    gate.state.lock().line.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_hands_the_place_on() {
+    let gate = Gate::new();
+    let first = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    let (mut second, Poll::Pending) = come(&gate, room(1, 10), "a") else { panic!("there is one place") };
+    assert!(gate.try_enter(room(1, 10)).is_none());
+    drop(first);
+    assert_eq!((inside(&gate), in_line(&gate)), (1, 0), "nobody can slip in between");
+    assert!(gate.try_enter(room(1, 10)).is_none());
+    let Poll::Ready(Ok(second)) = look(&mut second) else { panic!("it is its turn") };
+    drop(second);
+    assert_eq!(inside(&gate), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_leaves_the_line_and_a_place_that_was_meant_for_it_goes_on() {
+    let gate = Gate::new();
+    let first = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    let (second, _) = come(&gate, room(1, 10), "a");
+    let (third, _) = come(&gate, room(1, 10), "a");
+    let (mut fourth, _) = come(&gate, room(1, 10), "a");
+    drop(second);
+    assert_eq!(in_line(&gate), 2);
+    drop(first);
+    drop(third);
+    assert!(matches!(look(&mut fourth), Poll::Ready(Ok(_))), "the third was told to come and had left");
+    assert_eq!((inside(&gate), in_line(&gate)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_queue_says() {
+    let gate = Gate::new();
+    let _first = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    let began = Instant::now();
+    let refused = gate.enter(room(1, 10), &key("a")).await;
+    assert!(refused.is_err() && began.elapsed() == ms(1000), "{:?}", began.elapsed());
+    assert_eq!((inside(&gate), in_line(&gate)), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_moves_too_slowly_takes_nobody() {
+    let gate = Gate::new();
+    let mut place = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    // Three departures, 200 ms apart.
+    for _ in 0..3 {
+        let (mut next, _) = come(&gate, room(1, 10), "a");
+        advance(ms(200)).await;
+        drop(place);
+        let Poll::Ready(Ok(came)) = look(&mut next) else { panic!("it is its turn") };
+        place = came;
+    }
+    let (_second, Poll::Pending) = come(&gate, room(1, 10), "a") else { panic!("200 ms are worth it") };
+    let (_third, Poll::Pending) = come(&gate, room(1, 10), "a") else { panic!("400 ms are, too") };
+    let (_, Poll::Ready(Err(crowded))) = come(&gate, room(1, 10), "a") else { panic!("600 ms of 1000 are too close") };
+    assert_eq!(crowded.retry_after, ms(1000), "at least a second, or the crowd comes back at once");
+    let (_, Poll::Pending) = come(&gate, room(1, 10), "b") else { panic!("b's first is the second to go") };
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_counts_as_a_slow_line() {
+    let gate = Gate::new();
+    let first = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    advance(ms(100)).await;
+    drop(first);
+    let _second = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    advance(ms(501)).await;
+    assert!(matches!(come(&gate, room(1, 10), "a").1, Poll::Ready(Err(_))), "nobody has left for half a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_with_room_to_spare_says_nothing_about_the_pace() {
+    let gate = Gate::new();
+    drop(gate.enter(room(1, 10), &key("a")).await.unwrap());
+    advance(Duration::from_hours(1)).await;
+    let _place = gate.enter(room(1, 10), &key("a")).await.unwrap();
+    assert!(come(&gate, room(1, 10), "a").1.is_pending());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_delays_nobody_else_and_cannot_fill_the_line() {
+    let gate = Gate::new();
+    let first = gate.enter(room(1, 4), &key("flood")).await.unwrap();
+    let mut flood: Vec<_> = (0..4).map(|_| come(&gate, room(1, 4), "flood").0).collect();
+    assert!(matches!(come(&gate, room(1, 4), "flood").1, Poll::Ready(Err(_))), "the line is full");
+    let (mut quiet, Poll::Pending) = come(&gate, room(1, 4), "quiet") else { panic!("its share of the line is free") };
+    assert!(matches!(look(&mut flood[3]), Poll::Ready(Err(_))), "the last of the flood made way");
+    drop(first);
+    let Poll::Ready(Ok(second)) = look(&mut flood[0]) else { panic!("its turn came first") };
+    drop(second);
+    assert!(matches!(look(&mut quiet), Poll::Ready(Ok(_))), "then that of the other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_room_is_emptied_first_and_a_larger_one_is_used_at_once() {
+    let gate = Gate::new();
+    let places: Vec<_> = (0..3).map(|_| gate.try_enter(room(3, 4)).unwrap()).collect();
+    let (mut waiting, _) = come(&gate, room(1, 4), "a");
+    let mut places = places.into_iter();
+    drop(places.next());
+    drop(places.next());
+    assert!(look(&mut waiting).is_pending() && inside(&gate) == 1, "one is inside, and one may be");
+    drop(places.next());
+    assert!(matches!(look(&mut waiting), Poll::Ready(Ok(_))));
+    let _place = gate.try_enter(room(1, 4)).unwrap();
+    assert!(gate.try_enter(room(2, 4)).is_some());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Come(u8),
+    Leave(usize),
+    GiveUp(usize),
+    Look(usize),
+    Pass(u16),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0_u8..3).prop_map(Step::Come),
+        3 => any::<usize>().prop_map(Step::Leave),
+        1 => any::<usize>().prop_map(Step::GiveUp),
+        3 => any::<usize>().prop_map(Step::Look),
+        1 => (0_u16..300).prop_map(Step::Pass),
+    ];
+    proptest::collection::vec(step, 0..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// However callers come, wait, give up and leave: never more inside than may be, no place lost and none made up.
+    #[test]
+    fn places_are_neither_lost_nor_made_up(limit in 1_usize..4, size in 0_usize..5, steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let gate = Gate::new();
+            let (mut places, mut waiting): (Vec<Place>, Vec<Entering>) = (Vec::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Come(name) => match come(&gate, room(limit, size), &name.to_string()) {
+                        (_, Poll::Ready(Ok(place))) => places.push(place),
+                        (entering, Poll::Pending) => waiting.push(entering),
+                        (_, Poll::Ready(Err(_))) => {}
+                    },
+                    Step::Leave(index) if !places.is_empty() => drop(places.remove(index % places.len())),
+                    Step::GiveUp(index) if !waiting.is_empty() => drop(waiting.remove(index % waiting.len())),
+                    Step::Look(index) if !waiting.is_empty() => {
+                        let index = index % waiting.len();
+                        if let Poll::Ready(end) = look(&mut waiting[index]) {
+                            drop(waiting.remove(index));
+                            places.extend(end.ok());
+                        }
+                    }
+                    Step::Pass(time) => advance(ms(time.into())).await,
+                    _ => {}
+                }
+                assert!(places.len() <= limit && inside(&gate) <= limit && in_line(&gate) <= size);
+                assert!(in_line(&gate) == 0 || inside(&gate) == limit, "nobody waits beside a free place");
+            }
+            drop(waiting);
+            assert_eq!(inside(&gate), places.len(), "what was handed to those who gave up went on");
+            drop(places);
+            assert_eq!((inside(&gate), in_line(&gate)), (0, 0));
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_is_woken() {
+    let gate = Gate::new();
+    let first = gate.enter(room(1, 1), &key("a")).await.unwrap();
+    let waiting = tokio::spawn({
+        let gate = Arc::clone(&gate);
+        async move { gate.enter(room(1, 1), &key("a")).await.is_ok() }
+    });
+    while in_line(&gate) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(first);
+    assert!(pin!(waiting).await.unwrap());
+}

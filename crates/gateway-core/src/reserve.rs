@@ -1,0 +1,129 @@
+//! Between plan and attempt: what the call is expected to need is taken from its key's limits.
+//!
+//! One decision for everything that is limited: requests, tokens, calls at once, and money. It comes behind the plan, because
+//! only then is it known what the call may cost, and before anything is sent.
+
+use std::sync::Arc;
+
+use gateway_call::Usage;
+use gateway_keystore::VirtualKey;
+use gateway_ratelimit::{Demand, Levels, LimitStore, Moment, Price, RecentMean, Reservation, Used};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::authenticate::Caller;
+use crate::ingest::Asked;
+use crate::plan::Plan;
+use crate::rejection::Rejection;
+use crate::settle::Settlement;
+
+mod estimate;
+mod outputs;
+
+pub(crate) use outputs::Outputs;
+
+/// What a call has taken from its key's limits and has not settled yet.
+#[derive(Debug)]
+pub(crate) struct Debt {
+    store: Arc<dyn LimitStore>,
+    reservation: Reservation,
+    /// What the prompt was estimated at, in tokens.
+    prompt: u64,
+    /// Where the length of the answer is noted for the estimates to come; none if tokens are not counted.
+    outputs: Option<Arc<RecentMean>>,
+}
+
+/// Who counts, and what is known of earlier answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counters<'a> {
+    pub(crate) limits: &'a Arc<dyn LimitStore>,
+    pub(crate) outputs: &'a Outputs,
+}
+
+/// Takes what a planned call is expected to need, or refuses the call.
+pub(crate) async fn reserve(
+    caller: &Caller,
+    asked: &Asked,
+    plan: &Plan<'_>,
+    counters: Counters<'_>,
+    ledger: &mut Settlement,
+) -> Result<(), Rejection> {
+    let Some(key) = caller.limited_key() else { return Ok(()) };
+    let counts_tokens = key.limits.tokens.is_some() || key.limits.budget.is_some();
+    let outputs = plan.legs.first().filter(|_| counts_tokens).map(|leg| counters.outputs.of(&leg.model));
+    let (mut prompt, mut demand) = (0, Demand::default());
+    if let Some(outputs) = &outputs {
+        prompt = estimate::prompt_tokens(&asked.prompt).await;
+        let output = asked.longest_answer(outputs.get());
+        demand = Demand { tokens: prompt.saturating_add(output), cost: plan.dearest().cost(prompt, output) };
+    }
+    let reservation = take(key, demand, counters.limits, ledger).await?;
+    ledger.owe(Debt { store: Arc::clone(counters.limits), reservation, prompt, outputs });
+    Ok(())
+}
+
+/// Takes one request of a call of which nothing is known but whose it is.
+pub(crate) async fn reserve_request(
+    caller: &Caller,
+    limits: &Arc<dyn LimitStore>,
+    ledger: &mut Settlement,
+) -> Result<(), Rejection> {
+    let Some(key) = caller.limited_key() else { return Ok(()) };
+    let reservation = take(key, Demand::default(), limits, ledger).await?;
+    ledger.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, outputs: None });
+    Ok(())
+}
+
+async fn take(
+    key: &VirtualKey,
+    demand: Demand,
+    limits: &Arc<dyn LimitStore>,
+    ledger: &mut Settlement,
+) -> Result<Reservation, Rejection> {
+    let decision = ledger.wait_for(limits.reserve(&key.account, &key.limits, demand, moment())).await;
+    decision.map_err(|denial| {
+        ledger.note_levels(denial.levels);
+        Rejection::Limited { cause: denial.cause, retry_after: denial.retry_after }
+    })
+}
+
+impl Debt {
+    /// How much the key has left.
+    pub(crate) fn levels(&self) -> Levels {
+        self.reservation.levels
+    }
+
+    /// Whether it matters how many tokens the answer has.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.outputs.is_some()
+    }
+
+    /// Settles a call that failed: it has used nothing.
+    pub(crate) fn forgive(self) {
+        self.settle(Used::default());
+    }
+
+    /// Settles a call that was answered, by what the upstream reports, or by what was seen of the answer.
+    pub(crate) fn pay(self, reported: Option<Usage>, seen: u64, price: Price) {
+        if let (Some(usage), Some(outputs)) = (reported, &self.outputs) {
+            outputs.note(usage.completion);
+        }
+        let usage = reported.unwrap_or(Usage { prompt: self.prompt, completion: seen, cached: 0 });
+        self.settle(Used { tokens: usage.total(), cost: price.cost(usage.prompt, usage.completion) });
+    }
+
+    fn settle(self, used: Used) {
+        self.store.settle(self.reservation, used, moment());
+    }
+}
+
+fn moment() -> Moment {
+    Moment { now: Instant::now().into_std(), wall: wall_clock() }
+}
+
+/// The time by the calendar, which budgets and expiries go by.
+pub(crate) fn wall_clock() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "only the wall clock knows the calendar")]
+    let now = std::time::SystemTime::now();
+    Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH)
+}
