@@ -6,10 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod administration;
 mod banner;
 mod check;
+mod front;
 mod serve;
 mod simulate;
+mod state;
 
 /// An LLM gateway: one binary between applications and LLM providers.
 #[derive(Debug, Parser)]

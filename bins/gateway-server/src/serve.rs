@@ -1,18 +1,23 @@
 //! `gateway-server`: load, build, listen, drain.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
+use gateway_admin::AdminService;
 use gateway_core::{Gateway, GatewayBuilder};
-use gateway_listener::{HeadLimits, Listener, ListenerConfig, TlsFiles};
+use gateway_listener::{Drained, HeadLimits, Listener, ListenerConfig, TlsFiles};
 use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
 use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use crate::banner;
+use crate::front::Front;
+use crate::state::State;
+use crate::{administration, banner};
 
 /// Serves the configuration until a signal to stop, and then until its calls are over.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
@@ -23,9 +28,6 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if !loaded.config.not_in_force.is_empty() {
-        tracing::warn!(settings = loaded.config.not_in_force.join(", "), "settings without effect in this version");
-    }
     runtime(&loaded.config.server)?.block_on(serve(builder, loaded.config, &log))
 }
 
@@ -33,10 +35,11 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
     let (mut stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
     // Lives as long as calls do.
     let simulator = start_simulator(&mut config).await?;
-    let gateway = builder.build(&config)?;
-    let listener = Listener::bind(&listener_config(&config.server)).await?;
-    banner::print(&config, listener.local_addr());
-    tracing::info!(address = %listener.local_addr(), "listening");
+    let state = State::open(&config).await?;
+    let gateway = state.equip(builder).build(&config)?;
+    let listeners = Listeners::bind(&config, &gateway, &state).await?;
+    banner::print(&config, listeners.callers.local_addr());
+    tracing::info!(address = %listeners.callers.local_addr(), "listening");
     let stopping = {
         let gateway = gateway.clone();
         async move {
@@ -50,14 +53,52 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
         stop_at_once.next().await;
     };
     let drained = tokio::select! {
-        drained = listener.serve(gateway.service(), stopping) => drained,
+        drained = listeners.serve(stopping) => drained,
+        never = state.keep_house() => match never {},
         () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
     };
     if let Some(simulator) = simulator {
         simulator.stop().await;
     }
+    state.close().await;
     tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines = log.dropped_lines(), "stopped");
     Ok(())
+}
+
+/// Where callers come in, and where administrators do if that is another place.
+struct Listeners {
+    callers: Listener,
+    front: Front,
+    administrators: Option<(Listener, AdminService)>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config, gateway: &Gateway, state: &State) -> anyhow::Result<Self> {
+        let admin = administration::service(config, gateway, state.stored.as_ref());
+        let callers = Listener::bind(&listener_config(&config.server)).await?;
+        let (shared, own) = match config.admin.listen {
+            None => (Some(admin), None),
+            Some(address) => {
+                let place = ListenerConfig { address: address.to_string(), ..listener_config(&config.server) };
+                let listener = Listener::bind(&place).await.context("admin.listen")?;
+                tracing::info!(address = %listener.local_addr(), "listening for administrators");
+                (None, Some((listener, admin)))
+            }
+        };
+        Ok(Self { callers, front: Front { gateway: gateway.service(), admin: shared }, administrators: own })
+    }
+
+    /// Serves until told to stop, and until the calls in flight are over.
+    async fn serve(self, stopping: impl Future<Output = ()>) -> Drained {
+        let Some((listener, admin)) = self.administrators else { return self.callers.serve(self.front, stopping).await };
+        let stopped = CancellationToken::new();
+        let callers = self.callers.serve(self.front, async {
+            stopping.await;
+            stopped.cancel();
+        });
+        let (drained, _) = tokio::join!(callers, listener.serve(admin, stopped.cancelled()));
+        drained
+    }
 }
 
 fn start_log(config: &Config, directives: Option<&String>) -> anyhow::Result<LogGuard> {

@@ -1,8 +1,8 @@
 //! The nouns of one LLM call, shared by every layer of the gateway.
 //!
 //! This crate names things: which API a caller used ([`Endpoint`]), what was asked for ([`Call`]), what came of an
-//! attempt ([`Outcome`]), how long it may take ([`Deadline`]) and what an observer is told ([`Event`]). It holds no
-//! logic of any step, does no I/O, reads no clock and knows no vendor's JSON.
+//! attempt ([`Outcome`]), how long it may take ([`Deadline`]), how many tokens it took ([`Usage`]) and what an observer
+//! is told ([`Event`]). It holds no logic of any step, does no I/O, reads no clock and knows no vendor's JSON.
 //!
 //! Start with [`Call`].
 //!
@@ -21,6 +21,7 @@ mod event;
 mod model;
 mod outcome;
 mod request_id;
+mod usage;
 
 pub use call::{Call, Tightening};
 pub use credential::CREDENTIAL_HEADERS;
@@ -30,3 +31,4 @@ pub use event::{AttemptRecord, CallRecord, Event, Observer};
 pub use model::{ModelName, ModelPattern};
 pub use outcome::{Outcome, TimeoutPhase};
 pub use request_id::RequestId;
+pub use usage::Usage;

@@ -378,8 +378,10 @@ fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
+/// A duration to the millisecond, rounded up: a caller who waits that long has waited long enough.
 fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
+    let millis = whole_millis(duration);
+    format!("{} s", Duration::from_millis(millis).as_secs_f64())
 }
 
 #[cfg(test)]

@@ -1,19 +1,247 @@
 //! A store's keys, held in memory: calls are answered from here, whatever becomes of the store.
+//!
+//! Calls read a map that is never locked; whoever brings news of the store holds a lock of its own beside it, which keeps
+//! track of what belongs to which identifier. News is put into the map key by key, the new before the old goes, so that
+//! there is no moment in which a good key is unknown.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use gateway_call::ModelPattern;
 use gateway_extension::Answer;
+use gateway_ratelimit::{Limits, RateLimitError};
 use gateway_secret::KeyDigest;
+use parking_lot::Mutex;
 
-use crate::{KeyStore, KeyStoreError, VirtualKey};
+use crate::{Changes, KeyRecord, KeyStore, KeyStoreError, VirtualKey};
 
 /// The copy of a store's keys that calls see.
-#[derive(Debug, Default)]
-pub struct KeyDirectory {}
+///
+/// It begins empty and knows that: until everything has been read once ([`KeyDirectory::is_loaded`]), and whenever the
+/// store cannot be reached, a key that it does not have may exist all the same.
+#[derive(Default)]
+pub struct KeyDirectory {
+    keys: papaya::HashMap<KeyDigest, Entry, BuildHasherDefault<DigestHasher>>,
+    index: Mutex<Index>,
+    is_loaded: AtomicBool,
+    is_reachable: AtomicBool,
+}
+
+/// A key as calls find it. Its identifier is its account.
+struct Entry {
+    key: Arc<VirtualKey>,
+    /// Whether it was presented since [`KeyDirectory::take_used`] was last called.
+    is_used: AtomicBool,
+}
+
+/// What those need to know who bring the news.
+#[derive(Default)]
+struct Index {
+    digests: HashMap<Arc<str>, Digests>,
+    limits: Interned<Limits>,
+    models: Interned<[ModelPattern]>,
+}
+
+/// The digests under which an identifier's keys are found.
+struct Digests {
+    current: KeyDigest,
+    /// Few keys have one, so it is worth no place of its own.
+    retired: Option<Box<KeyDigest>>,
+}
+
+impl KeyDirectory {
+    /// Takes over what has changed in the store, and returns the keys that cannot be used because their limits make no
+    /// sense, made by hand perhaps: those, and the unreadable ones, are unknown from now on.
+    ///
+    /// Calls have to come in the order of the versions.
+    pub fn apply(&self, changes: &Changes) -> Vec<(Arc<str>, RateLimitError)> {
+        let mut index = self.index.lock();
+        let mut refused = Vec::new();
+        for record in &changes.keys {
+            if let Err(error) = self.put(&mut index, record) {
+                self.remove(&mut index, &record.id);
+                refused.push((Arc::clone(&record.id), error));
+            }
+        }
+        for id in &changes.removed {
+            self.remove(&mut index, id);
+        }
+        for (id, _) in &changes.unreadable {
+            self.remove(&mut index, id);
+        }
+        if changes.is_everything {
+            self.keep_only(&mut index, &changes.keys);
+            // After the keys, and read before them: whoever sees this sees every key.
+            self.is_loaded.store(true, Ordering::Release);
+        }
+        refused
+    }
+
+    /// Notes whether the store can be reached. When it can be again, what has changed meanwhile has to be applied first.
+    pub fn set_reachable(&self, is_reachable: bool) {
+        self.is_reachable.store(is_reachable, Ordering::Release);
+    }
+
+    /// Whether the store can be reached, as far as is known.
+    pub fn is_reachable(&self) -> bool {
+        self.is_reachable.load(Ordering::Acquire)
+    }
+
+    /// Whether everything in the store has been read once.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
+    }
+
+    /// How many keys there are, a key and the one that it replaced counted as one.
+    pub fn len(&self) -> usize {
+        self.index.lock().digests.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The identifiers of the keys that were presented since the last time, in order. Looks at every key.
+    pub fn take_used(&self) -> Vec<Arc<str>> {
+        let keys = self.keys.pin();
+        let used = keys.values().filter(|entry| {
+            // Most are not, and reading does not take the line away from those who look keys up.
+            entry.is_used.load(Ordering::Relaxed) && entry.is_used.swap(false, Ordering::Relaxed)
+        });
+        let mut ids: Vec<_> = used.map(|entry| Arc::clone(&entry.key.account)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn put(&self, index: &mut Index, record: &KeyRecord) -> Result<(), RateLimitError> {
+        let found = record.virtual_keys()?;
+        let keys = self.keys.pin();
+        for (digest, mut key) in found {
+            key.limits = index.limits.share(key.limits);
+            key.allowed_models = index.models.share(key.allowed_models);
+            let is_used = keys.get(&digest).is_some_and(|entry| entry.is_used.load(Ordering::Relaxed));
+            keys.insert(digest, Entry { key: Arc::new(key), is_used: AtomicBool::new(is_used) });
+        }
+        let retired = record.previous.map(|previous| Box::new(previous.digest));
+        let before = index.digests.insert(Arc::clone(&record.id), Digests { current: record.digest, retired });
+        let is_gone = |digest: &KeyDigest| {
+            *digest != record.digest && record.previous.is_none_or(|previous| previous.digest != *digest)
+        };
+        let before = before.iter().flat_map(Digests::all).filter(|digest| is_gone(digest));
+        before.for_each(|digest| self.forget(digest, &record.id));
+        Ok(())
+    }
+
+    fn remove(&self, index: &mut Index, id: &str) {
+        if let Some(digests) = index.digests.remove(id) {
+            digests.all().for_each(|digest| self.forget(digest, id));
+        }
+    }
+
+    /// Forgets a digest of an identifier, unless it has become another's.
+    fn forget(&self, digest: &KeyDigest, id: &str) {
+        let _ = self.keys.pin().remove_if(digest, |_, entry| &*entry.key.account == id);
+    }
+
+    fn keep_only(&self, index: &mut Index, records: &[KeyRecord]) {
+        let present: HashSet<&str> = records.iter().map(|record| &*record.id).collect();
+        let gone: Vec<_> = index.digests.keys().filter(|id| !present.contains(&***id)).cloned().collect();
+        for id in gone {
+            self.remove(index, &id);
+        }
+    }
+}
 
 impl KeyStore for KeyDirectory {
     fn find<'a>(&'a self, digest: &KeyDigest) -> Answer<'a, Result<Option<Arc<VirtualKey>>, KeyStoreError>> {
-        let _ = digest;
-        Answer::now(Ok(None))
+        // Before the look-up: a directory that fills up between the two must not deny what it holds by now.
+        let can_deny = self.is_loaded() && self.is_reachable();
+        let keys = self.keys.pin();
+        let Some(entry) = keys.get(digest) else {
+            let denial = if can_deny { Ok(None) } else { Err(KeyStoreError::Unavailable { source: NotKnown.into() }) };
+            return Answer::now(denial);
+        };
+        // Written once in a while, so that callers of one key do not take its cache line from each other.
+        if !entry.is_used.load(Ordering::Relaxed) {
+            entry.is_used.store(true, Ordering::Relaxed);
+        }
+        Answer::now(Ok(Some(Arc::clone(&entry.key))))
     }
 }
+
+impl fmt::Debug for KeyDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyDirectory")
+            .field("len", &self.len())
+            .field("is_loaded", &self.is_loaded())
+            .field("is_reachable", &self.is_reachable())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Digests {
+    fn all(&self) -> impl Iterator<Item = &KeyDigest> {
+        std::iter::once(&self.current).chain(self.retired.as_deref())
+    }
+}
+
+/// The key is not among those held here, and the store cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the store has not been read or cannot be reached, and the key is not among those that are held in memory")]
+struct NotKnown;
+
+/// Values that many keys have in common, held once.
+struct Interned<T: ?Sized> {
+    known: Vec<Arc<T>>,
+}
+
+impl<T: ?Sized + PartialEq> Interned<T> {
+    /// How many are looked through. Keys have the default or one of a few plans; whoever gives every key limits of its own
+    /// pays for them.
+    const MOST: usize = 32;
+
+    /// The same value, from among those that are known where it is.
+    fn share(&mut self, value: Arc<T>) -> Arc<T> {
+        if let Some(known) = self.known.iter().find(|known| **known == value) {
+            return Arc::clone(known);
+        }
+        if self.known.len() < Self::MOST {
+            self.known.push(Arc::clone(&value));
+        }
+        value
+    }
+}
+
+impl<T: ?Sized> Default for Interned<T> {
+    fn default() -> Self {
+        Self { known: Vec::new() }
+    }
+}
+
+/// Takes a digest's first eight bytes for its hash: they are as good as random, and what a caller presents has been
+/// digested before it comes here.
+#[derive(Debug, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length that precedes a slice says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

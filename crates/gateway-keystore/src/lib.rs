@@ -1,10 +1,13 @@
 //! Whose key is this, and what may it do.
 //!
 //! A caller presents a key; the gateway takes its digest and asks a [`KeyStore`] for the [`VirtualKey`] behind it. The
-//! key itself never travels further than that digest. The store built in here, [`MemoryKeyStore`], answers from
-//! memory.
+//! key itself never travels further than that digest. The stores built in here answer from memory: [`MemoryKeyStore`]
+//! holds the keys of a file, [`KeyDirectory`] a copy of those of a durable store, and [`LayeredKeyStore`] asks several.
 //!
-//! This crate never sees a key in clear beyond [`MemoryKeyStore::insert`], counts nothing and limits nothing.
+//! A durable store is a backend of its own, behind the traits [`KeyRepository`], [`KeyFeed`] and [`Ledger`]; what it keeps
+//! of a key is a [`KeyRecord`]. [`MintedKey`] is a key that the gateway makes.
+//!
+//! This crate reads no clock, makes no randomness and does no I/O; it counts nothing and limits nothing.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -15,13 +18,14 @@
 //! let mut keys = MemoryKeyStore::default();
 //! let digester = KeyDigester::default();
 //! let digest = digester.digest(b"sk-example");
-//! let key = VirtualKey { allowed_models: vec![ModelPattern::new("gpt-*")], ..VirtualKey::unlimited("example") };
+//! let key = VirtualKey { allowed_models: [ModelPattern::new("gpt-*")].into(), ..VirtualKey::unlimited("example") };
 //! keys.insert(digest, key);
 //! let key = keys.lookup(&digest).map(Arc::as_ref);
 //! assert!(key.is_some_and(|key| key.allows("gpt-4o") && !key.allows("o3")));
 //! ```
 
 mod directory;
+mod layered;
 mod memory;
 mod minted;
 mod record;
@@ -30,8 +34,9 @@ mod store;
 mod virtual_key;
 
 pub use directory::KeyDirectory;
+pub use layered::LayeredKeyStore;
 pub use memory::MemoryKeyStore;
-pub use minted::MintedKey;
+pub use minted::{MintedKey, is_weak, key_id, preview};
 pub use record::{KeyRecord, RetiredKey};
 pub use repository::{
     AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRepository, Ledger, Pending, Spent, StoreError, Version,

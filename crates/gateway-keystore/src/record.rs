@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gateway_ratelimit::{Budget, RateLimit};
+use gateway_call::ModelPattern;
+use gateway_ratelimit::{Budget, RateLimit, RateLimitError};
 use gateway_secret::KeyDigest;
 use jiff::Timestamp;
+
+use crate::VirtualKey;
 
 /// Everything that is kept of a key. The key itself is not: only its digest, and enough of its ends to recognise it.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,6 +54,31 @@ pub struct RetiredKey {
     pub digest: KeyDigest,
     /// Until when it is good.
     pub valid_until: Timestamp,
+}
+
+impl KeyRecord {
+    /// What calls see of it, by the digests of the keys that open it: the current key, and the one before as long as it is
+    /// good. Both count against the same account, which is the identifier.
+    ///
+    /// # Errors
+    ///
+    /// Its limits make no sense.
+    pub fn virtual_keys(&self) -> Result<Vec<(KeyDigest, VirtualKey)>, RateLimitError> {
+        let limits = self.rate_limit.clone().unwrap_or_default().limits(self.budget)?;
+        let current = VirtualKey {
+            name: Arc::clone(&self.name),
+            account: Arc::clone(&self.id),
+            allowed_models: self.allowed_models.iter().map(|pattern| ModelPattern::new(pattern)).collect(),
+            limits: Arc::new(limits),
+            expires_at: self.expires_at,
+            is_enabled: self.is_enabled,
+        };
+        let retired = self.previous.map(|previous| {
+            let end = self.expires_at.map_or(previous.valid_until, |end| end.min(previous.valid_until));
+            (previous.digest, VirtualKey { expires_at: Some(end), ..current.clone() })
+        });
+        Ok([(self.digest, current)].into_iter().chain(retired).collect())
+    }
 }
 
 impl fmt::Debug for KeyRecord {

@@ -142,6 +142,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// There is none: the configuration asks for none.
+    #[error("there is no store; set `store.url`, or DB_URL, to sqlite:PATH or a postgresql:// URL")]
+    Absent,
     /// The identifier is taken.
     #[error("the id is taken")]
     TakenId,
@@ -155,7 +158,9 @@ pub enum StoreError {
     #[error("it was changed by somebody else in the meantime")]
     Stale,
     /// The store was made by a later version of this program.
-    #[error("the store has version {found}, this program knows version {known}; use a program at least as new as the store")]
+    #[error(
+        "the store has version {found}, this program knows version {known}; use a program at least as new as the store"
+    )]
     TooNew {
         /// The store's.
         found: i64,

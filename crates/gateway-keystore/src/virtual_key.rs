@@ -13,8 +13,8 @@ pub struct VirtualKey {
     pub name: Arc<str>,
     /// Under which name its spending is counted; unique.
     pub account: Arc<str>,
-    /// Patterns of the models it may use; none means no model.
-    pub allowed_models: Vec<ModelPattern>,
+    /// Patterns of the models it may use; none means no model. Shared, since most keys have the same.
+    pub allowed_models: Arc<[ModelPattern]>,
     /// What it may spend.
     pub limits: Arc<Limits>,
     /// When it stops working.
@@ -30,7 +30,7 @@ impl VirtualKey {
         Self {
             account: Arc::clone(&name),
             name,
-            allowed_models: vec![ModelPattern::new("*")],
+            allowed_models: Arc::new([ModelPattern::new("*")]),
             limits: Arc::default(),
             expires_at: None,
             is_enabled: true,

@@ -4,9 +4,10 @@
 pub(crate) mod tests;
 
 use bytes::Bytes;
+use gateway_call::Usage;
 
 use crate::edit::{Edit, Insert, Piece, pieces};
-use crate::reply::{Findings, Layout, scan_reply};
+use crate::reply::{Changes, Findings, Layout, scan_reply};
 use crate::segments::JOIN_LIMIT;
 use crate::served::to_json;
 use crate::{Segments, Served, UpstreamFault};
@@ -18,6 +19,8 @@ pub struct AnswerScan {
     pub is_object: bool,
     /// The error inside, if the object's `error` member is not null.
     pub error: Option<UpstreamFault>,
+    /// The tokens that the call took, if the object's `usage` member says so.
+    pub usage: Option<Usage>,
     edits: Vec<Edit>,
 }
 
@@ -34,12 +37,14 @@ const MAX_EDITS: usize = 8;
 pub fn scan_answer(body: &[u8]) -> Result<AnswerScan, NotJson> {
     simdutf8::basic::from_utf8(body).map_err(|_| NotJson)?;
     let mut edits = Vec::with_capacity(4);
-    let findings = scan_reply(body, Layout::Flat, &mut edits).map_err(|_| NotJson)?;
+    let changes = Changes { name: true, withhold_usage: false };
+    let findings = scan_reply(body, (Layout::Flat, changes), &mut edits).map_err(|_| NotJson)?;
     if let Some(findings) = &findings {
         findings.append_served(&mut edits);
     }
-    let error = findings.as_ref().and_then(|Findings { error, .. }| error.clone());
-    Ok(AnswerScan { is_object: findings.is_some(), error: error.map(|range| UpstreamFault::read(&body[range])), edits })
+    let is_object = findings.is_some();
+    let (error, usage) = findings.map_or((None, None), |Findings { error, usage, .. }| (error, usage.usage()));
+    Ok(AnswerScan { is_object, error: error.map(|range| UpstreamFault::read(&body[range])), usage, edits })
 }
 
 /// The answer with its top-level `model` replaced, where that is text, and `gateway` as its last member. An upstream's
@@ -55,9 +60,13 @@ pub fn annotate(body: &Bytes, scan: &AnswerScan, served: &Served<'_>) -> Segment
     let mut annotated: Segments = pieces(body.len(), &scan.edits)
         .map(|piece| match piece {
             Piece::Kept(range) => body.slice(range),
-            Piece::New(Insert::Text(text)) => Bytes::from_static(text.as_bytes()),
-            Piece::New(Insert::Name) => name.clone(),
-            Piece::New(Insert::Served) => member.clone(),
+            Piece::New(edit) => match edit.insert {
+                Insert::Text(text) => Bytes::from_static(text.as_bytes()),
+                Insert::Name => name.clone(),
+                Insert::Served => member.clone(),
+                // Only requests ask.
+                Insert::Ask(_) => Bytes::new(),
+            },
         })
         .collect();
     // A body with `model` over and over would otherwise go out in crumbs.

@@ -11,6 +11,8 @@ pub(crate) enum Insert {
     Name,
     /// The value of the `gateway` member.
     Served,
+    /// Fixed text, if the request is to ask for the usage of its stream; otherwise the range stays as it is.
+    Ask(&'static str),
 }
 
 /// One replacement. A list of them is in the order of the text and without overlap.
@@ -32,22 +34,22 @@ impl Edit {
 
 /// A piece of an edited text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum Piece<'a> {
     /// This range of the original.
     Kept(Range<usize>),
     /// Something new.
-    New(Insert),
+    New(&'a Edit),
 }
 
 /// The pieces of a text of `len` bytes after `edits`, in order. Kept ranges may be empty.
-pub(crate) fn pieces(len: usize, edits: &[Edit]) -> impl Iterator<Item = Piece> + '_ {
+pub(crate) fn pieces(len: usize, edits: &[Edit]) -> impl Iterator<Item = Piece<'_>> {
     let starts = std::iter::once(0).chain(edits.iter().map(|edit| edit.range.end));
     let ends = edits.iter().map(|edit| edit.range.start).chain(std::iter::once(len));
-    let inserts = edits.iter().map(|edit| Some(edit.insert)).chain(std::iter::once(None));
+    let new = edits.iter().map(Some).chain(std::iter::once(None));
     starts
         .zip(ends)
-        .zip(inserts)
-        .flat_map(|((start, end), insert)| std::iter::once(Piece::Kept(start..end)).chain(insert.map(Piece::New)))
+        .zip(new)
+        .flat_map(|((start, end), edit)| std::iter::once(Piece::Kept(start..end)).chain(edit.map(Piece::New)))
 }
 
 /// Cuts members out of an object so that what is left is an object again.

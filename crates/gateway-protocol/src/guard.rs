@@ -2,7 +2,8 @@
 //!
 //! The gateway authorises one `model` and an upstream that reads another would serve what the key may not use. Parsers
 //! differ in which of two members they take, and Go's `encoding/json` takes members whose names are equal only when
-//! case is folded. So a member that any parser might take for a guarded one has to be spelled exactly and stand once.
+//! case is folded. What a stream is charged by hangs on its `stream_options` in the same way. So a member that any parser
+//! might take for a guarded one has to be spelled exactly and stand once.
 
 use crate::json::unescape_key;
 
@@ -15,6 +16,7 @@ pub(crate) enum Guarded {
     Gateway,
     Models,
     Fallbacks,
+    StreamOptions,
 }
 
 /// What a member's name is to the guard.
@@ -29,7 +31,8 @@ pub(crate) enum Spelling {
 }
 
 impl Guarded {
-    const ALL: [Self; 6] = [Self::Model, Self::ModelId, Self::Stream, Self::Gateway, Self::Models, Self::Fallbacks];
+    const ALL: [Self; 7] =
+        [Self::Model, Self::ModelId, Self::Stream, Self::Gateway, Self::Models, Self::Fallbacks, Self::StreamOptions];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -39,6 +42,7 @@ impl Guarded {
             Self::Gateway => "gateway",
             Self::Models => "models",
             Self::Fallbacks => "fallbacks",
+            Self::StreamOptions => "stream_options",
         }
     }
 
@@ -68,7 +72,7 @@ pub(crate) fn judge(raw: &[u8]) -> Spelling {
 /// The guarded member whose name this is under simple case folding (Unicode `CaseFolding.txt`, status C): besides the
 /// ASCII letters, U+017F folds to `s` and U+212A to `k`.
 fn folded(raw: &[u8]) -> Option<Guarded> {
-    const LONGEST: usize = "fallbacks".len();
+    const LONGEST: usize = "stream_options".len();
     let mut lower = [0; LONGEST];
     let mut length = 0;
     let mut rest = raw;
@@ -112,6 +116,9 @@ mod tests {
             ("fallbacks", Spelling::Exact(Guarded::Fallbacks)),
             ("Model", Spelling::Varied(Guarded::Model)),
             ("STREAM", Spelling::Varied(Guarded::Stream)),
+            ("stream_options", Spelling::Exact(Guarded::StreamOptions)),
+            ("Stream_Option\u{17f}", Spelling::Varied(Guarded::StreamOptions)),
+            ("stream_optionss", Spelling::Free),
             ("\u{17f}tream", Spelling::Varied(Guarded::Stream)),
             ("fallbac\u{212a}s", Spelling::Varied(Guarded::Fallbacks)),
             ("fallbac\u{212a}\u{17f}", Spelling::Varied(Guarded::Fallbacks)),

@@ -16,9 +16,10 @@ use crate::conversation::Marks;
 use crate::edit::{Cutter, Edit, Insert};
 use crate::gateway_member::{MAX_LISTED, Wishes, parse_list, parse_name, parse_wishes};
 use crate::guard::{Guarded, Seen, Spelling, judge_json};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Malformed, Scanner, key_name};
+use crate::stream_options::{self, UsageWish, read_stream_options};
 use crate::template::Quoting;
-use crate::{Conversation, MultipartError, Template};
+use crate::{Conversation, MultipartError, Prompt, Sizing, Template};
 
 /// A request body, understood.
 #[derive(Debug)]
@@ -29,6 +30,12 @@ pub struct ParsedRequest {
     pub template: Template,
     /// Which conversation the call is part of.
     pub conversation: Conversation,
+    /// Whether the caller itself asked for the usage of its stream, with `stream_options.include_usage`.
+    pub usage_asked: bool,
+    /// How much of an answer the request allows.
+    pub sizing: Sizing,
+    /// What of the body the model is to read.
+    pub prompt: Prompt,
 }
 
 /// Why a request body cannot be served. Its text is the public message; the status is 400.
@@ -137,6 +144,8 @@ struct Envelope {
     models: Vec<ModelName>,
     fallbacks: Vec<ModelName>,
     marks: Marks,
+    usage_wish: UsageWish,
+    sizing: Sizing,
 }
 
 impl Envelope {
@@ -168,6 +177,7 @@ impl Envelope {
         let member = key.start - 1..value.end;
         let guarded = match judge_json(&body[key.clone()]) {
             Spelling::Free => {
+                self.sizing.note(&key_name(&body[key.clone()]), &body[value.clone()]);
                 self.marks.note(&body[key.clone()], value);
                 self.keep(member);
                 return Ok(());
@@ -184,6 +194,11 @@ impl Envelope {
             Guarded::Stream => {
                 self.stream = parse_stream(text)?;
                 self.keep(member);
+                return Ok(());
+            }
+            Guarded::StreamOptions => {
+                self.keep(member);
+                self.usage_wish = read_stream_options(body, value, &mut self.edits)?;
                 return Ok(());
             }
             Guarded::Gateway => self.wishes = parse_wishes(text)?,
@@ -224,12 +239,15 @@ impl Envelope {
             let member = [Insert::Text("\"model\":"), Insert::Name, Insert::Text(comma)];
             self.edits.splice(0..0, member.map(|insert| Edit::insertion(self.start, insert)));
         }
+        stream_options::settle(self.usage_wish, (endpoint, self.stream), &mut self.edits);
         let template = Template::new(std::slice::from_ref(&body), &self.edits, Quoting::Json);
+        let prompt = Prompt::new(body.clone());
         let conversation = Conversation::new(body, self.marks);
         let Wishes { models, tightening, tags } = self.wishes;
         let lists = [models, self.models, self.fallbacks];
         let call = Call { endpoint, models: ranked(self.model, lists)?, stream: self.stream, tightening, tags };
-        Ok(ParsedRequest { call, template, conversation })
+        let (usage_asked, sizing) = (self.usage_wish == UsageWish::Asked, self.sizing);
+        Ok(ParsedRequest { call, template, conversation, usage_asked, sizing, prompt })
     }
 }
 

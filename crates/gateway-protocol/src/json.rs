@@ -12,6 +12,8 @@ pub(crate) mod tests;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memchr;
+
 /// The text is not JSON. Where and why is found out by the ingress, off the hot path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
@@ -320,6 +322,34 @@ pub(crate) fn text(string: &[u8]) -> Option<Cow<'_, str>> {
         return std::str::from_utf8(plain).ok().map(Cow::Borrowed);
     }
     serde_json::from_slice::<String>(string).ok().map(Cow::Owned)
+}
+
+/// How many bytes a JSON string's meaning has in UTF-8, given as it stands between its quotes. Half a surrogate pair counts
+/// two.
+pub(crate) fn text_len(raw: &[u8]) -> usize {
+    let mut len = raw.len();
+    let mut rest = raw;
+    while let Some(at) = memchr(b'\\', rest) {
+        let (spelled, meant) = match &rest[at + 1..] {
+            [b'u', b'0', b'0', b'0'..=b'7', _, ..] => (6, 1),
+            [b'u', b'0', b'0'..=b'7', ..] | [b'u', b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..] => (6, 2),
+            [b'u', ..] => (6, 3),
+            _ => (2, 1),
+        };
+        len -= spelled - meant;
+        rest = rest.get(at + spelled..).unwrap_or_default();
+    }
+    len
+}
+
+/// A number of things, such as tokens, given as a JSON value. `None` for whatever is no whole number, or larger than any that
+/// every reader of JSON can tell from its neighbours (RFC 8259, section 6): 2^53.
+pub(crate) fn whole_number(value: &[u8]) -> Option<u64> {
+    const MAX: u64 = 1 << 53;
+    if !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok().filter(|number| *number <= MAX)
 }
 
 /// A member's name by its meaning, given as it stands between its quotes. Allocates only if it has escapes; one that is

@@ -2,8 +2,9 @@
 //!
 //! Down the pipeline, [`parse_json`] and [`MultipartScanner`] turn a request body into a [`Call`](gateway_call::Call)
 //! and a [`Template`], which is the body with a hole where the upstream's model name goes. Up the pipeline,
-//! [`scan_answer`] with [`annotate`] and [`StreamRewriter`] name the model that served. [`Provider`] knows how a
-//! vendor is addressed and how its answers are judged, and [`Refusal`] how an error looks to a caller's SDK.
+//! [`scan_answer`] with [`annotate`] and [`StreamRewriter`] name the model that served and read the usage. [`Prompt`] and
+//! [`Sizing`] say what a call may take before there is an answer. [`Provider`] knows how a vendor is addressed and how its
+//! answers are judged, and [`Refusal`] how an error looks to a caller's SDK.
 //!
 //! Bodies are edited as bytes: scanned once, validated in the same pass, spliced. Nothing outside an edit changes, and
 //! nothing is parsed into a tree to be serialised again. This crate does no I/O, reads no clock and never decides
@@ -35,14 +36,18 @@ mod guard;
 mod ingress;
 mod json;
 mod multipart;
+mod prompt;
 mod provider;
 mod refusal;
 mod reply;
 mod retry_after;
 mod segments;
 mod served;
+mod sizing;
 mod stream;
+mod stream_options;
 mod template;
+mod usage;
 
 pub use answer::{AnswerScan, NotJson, annotate, scan_answer};
 pub use chunks::Chunks;
@@ -50,9 +55,11 @@ pub use conversation::Conversation;
 pub use fault::UpstreamFault;
 pub use ingress::{ParsedRequest, RequestError, parse_json};
 pub use multipart::{Boundary, MultipartError, MultipartScanner, boundary};
+pub use prompt::{Prompt, Texts};
 pub use provider::{InvalidCredential, OpenAi, OpenAiConfig, Provider, builtin};
 pub use refusal::{KEEP_ALIVE, Refusal, Trail, model_list, model_object, refusal_body, refusal_frame};
 pub use segments::{Pieces, Segments};
 pub use served::Served;
+pub use sizing::Sizing;
 pub use stream::{FrameKind, StreamRewriter};
 pub use template::Template;

@@ -21,7 +21,7 @@ use crate::edit::{Edit, Insert};
 use crate::gateway_member::{MAX_NAME, checked_name};
 use crate::guard::{Guarded, Seen, Spelling, judge};
 use crate::template::Quoting;
-use crate::{Chunks, Conversation, ParsedRequest, Template};
+use crate::{Chunks, Conversation, ParsedRequest, Prompt, Sizing, Template};
 
 /// Largest header block of a part, in bytes. Real ones have under 300.
 const MAX_HEAD: usize = 8 * 1024;
@@ -194,7 +194,14 @@ impl MultipartScanner {
         let template = Template::new(&self.collected.take()?.into_parts(), &self.edits, Quoting::Raw);
         let tightening = Tightening::default();
         let call = Call { endpoint, models, stream: self.stream, tightening, tags: Vec::new() };
-        Some(ParsedRequest { call, template, conversation: Conversation::default() })
+        Some(ParsedRequest {
+            call,
+            template,
+            conversation: Conversation::default(),
+            usage_asked: false,
+            sizing: Sizing::default(),
+            prompt: Prompt::default(),
+        })
     }
 
     /// The verdict at the end of the body.
@@ -355,7 +362,10 @@ impl MultipartScanner {
     fn judge_part(&mut self, head: &[u8], head_start: usize) -> Result<Part, MultipartError> {
         let part = PartHead::parse(head).map_err(malformed)?;
         let guarded = match judge(&head[part.name.clone()]) {
-            Spelling::Free => return Ok(Part::Free),
+            // Streams of multipart requests have no options.
+            Spelling::Free | Spelling::Exact(Guarded::StreamOptions) | Spelling::Varied(Guarded::StreamOptions) => {
+                return Ok(Part::Free);
+            }
             Spelling::Varied(guarded) => return Err(MultipartError::DuplicateField { field: guarded.name() }),
             Spelling::Exact(guarded) => guarded,
         };

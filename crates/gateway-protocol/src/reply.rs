@@ -1,15 +1,16 @@
 //! What upstreams say: one pass over an answer or a frame's payload.
 //!
 //! The pass notes the edits that name the public model, and the few facts on which the life of a call depends: an error
-//! inside a success, the first content, the protocol's end. How deep it looks depends on what the endpoint's frames look
-//! like.
+//! inside a success, the first content, the protocol's end, the tokens it took. How deep it looks depends on what the
+//! endpoint's frames look like.
 
 use std::ops::Range;
 
-use gateway_call::Endpoint;
+use gateway_call::{Endpoint, Usage};
 
 use crate::edit::{Cutter, Edit, Insert};
-use crate::json::{Malformed, Scanner, key_name};
+use crate::json::{Malformed, Scanner, key_name, text_len};
+use crate::usage::read_usage;
 
 /// How an endpoint's replies are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,16 @@ impl Layout {
     }
 }
 
+/// What is to be changed in a reply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changes {
+    /// Name the public model, and take out a `gateway` member of the upstream's own.
+    pub(crate) name: bool,
+    /// Keep back usage that only the gateway asked for. Here that is a `usage` that is null, which upstreams then put into
+    /// every frame but the last.
+    pub(crate) withhold_usage: bool,
+}
+
 /// The facts about one reply that is an object.
 #[derive(Debug)]
 pub(crate) struct Findings {
@@ -42,6 +53,10 @@ pub(crate) struct Findings {
     pub(crate) typed_error: bool,
     /// Something that a reader of the stream would see.
     pub(crate) content: bool,
+    /// How many bytes of it there are, without what is around it.
+    pub(crate) content_bytes: usize,
+    /// The tokens of the call.
+    pub(crate) usage: Reported,
     /// The protocol's own end, where one event says it for the whole stream.
     pub(crate) end: bool,
     /// The choices in this frame, and those of them that it ends.
@@ -50,6 +65,24 @@ pub(crate) struct Findings {
     append_at: usize,
     /// How it begins there: with a comma if another one stays before it.
     append_as: &'static str,
+}
+
+/// What a reply says of its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reported {
+    Nothing,
+    /// There is an object for it, with nothing in it that could be counted.
+    Unreadable,
+    Usage(Usage),
+}
+
+impl Reported {
+    pub(crate) fn usage(self) -> Option<Usage> {
+        match self {
+            Self::Usage(usage) => Some(usage),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
 }
 
 /// Choices of a stream: which were seen, and which of them were given a `finish_reason`. One bit each; the last bit stands
@@ -65,6 +98,11 @@ impl Choices {
     pub(crate) fn merge(&mut self, other: Self) {
         self.seen |= other.seen;
         self.ended |= other.ended;
+    }
+
+    /// Whether there were none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.seen == 0
     }
 
     /// Whether there were any and all of them were ended: a stream of several is over when the last one is.
@@ -87,9 +125,13 @@ impl Findings {
     }
 }
 
-/// Reads all of `text`, which is validated, and puts the edits of its `model` and `gateway` members into `edits`, which
-/// the caller has emptied. `None` if the top level is not an object.
-pub(crate) fn scan_reply(text: &[u8], layout: Layout, edits: &mut Vec<Edit>) -> Result<Option<Findings>, Malformed> {
+/// Reads all of `text`, which is validated, and puts the edits that the changes take into `edits`, which the caller has
+/// emptied. `None` if the top level is not an object.
+pub(crate) fn scan_reply(
+    text: &[u8],
+    (layout, changes): (Layout, Changes),
+    edits: &mut Vec<Edit>,
+) -> Result<Option<Findings>, Malformed> {
     let mut scanner = Scanner::new(text);
     if scanner.peek() != Some(b'{') {
         scanner.value()?;
@@ -98,12 +140,15 @@ pub(crate) fn scan_reply(text: &[u8], layout: Layout, edits: &mut Vec<Edit>) -> 
     let mut reader = Reader {
         text,
         layout,
+        changes,
         edits,
         cutter: Cutter::default(),
         findings: Findings {
             error: None,
             typed_error: false,
             content: layout == Layout::Flat,
+            content_bytes: 0,
+            usage: Reported::Nothing,
             end: false,
             choices: Choices::default(),
             append_at: scanner.at() + 1,
@@ -118,6 +163,7 @@ pub(crate) fn scan_reply(text: &[u8], layout: Layout, edits: &mut Vec<Edit>) -> 
 struct Reader<'a> {
     text: &'a [u8],
     layout: Layout,
+    changes: Changes,
     edits: &'a mut Vec<Edit>,
     cutter: Cutter,
     findings: Findings,
@@ -127,7 +173,7 @@ impl Reader<'_> {
     fn member(&mut self, scanner: &mut Scanner<'_>, key: Range<usize>) -> Result<(), Malformed> {
         let start = key.start - 1;
         let name = key_name(&self.text[key]);
-        if *name == *b"gateway" {
+        if self.is_unwanted(&name, scanner.peek()) {
             let value = scanner.value()?;
             self.cutter.cut(start..value.end, self.edits);
             return Ok(());
@@ -137,11 +183,14 @@ impl Reader<'_> {
             (b"model", _) => self.model(scanner)?,
             (b"error", _) => self.error(scanner)?,
             (b"type", _) => self.event_type(scanner)?,
+            (b"usage", _) => self.usage(scanner)?,
             (b"choices", Layout::Choices) => scanner.array(|scanner| self.choice(scanner))?,
+            (b"delta", Layout::Events | Layout::Flat) => self.count_text(scanner)?,
             (b"response", Layout::Events) => scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
                 b"model" => self.model(scanner),
-                // `response.failed` wraps a response with an error.
+                // `response.failed` wraps a response with an error, the terminal events one with its usage.
                 b"error" => self.error(scanner),
+                b"usage" => self.usage(scanner),
                 _ => scanner.value().map(drop),
             })?,
             _ => scanner.value().map(drop)?,
@@ -150,10 +199,19 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Whether a member whose value begins with this byte is to be taken out.
+    fn is_unwanted(&self, name: &[u8], first: Option<u8>) -> bool {
+        match name {
+            b"gateway" => self.changes.name,
+            b"usage" => self.changes.withhold_usage && self.layout == Layout::Choices && first == Some(b'n'),
+            _ => false,
+        }
+    }
+
     fn model(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
         let is_text = scanner.peek() == Some(b'"');
         let value = scanner.value()?;
-        if is_text {
+        if is_text && self.changes.name {
             self.edits.push(Edit::new(value, Insert::Name));
         }
         Ok(())
@@ -163,6 +221,16 @@ impl Reader<'_> {
         let value = scanner.value()?;
         if self.text[value.clone()] != *b"null" {
             self.findings.error = Some(value);
+        }
+        Ok(())
+    }
+
+    fn usage(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let is_object = scanner.peek() == Some(b'{');
+        match read_usage(self.text, scanner)? {
+            Some(usage) => self.findings.usage = Reported::Usage(usage),
+            None if is_object && self.findings.usage == Reported::Nothing => self.findings.usage = Reported::Unreadable,
+            None => {}
         }
         Ok(())
     }
@@ -208,8 +276,36 @@ impl Reader<'_> {
 
     /// A member that holds text, tool calls, reasoning, a refusal or whatever comes next: content unless it is empty.
     fn content(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let start = scanner.at();
+        match scanner.peek() {
+            Some(b'[') => scanner.array(|scanner| self.part(scanner))?,
+            Some(b'{') => self.part(scanner)?,
+            _ => self.count_text(scanner)?,
+        }
+        self.findings.content |= !matches!(&self.text[start..scanner.at()], b"null" | b"\"\"" | b"[]" | b"{}");
+        Ok(())
+    }
+
+    /// A tool call, a part of a text or the like. Of what it holds, what the model wrote is counted.
+    fn part(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+        scanner.object(|scanner, key| match &self.text[key.clone()] {
+            b"function" | b"custom" => scanner.object(|scanner, key| self.written(scanner, key)),
+            _ => self.written(scanner, key),
+        })
+    }
+
+    fn written(&mut self, scanner: &mut Scanner<'_>, key: Range<usize>) -> Result<(), Malformed> {
+        match &self.text[key] {
+            b"text" | b"name" | b"arguments" | b"input" | b"thinking" | b"transcript" => self.count_text(scanner),
+            _ => scanner.value().map(drop),
+        }
+    }
+
+    fn count_text(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
         let value = scanner.value()?;
-        self.findings.content |= !matches!(&self.text[value], b"null" | b"\"\"" | b"[]" | b"{}");
+        if let [b'"', text @ .., b'"'] = &self.text[value] {
+            self.findings.content_bytes += text_len(text);
+        }
         Ok(())
     }
 

@@ -10,11 +10,11 @@ mod tests;
 use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
-use gateway_call::Endpoint;
+use gateway_call::{Endpoint, Usage};
 use gateway_sse::{Data, Frame};
 
 use crate::edit::{Edit, Insert, Piece, pieces};
-use crate::reply::{Choices, Findings, Layout, scan_reply};
+use crate::reply::{Changes, Choices, Findings, Layout, Reported, scan_reply};
 use crate::served::to_json;
 use crate::{Served, UpstreamFault};
 
@@ -28,7 +28,7 @@ pub enum FrameKind {
     Done,
     /// An event that reports an error. It was appended like any other; truncate the buffer to withhold it.
     Error(UpstreamFault),
-    /// Nothing that a caller may see, such as a comment. Nothing was appended.
+    /// Nothing that a caller may see, such as a comment, or usage that it did not ask for. Nothing was appended.
     Dropped,
 }
 
@@ -40,9 +40,12 @@ pub struct StreamRewriter {
     name: Option<Box<[u8]>>,
     /// The value of the `gateway` member, until the first object has gained it.
     served: Option<Box<[u8]>>,
+    changes: Changes,
     /// Scratch space, kept so that no frame allocates.
     edits: Vec<Edit>,
     saw_content: bool,
+    content_bytes: u64,
+    usage: Option<Usage>,
     choices: Choices,
     saw_end_event: bool,
     saw_done: bool,
@@ -55,12 +58,25 @@ impl StreamRewriter {
             layout: Layout::of_frames(endpoint),
             name: served.map(|served| to_json(served.model).into()),
             served: served.map(|served| served.member().into()),
+            changes: Changes { name: served.is_some(), withhold_usage: false },
             edits: Vec::with_capacity(4),
             saw_content: false,
+            content_bytes: 0,
+            usage: None,
             choices: Choices::default(),
             saw_end_event: false,
             saw_done: false,
         }
+    }
+
+    /// The same for a stream of chat completions or completions whose usage only the gateway asked for: the frame that brings
+    /// it, which has no choice in it, is read and dropped, and a `usage` that is null is taken out of every other frame. Usage
+    /// that stands beside a choice stays, because the vendors that put it there do so unasked.
+    ///
+    /// A stream that comes with a null `usage` even unasked loses it too; what is null says the same as what is not there.
+    pub fn withholding_usage(mut self) -> Self {
+        self.changes.withhold_usage = true;
+        self
     }
 
     /// Appends the event to `out` as the caller gets it: `event` and `data` lines as they came, with line feeds, and in
@@ -70,6 +86,9 @@ impl StreamRewriter {
         let Some(payload) = data.bytes(frame) else { return FrameKind::Dropped };
         self.edits.clear();
         let kind = self.read(frame, payload);
+        if kind == FrameKind::Dropped {
+            return kind;
+        }
         match &data {
             Data::Line(range) => self.write_line(frame, range, out),
             _ if self.edits.is_empty() => write_fields(frame, out),
@@ -84,6 +103,19 @@ impl StreamRewriter {
     /// For endpoints whose frames are not known in such detail, any payload is content.
     pub fn saw_content(&self) -> bool {
         self.saw_content
+    }
+
+    /// How many bytes of content the frames so far carried: text, names and arguments of tool calls, reasoning, refusals, as
+    /// UTF-8 and without the JSON around them. What a stream took can be estimated from it if it ends without its usage.
+    ///
+    /// For endpoints whose frames are not known in such detail, only a `delta` of text is counted.
+    pub fn content_bytes(&self) -> u64 {
+        self.content_bytes
+    }
+
+    /// The tokens of the call, as the last frame that had them says. Vendors that report them in every frame count up.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// Whether the end of the body now would be a proper one.
@@ -111,22 +143,21 @@ impl StreamRewriter {
             return FrameKind::Done;
         }
         let named_error = frame.event() == Some(b"error");
-        let Ok(Some(findings)) = scan_reply(payload, self.layout, &mut self.edits) else {
+        let Ok(Some(findings)) = scan_reply(payload, (self.layout, self.changes), &mut self.edits) else {
             // Not an object, so nothing is known about it and it goes on as it is.
             self.edits.clear();
             self.saw_content |= !named_error;
             return if named_error { FrameKind::Error(UpstreamFault::read(payload)) } else { FrameKind::Data };
         };
         let kind = self.judge(&findings, payload, named_error);
-        if self.name.is_none() {
-            self.edits.clear();
-        } else if self.served.is_some() && kind == FrameKind::Data {
+        if self.served.is_some() && kind == FrameKind::Data {
             findings.append_served(&mut self.edits);
         }
         kind
     }
 
     fn judge(&mut self, findings: &Findings, payload: &[u8], named_error: bool) -> FrameKind {
+        self.usage = findings.usage.usage().or(self.usage);
         if let Some(error) = &findings.error {
             return FrameKind::Error(UpstreamFault::read(&payload[error.clone()]));
         }
@@ -134,9 +165,15 @@ impl StreamRewriter {
             return FrameKind::Error(UpstreamFault::read(payload));
         }
         self.saw_content |= findings.content;
+        self.content_bytes += findings.content_bytes as u64;
         self.choices.merge(findings.choices);
         self.saw_end_event |= findings.end;
-        FrameKind::Data
+        if self.changes.withhold_usage && self.is_usage_alone(findings) { FrameKind::Dropped } else { FrameKind::Data }
+    }
+
+    /// Whether a frame is the one that `stream_options.include_usage` asks for.
+    fn is_usage_alone(&self, findings: &Findings) -> bool {
+        self.layout == Layout::Choices && findings.usage != Reported::Nothing && findings.choices.is_empty()
     }
 
     /// Writes a frame whose payload is one line, which lies at `range`.
@@ -170,9 +207,13 @@ impl StreamRewriter {
         for piece in pieces(payload.len(), &self.edits) {
             match piece {
                 Piece::Kept(range) => out.put_slice(&payload[range]),
-                Piece::New(Insert::Text(text)) => out.put_slice(text.as_bytes()),
-                Piece::New(Insert::Name) => out.put_slice(self.name.as_deref().unwrap_or_default()),
-                Piece::New(Insert::Served) => out.put_slice(&self.served.take().unwrap_or_default()),
+                Piece::New(edit) => match edit.insert {
+                    Insert::Text(text) => out.put_slice(text.as_bytes()),
+                    Insert::Name => out.put_slice(self.name.as_deref().unwrap_or_default()),
+                    Insert::Served => out.put_slice(&self.served.take().unwrap_or_default()),
+                    // Only requests ask.
+                    Insert::Ask(_) => {}
+                },
             }
         }
     }

@@ -1,7 +1,8 @@
 //! A request body with a hole where the upstream's model name goes.
 //!
 //! The pieces around the hole are slices of the caller's body, so that sending it to a second upstream costs a few
-//! reference counts. A name is written for each upstream anew, because each has its own.
+//! reference counts. A name is written for each upstream anew, because each has its own; so is the question for a stream's
+//! usage, because not each would understand it.
 
 use std::borrow::Cow;
 
@@ -24,6 +25,11 @@ pub struct Template {
 enum Part {
     Bytes(Bytes),
     Name,
+    /// What stands there, and what stands there in a body that asks for the usage of its stream.
+    Ask {
+        unasked: Bytes,
+        asking: Bytes,
+    },
 }
 
 /// How a name stands in the document.
@@ -43,9 +49,17 @@ impl Template {
         for piece in pieces(len, edits) {
             match piece {
                 Piece::Kept(range) => parts.extend(cut(chunks, range.start, range.end).map(Part::Bytes)),
-                Piece::New(Insert::Text(text)) => parts.push(Part::Bytes(Bytes::from_static(text.as_bytes()))),
-                Piece::New(Insert::Name) => parts.push(Part::Name),
-                Piece::New(Insert::Served) => {}
+                Piece::New(Edit { range, insert }) => match insert {
+                    Insert::Text(text) => parts.push(Part::Bytes(Bytes::from_static(text.as_bytes()))),
+                    Insert::Name => parts.push(Part::Name),
+                    Insert::Ask(text) => {
+                        // Only JSON asks, which is one chunk, so there is one piece at most.
+                        let unasked = cut(chunks, range.start, range.end).next().unwrap_or_default();
+                        parts.push(Part::Ask { unasked, asking: Bytes::from_static(text.as_bytes()) });
+                    }
+                    // Only answers say who served.
+                    Insert::Served => {}
+                },
             }
         }
         Self { parts, quoting }
@@ -56,18 +70,33 @@ impl Template {
     /// Up to 4 KiB the body comes in one piece, which is cheaper to copy than to send in several; beyond that no byte
     /// of the caller's is copied.
     pub fn fill(&self, upstream_model: &ModelName) -> Segments {
+        self.fill_with(upstream_model, false)
+    }
+
+    /// The same, and the body asks for the usage of its stream: `stream_options.include_usage` is true in it, whatever the
+    /// caller had there. Without [`Template::can_ask_usage`] there is no difference.
+    ///
+    /// The answer then has a frame that the caller did not ask for; [`crate::StreamRewriter::withholding_usage`] keeps it back.
+    pub fn fill_asking_usage(&self, upstream_model: &ModelName) -> Segments {
+        self.fill_with(upstream_model, true)
+    }
+
+    /// Whether there is usage to ask for that the caller did not ask for: the request is for a stream of chat completions or
+    /// completions, whose `stream_options` are absent, null or an object without `include_usage: true`.
+    pub fn can_ask_usage(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Ask { .. }))
+    }
+
+    fn fill_with(&self, upstream_model: &ModelName, asks: bool) -> Segments {
         let name = self.quote(upstream_model);
-        let len = self.len_with(&name);
-        if len > JOIN_LIMIT as u64 {
+        let len: usize = self.parts.iter().map(|part| part.text(asks).map_or(name.len(), Bytes::len)).sum();
+        if len > JOIN_LIMIT {
             let name = Bytes::copy_from_slice(&name);
-            return self.parts.iter().map(|part| part.or(&name).clone()).collect();
+            return self.parts.iter().map(|part| part.text(asks).unwrap_or(&name).clone()).collect();
         }
-        let mut joined = Vec::with_capacity(usize::try_from(len).unwrap_or(JOIN_LIMIT));
+        let mut joined = Vec::with_capacity(len);
         for part in &self.parts {
-            joined.extend_from_slice(match part {
-                Part::Bytes(bytes) => bytes,
-                Part::Name => &name,
-            });
+            joined.extend_from_slice(part.text(asks).map_or(&*name, |text| text));
         }
         Bytes::from(joined).into()
     }
@@ -78,21 +107,15 @@ impl Template {
             Quoting::Raw => Cow::Borrowed(name.as_str().as_bytes()),
         }
     }
-
-    fn len_with(&self, name: &[u8]) -> u64 {
-        let lengths = self.parts.iter().map(|part| match part {
-            Part::Bytes(bytes) => bytes.len() as u64,
-            Part::Name => name.len() as u64,
-        });
-        lengths.sum()
-    }
 }
 
 impl Part {
-    fn or<'a>(&'a self, name: &'a Bytes) -> &'a Bytes {
+    /// What stands here; none where the name does.
+    fn text(&self, asks: bool) -> Option<&Bytes> {
         match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Name => name,
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Name => None,
+            Self::Ask { unasked, asking } => Some(if asks { asking } else { unasked }),
         }
     }
 }

@@ -1,7 +1,16 @@
 //! Money: what a token costs, and how much may be spent by when.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+
+use crate::RateLimitError;
+use crate::limits::part;
+
+/// The largest budget and the highest price of a million tokens, in dollars: more is a slip of the pen, and billionths of it
+/// still fit.
+const MOST_USD: f64 = 1e9;
 
 /// US dollars, in billionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -46,3 +55,95 @@ pub struct BudgetWindow {
     /// Its beginning.
     pub start: Timestamp,
 }
+
+impl Price {
+    /// The price of a million tokens, in dollars, as providers publish it. What is finer than a millionth of a dollar is
+    /// rounded.
+    ///
+    /// An error names `input` or `output`: a price is neither negative nor above a billion dollars.
+    pub fn from_usd_per_million(input: f64, output: f64) -> Result<Self, RateLimitError> {
+        Ok(Self { input: scaled("input", input, 1e6)?, output: scaled("output", output, 1e6)? })
+    }
+
+    /// What so many tokens cost, rounded up to a billionth of a dollar once; as much as can be said if it is more.
+    pub fn cost(&self, prompt_tokens: u64, completion_tokens: u64) -> NanoUsd {
+        let product = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let trillionths = product(prompt_tokens, self.input).saturating_add(product(completion_tokens, self.output));
+        NanoUsd(u64::try_from(trillionths.div_ceil(1_000)).unwrap_or(u64::MAX))
+    }
+}
+
+impl Budget {
+    /// A budget in dollars, rounded to billionths. 0 blocks.
+    ///
+    /// An error names `usd`: a budget is neither negative nor above a billion dollars.
+    pub fn from_usd(usd: f64, period: BudgetPeriod) -> Result<Self, RateLimitError> {
+        Ok(Self { limit: NanoUsd(scaled("usd", usd, 1e9)?), period })
+    }
+
+    /// How much, in dollars.
+    pub fn usd(&self) -> f64 {
+        self.limit.usd()
+    }
+
+    /// What one of `nodes` may let its callers spend when they cannot count together: what is known to be spent, and its
+    /// part of the rest.
+    pub fn share(&self, nodes: u32, spent: NanoUsd) -> Self {
+        let rest = self.limit.0.saturating_sub(spent.0);
+        Self { limit: NanoUsd(self.limit.0 - rest + part(rest, nodes)), ..*self }
+    }
+}
+
+impl NanoUsd {
+    /// As dollars.
+    pub fn usd(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "exact to nine million dollars, and for people to read")]
+        let billionths = self.0 as f64;
+        billionths / 1e9
+    }
+}
+
+impl BudgetPeriod {
+    /// The window that a moment lies in.
+    pub fn window(self, wall: Timestamp) -> BudgetWindow {
+        let day = TimeZone::UTC.to_datetime(wall).date();
+        let start = match self {
+            Self::Day => midnight(day),
+            Self::Month => midnight(day.first_of_month()),
+            Self::Total => Some(Timestamp::UNIX_EPOCH),
+        };
+        // The calendar begins within a day: its first one has no midnight.
+        BudgetWindow { period: self, start: start.unwrap_or(Timestamp::MIN) }
+    }
+}
+
+impl BudgetWindow {
+    /// When the next one begins. None if there is no next one: after a total budget, or when the calendar ends.
+    pub fn end(&self) -> Option<Timestamp> {
+        let day = TimeZone::UTC.to_datetime(self.start).date();
+        let next = match self.period {
+            BudgetPeriod::Day => day.tomorrow().ok()?,
+            BudgetPeriod::Month => day.last_of_month().tomorrow().ok()?,
+            BudgetPeriod::Total => return None,
+        };
+        midnight(next)
+    }
+}
+
+fn midnight(day: Date) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
+}
+
+/// Dollars as a whole number of `parts` to the dollar.
+fn scaled(field: &'static str, usd: f64, parts: f64) -> Result<u64, RateLimitError> {
+    if !(0.0..=MOST_USD).contains(&usd) {
+        let problem = format!("must be a number of dollars from 0 to {MOST_USD}");
+        return Err(RateLimitError { field, problem });
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 10^18")]
+    let whole = (usd * parts).round() as u64;
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod limits;
 mod local;
 mod quota;
 mod rate_limit;
+mod recent_mean;
 mod reservation;
 mod store;
 
@@ -20,7 +21,8 @@ pub use budget::{Budget, BudgetPeriod, BudgetWindow, NanoUsd, Price};
 pub use fair_queue::{FairQueue, Refused, Ticket};
 pub use limits::Limits;
 pub use local::LocalLimits;
-pub use quota::{Bucket, Quota};
+pub use quota::{Bucket, Quota, Shortage};
 pub use rate_limit::{RateLimit, RateLimitError};
+pub use recent_mean::RecentMean;
 pub use reservation::{Demand, Level, Levels, Reservation, Used};
-pub use store::{Denial, DenialCause, LimitStore, Moment};
+pub use store::{Denial, DenialCause, LimitStore, Moment, Spend, SpendBook};

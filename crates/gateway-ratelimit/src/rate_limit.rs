@@ -1,8 +1,10 @@
 //! `rate_limit` as administrators write it, in files and through the API.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Budget, Limits};
+use crate::{Budget, Limits, Quota};
 
 /// The `rate_limit` of a key, as written. [`RateLimit::limits`] makes it into [`Limits`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,10 +43,83 @@ pub struct RateLimitError {
     pub problem: String,
 }
 
+/// The highest rate of requests, in a second: beyond it a limit cannot be told from none, nor counted in microseconds.
+const MOST_REQUESTS_PER_SECOND: u64 = 1_000_000;
+
+/// The most tokens a minute.
+const MOST_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
 impl RateLimit {
-    /// The limits that are meant, with a budget beside them.
+    /// The limits that are meant, with a budget beside them. An error names the field that makes no sense.
     pub fn limits(&self, budget: Option<Budget>) -> Result<Limits, RateLimitError> {
-        let _ = budget;
-        Err(RateLimitError { field: "rate_limit", problem: String::new() })
+        let requests = [self.per_second()?, self.per_minute()?, self.per_period()?];
+        Ok(Limits {
+            requests: requests.into_iter().flatten().collect(),
+            tokens: self.tokens()?,
+            max_concurrent: self.max_concurrent,
+            budget,
+        })
+    }
+
+    fn per_second(&self) -> Result<Option<Quota>, RateLimitError> {
+        let Some(limit) = self.requests_per_second else {
+            return match self.burst_size {
+                Some(_) => Err(error("burst_size", "is a part of requests_per_second, which is missing".to_owned())),
+                None => Ok(None),
+            };
+        };
+        if self.burst_size.is_some_and(|burst| burst > MOST_REQUESTS_PER_SECOND) {
+            return Err(too_large("burst_size", MOST_REQUESTS_PER_SECOND));
+        }
+        requests("requests_per_second", limit, SECOND, self.burst_size.unwrap_or(limit)).map(Some)
+    }
+
+    fn per_minute(&self) -> Result<Option<Quota>, RateLimitError> {
+        self.requests_per_minute.map(|limit| requests("requests_per_minute", limit, MINUTE, limit)).transpose()
+    }
+
+    fn per_period(&self) -> Result<Option<Quota>, RateLimitError> {
+        let Some(limit) = self.limit else {
+            return match self.period_seconds {
+                Some(_) => Err(error("period_seconds", "is the period of limit, which is missing".to_owned())),
+                None => Ok(None),
+            };
+        };
+        let period = self.period_seconds.map_or(MINUTE, |seconds| Duration::from_secs(seconds.into()));
+        if period.is_zero() {
+            return Err(error("period_seconds", "must be at least 1".to_owned()));
+        }
+        requests("limit", limit, period, limit).map(Some)
+    }
+
+    fn tokens(&self) -> Result<Option<Quota>, RateLimitError> {
+        let too_many = || too_large("tokens_per_minute", MOST_TOKENS_PER_MINUTE);
+        let quota = |limit| {
+            Some(limit)
+                .filter(|it| *it <= MOST_TOKENS_PER_MINUTE)
+                .and_then(|it| Quota::tokens(it, MINUTE))
+                .ok_or_else(too_many)
+        };
+        self.tokens_per_minute.map(quota).transpose()
     }
 }
+
+fn requests(field: &'static str, limit: u64, period: Duration, burst: u64) -> Result<Quota, RateLimitError> {
+    let most = MOST_REQUESTS_PER_SECOND.saturating_mul(period.as_secs());
+    let quota = if limit <= most { Quota::requests(limit, period, burst) } else { None };
+    quota.ok_or_else(|| too_large(field, most))
+}
+
+fn too_large(field: &'static str, most: u64) -> RateLimitError {
+    error(field, format!("must be at most {most}; leave it out for no limit"))
+}
+
+fn error(field: &'static str, problem: String) -> RateLimitError {
+    RateLimitError { field, problem }
+}
+
+#[cfg(test)]
+mod tests;

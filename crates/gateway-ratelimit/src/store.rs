@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gateway_extension::Answer;
 use jiff::Timestamp;
 
-use crate::{Demand, Levels, Limits, Reservation, Used};
+use crate::{BudgetWindow, Demand, Levels, Limits, NanoUsd, Reservation, Used};
 
 /// The time, by both clocks: rates go by the one that never jumps, budgets by the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,27 @@ pub trait LimitStore: Send + Sync + fmt::Debug {
 
     /// Ends a call: it no longer counts as one at once, and what it used stands where the estimate stood. Never waits.
     fn settle(&self, reservation: Reservation, used: Used, at: Moment);
+}
+
+/// Money spent: by whom, in which window of its budget, how much.
+pub type Spend = (Arc<str>, BudgetWindow, NanoUsd);
+
+/// Knows what was spent of budgets, and has it recorded where it outlives the process and where other nodes record theirs.
+///
+/// One recorder at a time takes what is not recorded yet, records it, and then either notes the new totals or puts back
+/// what it could not record. What was taken counts as spent all the while. No other totals may be noted in between: they
+/// could be with or without what is being recorded.
+pub trait SpendBook: Send + Sync + fmt::Debug {
+    /// What was spent and not recorded, of past windows too; at most one entry for each account and window. Whoever takes
+    /// it has it recorded or puts it back.
+    fn take_unrecorded(&self) -> Vec<Spend>;
+
+    /// Takes back what could not be recorded.
+    fn put_back(&self, unrecorded: Vec<Spend>);
+
+    /// Sets what is recorded, by all nodes together, this one's included up to what it took last. Totals of accounts that
+    /// have not been used yet are kept for when they are.
+    fn note_totals(&self, totals: &[Spend]);
 }
 
 /// A call may not be made now.

@@ -1,1 +1,111 @@
-//! Not written yet.
+//! The durable store in PostgreSQL 13 or later, for any number of nodes.
+//!
+//! [`open`] gives a [`PostgresStore`]. Everything but what is particular to PostgreSQL is `gateway-store`'s: here are the
+//! tables and their triggers, how to get in, and how a node hears of another's changes.
+
+mod listener;
+mod url;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use gateway_keystore::Pending;
+use gateway_secret::Secret;
+use gateway_store::{Dialect, Failure, OpenError, SqlStore, Statements, Step};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Executor, Postgres};
+
+use crate::listener::Listener;
+
+/// A store in a PostgreSQL database.
+pub type PostgresStore = SqlStore<PostgreSql>;
+
+/// A PostgreSQL database.
+pub struct PostgreSql {
+    options: PgConnectOptions,
+    listener: Listener,
+}
+
+/// A store in the database of this URL, `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`. Connects when it is
+/// first asked for something, and then within three seconds or not at all.
+///
+/// `sslmode` is one of `disable`, `allow`, `prefer` (as without one), `require`, `verify-ca` and `verify-full`; `sslrootcert`,
+/// `sslcert` and `sslkey` name files. Only `verify-full` knows whom it talks to.
+pub fn open(url: &Secret) -> Result<PostgresStore, OpenError> {
+    let options = url::options(url)?;
+    Ok(SqlStore::new(PostgreSql { listener: Listener::new(options.clone()), options }))
+}
+
+impl Dialect for PostgreSql {
+    type Driver = Postgres;
+
+    const STATEMENTS: Statements = Statements {
+        begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        begin_write: "BEGIN",
+        // A node may wait here for another that makes a long step, and be told so by its own patience alone. The number is
+        // this program's own: the ASCII codes of "gateway".
+        lock_schema: &[
+            "SET LOCAL lock_timeout = 0",
+            "SET LOCAL statement_timeout = 0",
+            "SELECT pg_advisory_xact_lock(29099075147620729)",
+        ],
+        spend: "INSERT INTO budget_spent (account, period, window_start, amount) \
+                SELECT entry ->> 0, entry ->> 1, (entry ->> 2)::BIGINT, (entry ->> 3)::BIGINT \
+                FROM json_array_elements($1::JSON) AS entries (entry) ORDER BY 1, 2, 3 \
+                ON CONFLICT (account, period, window_start) DO UPDATE SET amount = CASE \
+                WHEN budget_spent.amount > 9223372036854775807 - excluded.amount THEN 9223372036854775807 \
+                ELSE budget_spent.amount + excluded.amount END \
+                RETURNING account, period, window_start, amount",
+        // A row that is locked is being touched by another node, or changed; either way this time matters little, and
+        // skipping it means never to wait, least of all for one another.
+        touch: "UPDATE master_keys SET last_used_at = used.at FROM ( \
+                SELECT id, (entry ->> 1)::BIGINT AS at FROM json_array_elements($1::JSON) AS entries (entry) \
+                JOIN master_keys ON id = entry ->> 0 WHERE coalesce(last_used_at < (entry ->> 1)::BIGINT, TRUE) \
+                FOR NO KEY UPDATE OF master_keys SKIP LOCKED \
+                ) AS used WHERE master_keys.id = used.id",
+    };
+
+    const STEPS: &'static [Step] = &[
+        Step {
+            version: 1,
+            name: "keys",
+            up: include_str!("../migrations/1_keys.up.sql"),
+            down: include_str!("../migrations/1_keys.down.sql"),
+        },
+        Step {
+            version: 2,
+            name: "budget_spent",
+            up: include_str!("../migrations/2_budget_spent.up.sql"),
+            down: include_str!("../migrations/2_budget_spent.down.sql"),
+        },
+    ];
+
+    fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), Failure>> {
+        // What this side has given up waiting for must not go on over there, holding locks.
+        const LIMITS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '10s'; \
+                              SET idle_in_transaction_session_timeout = '60s'";
+        Box::pin(async move {
+            connection.execute(LIMITS).await?;
+            Ok(())
+        })
+    }
+
+    fn changed(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.listener.changed().await;
+            Ok(())
+        })
+    }
+
+    fn is_damage(code: &str) -> bool {
+        // data_corrupted and index_corrupted (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+        matches!(code, "XX001" | "XX002")
+    }
+}
+
+/// How long connecting may take.
+const PATIENCE: Duration = Duration::from_secs(3);

@@ -170,7 +170,7 @@ fn address(line: &str) -> Option<SocketAddr> {
 }
 
 /// The lines of a pipe, taken out by a thread so that the process never blocks on it.
-fn lines(pipe: Option<impl io::Read + Send + 'static>) -> Receiver<String> {
+pub(crate) fn lines(pipe: Option<impl io::Read + Send + 'static>) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     if let Some(pipe) = pipe {
         thread::spawn(move || {

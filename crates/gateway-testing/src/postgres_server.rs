@@ -1,5 +1,197 @@
 //! A PostgreSQL server of a test's own.
+//!
+//! It runs under a shell that waits on a pipe from this process, so it ends with this process however that ends, and a
+//! server that many tests share may live in a `static`.
 
-/// A throwaway server.
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::find_program;
+
+/// Starts the server, stops it when a line or the end of the input comes, and at the end of the input removes its data:
+/// nobody can start it again.
+const SUPERVISOR: &str = r#"
+data=$1; shift
+"$@" 2>&1 &
+server=$!
+if read -r line; then kill -QUIT "$server"; wait "$server"
+else kill -QUIT "$server"; wait "$server"; rm -rf "$data"; fi
+"#;
+/// Who PostgreSQL is run by where the tests are run by root, which it refuses.
+const USER: &str = "postgres";
+/// The password of the one user of the databases, `postgres`.
+const PASSWORD: &str = "for-tests-only";
+/// How many free ports are tried: another process may take one between its being found and being used.
+const ATTEMPTS: usize = 5;
+
+/// A throwaway server on a free port of 127.0.0.1.
 #[derive(Debug)]
-pub struct PostgresServer {}
+pub struct PostgresServer {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+    supervisor: Option<Child>,
+    databases: AtomicU32,
+}
+
+impl PostgresServer {
+    /// Starts one, which takes seconds. None, with a line that says so, where PostgreSQL is not installed.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start() -> Option<Self> {
+        let postgres = find_program("postgres", &installations())?;
+        let programs = postgres.parent()?.to_owned();
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
+        let mut server = Self { programs, folder, port: 0, supervisor: None, databases: AtomicU32::new(0) };
+        server.initialise().unwrap_or_else(|error| panic!("initdb: {error}"));
+        let started = (0..ATTEMPTS).map(|_| {
+            server.port = free_port()?;
+            server.run()
+        });
+        let last = started.reduce(|before, next| before.or(next));
+        last.unwrap_or(Ok(())).unwrap_or_else(|error| panic!("PostgreSQL does not start: {error}"));
+        Some(server)
+    }
+
+    /// The URL of the database that is there from the start.
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// Makes an empty database and returns its URL.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not run.
+    pub fn create_database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.execute(&self.url(), &format!("CREATE DATABASE {name}"));
+        self.url_of(&name)
+    }
+
+    /// Executes statements by hand, over a connection of their own.
+    ///
+    /// # Panics
+    ///
+    /// If they fail.
+    pub fn execute(&self, url: &str, sql: &str) {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", sql, url]);
+        let output = psql.output().unwrap_or_else(|error| panic!("psql: {error}"));
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Stops at once, as after a power cut. What was committed is kept for [`PostgresServer::start_again`].
+    pub fn stop(&mut self) {
+        if let Some(mut supervisor) = self.supervisor.take() {
+            // It may have ended by itself, and then there is nobody to read this.
+            let _ = supervisor.stdin.take().map(|mut input| input.write_all(b"stop\n"));
+            let _ = supervisor.wait();
+        }
+    }
+
+    /// Starts again with the same data on the same port.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.stop();
+        self.run().unwrap_or_else(|error| panic!("PostgreSQL does not start again: {error}"));
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn initialise(&self) -> io::Result<()> {
+        let password = self.folder.path().join("password");
+        fs::write(&password, PASSWORD)?;
+        if is_root()? {
+            let owned = Command::new("chown").args(["-R", USER]).arg(self.folder.path()).status()?;
+            assert!(owned.success(), "chown to {USER} failed");
+        }
+        let mut initdb = self.command(&self.programs.join("initdb"))?;
+        initdb.args(["--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=password", "--no-sync", "--pgdata"]);
+        initdb.arg(self.data()).arg("--pwfile").arg(password);
+        let output = initdb.output()?;
+        if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr))) }
+    }
+
+    /// Runs the server and waits until it takes connections.
+    fn run(&mut self) -> io::Result<()> {
+        let mut command = self.command(Path::new("sh"))?;
+        command.args(["-c", SUPERVISOR, "sh"]).arg(self.folder.path()).arg(self.programs.join("postgres"));
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        command.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
+        let mut supervisor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut log = BufReader::new(supervisor.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).lines();
+        self.supervisor = Some(supervisor);
+        let mut words = Vec::new();
+        for line in log.by_ref() {
+            let line = line?;
+            if line.contains("database system is ready to accept connections") {
+                // Read on, so that it never blocks on a full pipe.
+                thread::spawn(move || log.for_each(drop));
+                return Ok(());
+            }
+            if line.contains("FATAL") {
+                self.stop();
+            }
+            words.push(line);
+        }
+        Err(io::Error::other(words.join("\n")))
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A program, run by a user that PostgreSQL accepts.
+    fn command(&self, program: &Path) -> io::Result<Command> {
+        let mut command = if is_root()? {
+            let mut command = Command::new("setpriv");
+            command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--init-groups".to_owned()]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(self.folder.path()).env("LC_ALL", "C");
+        Ok(command)
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        if let Some(mut supervisor) = self.supervisor.take() {
+            drop(supervisor.stdin.take());
+            let _ = supervisor.wait();
+        }
+    }
+}
+
+/// Where Debian and others keep the programs, the latest version first.
+fn installations() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<_> = versions.map(|entry| entry.path()).collect();
+    versions.sort_by_key(|path| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
+    versions.into_iter().rev().map(|path| path.join("bin")).collect()
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn is_root() -> io::Result<bool> {
+    let output = Command::new("id").arg("-u").output()?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}

@@ -152,3 +152,20 @@ fn an_answer_of_nothing_but_models_leaves_in_one_piece() {
     let annotated = with_served(|served| annotate(&body, &scan, served));
     assert_eq!(annotated.into_iter().count(), 1);
 }
+
+#[test]
+fn the_usage_of_a_plain_answer_is_read() {
+    let usage = Usage { prompt: 3, completion: 2, cached: 0 };
+    for (body, expected) in [
+        (r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#, Some(usage)),
+        (r#"{"output":[],"usage":{"input_tokens":3,"output_tokens":2}}"#, Some(usage)),
+        (r#"{"usage":{"prompt_tokens":3,"completion_tokens":2},"usage":null}"#, Some(usage)),
+        (r#"{"response":{"usage":{"prompt_tokens":3,"completion_tokens":2}}}"#, None),
+        (r#"[{"usage":{"prompt_tokens":3,"completion_tokens":2}}]"#, None),
+        (r#"{"usage":null}"#, None),
+        ("7", None),
+    ] {
+        assert_eq!(scan_answer(body.as_bytes()).unwrap().usage, expected, "{body}");
+        assert_eq!(annotated(body).contains("usage"), body.contains("usage"), "a caller keeps it: {body}");
+    }
+}

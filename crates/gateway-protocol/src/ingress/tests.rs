@@ -51,6 +51,31 @@ fn removed_members() -> impl Strategy<Value = Vec<MemberText>> {
     })
 }
 
+/// An object that asks for usage in one way or another.
+fn options() -> impl Strategy<Value = String> {
+    let usage = guarded_member("include_usage", "(true|false|null|7)");
+    let other = member("\"[a-c]\"", value());
+    (prop::collection::vec(usage, 0..3), prop::collection::vec(other, 0..2), any::<Index>()).prop_map(
+        |(usage, mut members, place)| {
+            insert_anywhere(&mut members, usage, &[place, place]);
+            object(&members, " ")
+        },
+    )
+}
+
+/// The names and values of an object's members; none for anything else.
+fn members_of(text: &str) -> Vec<(String, String)> {
+    let mut members = Vec::new();
+    Scanner::new(text.as_bytes())
+        .object(|scanner, key| {
+            let value = scanner.value()?;
+            members.push((text[key].to_owned(), text[value].to_owned()));
+            Ok(())
+        })
+        .unwrap();
+    members
+}
+
 fn insert_anywhere(members: &mut Vec<MemberText>, new: Vec<MemberText>, places: &[Index]) {
     for (member, place) in new.into_iter().zip(places) {
         members.insert(place.index(members.len() + 1), member);
@@ -132,11 +157,52 @@ proptest! {
     }
 
     #[test]
+    fn asking_for_usage_adds_it_and_changes_nothing_else(
+        mut members in prop::collection::vec(free_member(), 0..4),
+        model in prop::option::of(guarded_member("model", Just("\"a\"".to_owned()))),
+        options in prop::option::of(guarded_member("stream_options", prop_oneof![1 => value(), 3 => options()])),
+        removed in removed_members(),
+        stream in guarded_member("stream", Just("true".to_owned())),
+        places in any::<[Index; 6]>(),
+        long in 0..2_usize,
+    ) {
+        insert_anywhere(&mut members, model.into_iter().chain(options).chain([stream]).collect(), &places);
+        insert_anywhere(&mut members, removed, &places[3..]);
+        // Beyond the limit up to which bodies are joined, the other way of filling is at work.
+        let body = object(&members, "").replacen('{', &format!("{{{}", " ".repeat(5000 * long)), 1);
+        let Ok(request) = parse(&body) else { return Ok(()) };
+        let (unasked, asking) = (fill(&request, "up"), fill_asking(&request, "up"));
+        prop_assert_eq!(request.template.can_ask_usage(), unasked != asking);
+        if unasked == asking {
+            return Ok(());
+        }
+        prop_assert!(!request.usage_asked);
+        let (before, mut behind) = (members_of(&unasked), members_of(&asking));
+        let at = behind.iter().position(|member| member.0 == "stream_options").unwrap();
+        let wishes = members_of(&behind[at].1).into_iter().filter(|member| member.0 == "include_usage");
+        prop_assert_eq!(wishes.map(|member| member.1).collect::<Vec<_>>(), ["true"]);
+        match before.get(at).filter(|member| member.0 == "stream_options") {
+            None => {
+                prop_assert_eq!(asking.replacen(",\"stream_options\":{\"include_usage\":true}", "", 1), unasked);
+            }
+            Some(member) => {
+                let others = |options: &str| {
+                    members_of(options).into_iter().filter(|member| member.0 != "include_usage").collect::<Vec<_>>()
+                };
+                prop_assert_eq!(others(&behind[at].1), others(&member.1));
+                behind[at] = member.clone();
+                prop_assert_eq!(behind, before);
+            }
+        }
+    }
+
+    #[test]
     fn a_second_spelling_is_refused_wherever_it_stands(
         mut members in prop::collection::vec(free_member(), 0..4),
         pair in prop::sample::select(vec![
             ("model", "model"), ("model", "Model"), ("model", "model_id"), ("model", r"mod\u0065l"), ("model", "MODEL_ID"),
             ("stream", "stream"), ("stream", "\u{17f}tream"), ("stream", r"\u0053tream"),
+            ("stream_options", "stream_options"), ("stream_options", "Stream_Options"),
         ]),
         places in any::<[Index; 2]>(),
         values in (value(), whitespace()),
@@ -179,6 +245,101 @@ fn cuts_are_exact() {
     }
 }
 
+/// The body as it goes out if the gateway asks for the usage of the stream.
+fn fill_asking(request: &ParsedRequest, name: &str) -> String {
+    let filled = request.template.fill_asking_usage(&ModelName::from(name));
+    String::from_utf8(filled.into_bytes().to_vec()).unwrap()
+}
+
+#[test]
+fn usage_is_asked_for_where_the_caller_did_not() {
+    for (body, expected) in [
+        (r#"{"model":"a","stream":true}"#, r#"{"model":"up","stream_options":{"include_usage":true},"stream":true}"#),
+        (
+            r#"{"stream":true,"model_id":"a" }"#,
+            r#"{"stream":true,"model":"up","stream_options":{"include_usage":true} }"#,
+        ),
+        (
+            r#"{"stream":true,"models":["a"]}"#,
+            r#"{"model":"up","stream_options":{"include_usage":true},"stream":true}"#,
+        ),
+        (
+            r#"{"model":"a","gateway":{},"stream":true}"#,
+            r#"{"model":"up","stream_options":{"include_usage":true},"stream":true}"#,
+        ),
+        (
+            r#"{"stream_options":null,"stream":true,"model":"a"}"#,
+            r#"{"stream_options":{"include_usage":true},"stream":true,"model":"up"}"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options" : { } }"#,
+            r#"{"model":"up","stream":true,"stream_options" : {"include_usage":true } }"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options":{ "include_obfuscation":false}}"#,
+            r#"{"model":"up","stream":true,"stream_options":{"include_usage":true, "include_obfuscation":false}}"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options":{"x":1,"include_usage": false ,"y":{"include_usage":false}}}"#,
+            r#"{"model":"up","stream":true,"stream_options":{"x":1,"include_usage": true ,"y":{"include_usage":false}}}"#,
+        ),
+        (
+            r#"{"model":"a","stream":true,"stream_options":{"include\u005fusage":null}}"#,
+            r#"{"model":"up","stream":true,"stream_options":{"include\u005fusage":true}}"#,
+        ),
+    ] {
+        let request = parse(body).unwrap();
+        assert!(request.template.can_ask_usage() && !request.usage_asked, "{body}");
+        assert_eq!(fill_asking(&request, "up"), expected);
+        let unasked = fill(&request, "up");
+        assert_eq!(unasked.replace("model_id", "model"), unasked, "nothing but the name changes: {body}");
+        assert_eq!(unasked.matches("include_usage").count(), body.matches("include_usage").count(), "{body}");
+    }
+}
+
+#[test]
+fn usage_is_not_asked_for_where_there_is_none_or_the_caller_did() {
+    let asked = r#"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#;
+    for (endpoint, body, usage_asked) in [
+        (Endpoint::ChatCompletions, asked, true),
+        (Endpoint::Completions, asked, true),
+        (Endpoint::ChatCompletions, r#"{"model":"a","stream_options":{"include_usage":false}}"#, false),
+        (Endpoint::ChatCompletions, r#"{"model":"a","stream":false,"stream_options":null}"#, false),
+        (Endpoint::ChatCompletions, r#"{"model":"a"}"#, false),
+        (Endpoint::ChatCompletions, r#"{"model":"a","stream":true,"stream_options":7}"#, false),
+        (Endpoint::ChatCompletions, r#"{"model":"a","stream":true,"stream_options":["include_usage"]}"#, false),
+        (Endpoint::Responses, r#"{"model":"a","stream":true,"stream_options":{"include_obfuscation":true}}"#, false),
+        (Endpoint::Responses, r#"{"model":"a","stream":true}"#, false),
+        (Endpoint::Speech, r#"{"model":"a","stream":true}"#, false),
+    ] {
+        let request = parse_json(endpoint, Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        assert_eq!((request.usage_asked, request.template.can_ask_usage()), (usage_asked, false), "{body}");
+        assert_eq!(fill_asking(&request, "up"), body.replace("\"a\"", "\"up\""));
+        assert_eq!(fill(&request, "up"), fill_asking(&request, "up"));
+    }
+}
+
+#[test]
+fn the_size_of_the_answer_is_read() {
+    for (members, max_tokens, choices) in [
+        ("", None, 1),
+        (r#","max_tokens":100"#, Some(100), 1),
+        (r#","max_completion_tokens":200,"max_tokens":100,"n":3"#, Some(200), 3),
+        (r#","max_output_tokens":50,"n":2,"best_of":5"#, Some(50), 5),
+        (r#","max_tokens":10,"max_tokens":20,"max_tokens":5"#, Some(20), 1),
+        (r#","max\u005ftokens":10"#, Some(10), 1),
+        (r#","max_tokens":0,"n":0"#, Some(0), 1),
+        (r#","max_tokens":-1,"n":-4"#, None, 1),
+        (r#","max_tokens":"100","n":null"#, None, 1),
+        (r#","max_tokens":1e3,"n":1.0,"best_of":[3]"#, None, 1),
+        (r#","max_tokens":99999999999999999999"#, None, 1),
+        (r#","x":{"max_tokens":100,"n":3}"#, None, 1),
+    ] {
+        let body = format!(r#"{{"model":"a"{members}}}"#);
+        assert_eq!(parse(&body).unwrap().sizing, Sizing { max_tokens, choices }, "{body}");
+    }
+}
+
 #[test]
 fn large_bodies_are_not_copied() {
     let body = Bytes::from(format!(r#"{{"input":"{}","model":"a","n":1}}"#, "x".repeat(100_000)));
@@ -187,6 +348,14 @@ fn large_bodies_are_not_copied() {
     assert_eq!(pieces.len(), 3);
     assert_eq!(pieces[0].as_ptr(), body.as_ptr());
     assert_eq!(pieces[2].as_ptr(), body[body.len() - pieces[2].len()..].as_ptr());
+
+    let body = Bytes::from(format!(r#"{{"input":"{}","model":"a","stream":true}}"#, "x".repeat(100_000)));
+    let request = parse_json(ENDPOINT, body.clone()).unwrap();
+    let name = ModelName::from("up");
+    assert_eq!(request.template.fill(&name).into_iter().count(), 3);
+    let pieces: Vec<_> = request.template.fill_asking_usage(&name).into_iter().collect();
+    assert_eq!(pieces.len(), 4);
+    assert_eq!(pieces[0].as_ptr(), body.as_ptr());
 }
 
 #[test]
@@ -249,6 +418,12 @@ fn refusals_have_their_codes_and_say_what_to_do() {
         (r#"{"Model":"a"}"#, Some("duplicate_field"), Some("model"), "spelled exactly so"),
         (r#"{"model":"a","model_id":null}"#, Some("duplicate_field"), Some("model_id"), "the same field"),
         (r#"{"model":"a","gateway":{},"Gateway":1}"#, Some("duplicate_field"), Some("gateway"), "`gateway`"),
+        (
+            r#"{"model":"a","stream_options":{"include_usage":true,"include\u005fusage":false}}"#,
+            Some("duplicate_field"),
+            Some("stream_options.include_usage"),
+            "more than once",
+        ),
         (r#"{"model":7}"#, None, Some("model"), "non-empty string"),
         (r#"{"model":""}"#, None, Some("model"), "non-empty string"),
         (r#"{"model":"a\nb"}"#, None, Some("model"), "control characters"),

@@ -161,6 +161,9 @@ proptest! {
         let expected = serde_json::from_str::<String>(&string).ok();
         prop_assert_eq!(text(string.as_bytes()).map(Cow::into_owned), expected.clone());
         let raw = &string.as_bytes()[1..string.len() - 1];
+        if let Some(expected) = &expected {
+            prop_assert_eq!(text_len(raw), expected.len());
+        }
         let name = expected.map_or(raw.to_vec(), String::into_bytes);
         prop_assert_eq!(key_name(raw).into_owned(), name);
     }
@@ -174,5 +177,31 @@ fn nesting_has_no_limit_and_every_level_is_remembered() {
         let crossed = text.replacen("}]", "]}", 1);
         assert!(!is_json(crossed.as_bytes()), "{depth}");
         assert!(!is_json(&text.as_bytes()[..text.len() - 1]), "{depth}");
+    }
+}
+
+#[test]
+fn whole_numbers_are_told_from_whatever_else_stands_there() {
+    for (value, expected) in [
+        ("0", Some(0)),
+        ("17", Some(17)),
+        ("9007199254740992", Some(1 << 53)),
+        ("9007199254740993", None),
+        ("18446744073709551617", None),
+        ("-1", None),
+        ("1.0", None),
+        ("1e3", None),
+        ("null", None),
+        ("\"17\"", None),
+        ("[17]", None),
+    ] {
+        assert_eq!(whole_number(value.as_bytes()), expected, "{value}");
+    }
+}
+
+#[test]
+fn surrogates_have_the_length_of_their_character() {
+    for (raw, expected) in [(r"\ud83d\ude00", 4), (r"\uD83D\uDE00", 4), (r"\u0041\u00e9\u6a21", 6), (r"\\u0041", 6)] {
+        assert_eq!(text_len(raw.as_bytes()), expected, "{raw}");
     }
 }

@@ -173,6 +173,13 @@ fn the_stream_part_sets_the_flag() {
 }
 
 #[test]
+fn stream_options_decide_nothing_in_a_form() {
+    let options = (" name=stream_options", &b"{}"[..]);
+    let body = body(&[options, (" name=model", b"m"), (" name=Stream_Options", b"x"), options]);
+    assert_eq!(forward(&[&body]).unwrap().1.models, [ModelName::from("m")]);
+}
+
+#[test]
 fn whatever_parsers_disagree_about_is_refused() {
     let head = "Content-Disposition: form-data; name=model\r\n\r\n";
     for (body, problem) in [

@@ -200,3 +200,178 @@ fn a_stream_of_several_choices_ends_with_the_last_of_them() {
     rewrite(&mut rewriter, &frame(1, "\"stop\""));
     assert!(rewriter.saw_end() && rewriter.wants_done());
 }
+
+#[test]
+fn usage_is_read_from_the_frames() {
+    use Endpoint::{ChatCompletions, Completions, Responses, Transcriptions};
+    let chat = |usage: &str| format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n");
+    let three = r#"{"prompt_tokens":3,"completion_tokens":2}"#;
+    let usage = |prompt, completion| Some(Usage { prompt, completion, cached: 0 });
+    let responses = |event: &str| {
+        format!(
+            "data: {{\"type\":\"response.{event}\",\"response\":{{\"usage\":{{\"input_tokens\":3,\"output_tokens\":2}}}}}}\n\n"
+        )
+    };
+    for (endpoint, stream, expected) in [
+        (ChatCompletions, chat(three), usage(3, 2)),
+        (Completions, chat(three), usage(3, 2)),
+        (ChatCompletions, chat(three) + &chat("null") + &chat("{}") + "data: [DONE]\n\n", usage(3, 2)),
+        (ChatCompletions, chat(three) + &chat(r#"{"prompt_tokens":3,"completion_tokens":9}"#), usage(3, 9)),
+        (ChatCompletions, chat("null") + &chat(r#"{"prompt_tokens":"3"}"#), None),
+        (ChatCompletions, chat(three).replace("[]", r#"[{"delta":{},"finish_reason":"stop"}]"#), usage(3, 2)),
+        (ChatCompletions, chat(three).replace("choices", "response"), usage(3, 2)),
+        (ChatCompletions, chat(&format!("{{\"usage\":{three}}}")), None),
+        (ChatCompletions, responses("completed"), None),
+        (Responses, responses("completed"), usage(3, 2)),
+        (Responses, responses("incomplete"), usage(3, 2)),
+        (Responses, responses("created").replace(['2', '3'], "null"), None),
+        (Transcriptions, format!("data: {{\"type\":\"transcript.text.done\",\"usage\":{three}}}\n\n"), usage(3, 2)),
+    ] {
+        for mut rewriter in [rewriter(endpoint), plain(endpoint), plain(endpoint).withholding_usage()] {
+            rewrite(&mut rewriter, &stream);
+            assert_eq!(rewriter.usage(), expected, "{stream}");
+        }
+    }
+}
+
+#[test]
+fn content_is_measured_without_what_is_around_it() {
+    use Endpoint::{ChatCompletions, Completions, Responses, Transcriptions};
+    for (endpoint, payload, expected) in [
+        (ChatCompletions, r#"{"choices":[{"delta":{"role":"assistant","content":"","refusal":null}}]}"#, 0),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":"four"}}]}"#, 4),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":"\u6a21\u578b\n"}}]}"#, 7),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":"模型\n"}}]}"#, 7),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":"ab"}},{"delta":{"reasoning_content":"cde"}}]}"#, 5),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":[{"type":"text","text":"four"}]}}]}"#, 4),
+        (
+            ChatCompletions,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+            3,
+        ),
+        (ChatCompletions, r#"{"choices":[{"delta":{"function_call":{"name":"f","arguments":"{\"a\":1}"}}}]}"#, 8),
+        (ChatCompletions, r#"{"choices":[{"delta":{"audio":{"id":"a","data":"UklGRg==","transcript":"four"}}}]}"#, 4),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":{"content":{"text":"deeper"}},"refusal":7}}]}"#, 0),
+        (ChatCompletions, r#"{"choices":[],"delta":"x","error":null}"#, 0),
+        (ChatCompletions, r#"{"choices":[{"delta":{"content":"four"}}],"error":"e"}"#, 0),
+        (Completions, r#"{"choices":[{"text":"four","finish_reason":null}]}"#, 4),
+        (Responses, r#"{"type":"response.output_text.delta","item_id":"i","delta":"four"}"#, 4),
+        (Responses, r#"{"type":"response.output_text.done","text":"four"}"#, 0),
+        (Transcriptions, r#"{"type":"transcript.text.delta","delta":"four"}"#, 4),
+        (ChatCompletions, "four", 0),
+    ] {
+        let mut rewriter = plain(endpoint);
+        rewrite(&mut rewriter, &format!("data: {payload}\n\n"));
+        assert_eq!(rewriter.content_bytes(), expected, "{payload}");
+        rewrite(&mut rewriter, &format!("data: {payload}\n\n"));
+        assert_eq!(rewriter.content_bytes(), 2 * expected, "{payload}");
+    }
+}
+
+#[test]
+fn only_usage_that_the_caller_did_not_ask_for_is_withheld() {
+    let usage = r#"{"prompt_tokens":3,"completion_tokens":2}"#;
+    for (endpoint, payload, expected) in [
+        (Endpoint::ChatCompletions, format!(r#"{{"model":"a","choices":[],"usage":{usage}}}"#), None),
+        (Endpoint::Completions, format!(r#"{{"usage":{usage},"choices":[ ]}}"#), None),
+        (Endpoint::ChatCompletions, format!(r#"{{"choices":null,"usage":{usage}}}"#), None),
+        (Endpoint::ChatCompletions, r#"{"choices":[],"usage":{"prompt_tokens":"many"}}"#.to_owned(), None),
+        (Endpoint::ChatCompletions, r#"{"choices":[],"usage":null,"x":1}"#.to_owned(), Some(r#"{"choices":[],"x":1}"#)),
+        (Endpoint::ChatCompletions, r#"{"choices":[{}] , "usage" : null }"#.to_owned(), Some(r#"{"choices":[{}] }"#)),
+        (Endpoint::ChatCompletions, r#"{"usage":null , "choices":[{}]}"#.to_owned(), Some(r#"{"choices":[{}]}"#)),
+        (Endpoint::ChatCompletions, r#"{"usage":null}"#.to_owned(), Some("{}")),
+        (Endpoint::ChatCompletions, r#"{"choices":[],"prompt_filter_results":[{}]}"#.to_owned(), Some("the same")),
+        (Endpoint::ChatCompletions, r#"{"choices":[{"usage":null}]}"#.to_owned(), Some("the same")),
+        (Endpoint::ChatCompletions, format!(r#"{{"choices":[{{"delta":{{}}}}],"usage":{usage}}}"#), Some("the same")),
+        (Endpoint::ChatCompletions, r#"{"choices":[],"usage":7}"#.to_owned(), Some("the same")),
+        (Endpoint::ChatCompletions, format!(r#"{{"choices":[],"usage":{usage},"error":"e"}}"#), Some("the same")),
+        (Endpoint::Responses, format!(r#"{{"usage":{usage}}}"#), Some("the same")),
+        (Endpoint::Responses, r#"{"type":"response.created","usage":null}"#.to_owned(), Some("the same")),
+    ] {
+        let framed = |payload: &str| format!("event: x\ndata: {payload}\n\n");
+        let expected = expected.map(|text| framed(if text == "the same" { &payload } else { text }));
+        for rewriter in [plain(endpoint), later(endpoint)] {
+            let (out, kinds) = rewrite(&mut rewriter.withholding_usage(), &framed(&payload));
+            assert_eq!(kinds == [FrameKind::Dropped], expected.is_none(), "{payload}");
+            assert_eq!(out, expected.clone().unwrap_or_default(), "{payload}");
+        }
+        let (out, _) = rewrite(&mut plain(endpoint), &framed(&payload));
+        assert_eq!(out, framed(&payload), "a caller who asked gets it");
+    }
+}
+
+#[test]
+fn a_withheld_frame_does_not_take_the_gateway_member_with_it() {
+    let stream = "data: {\"choices\":[],\"usage\":{}}\n\ndata: {\"usage\":null,\"choices\":[]}\n\ndata: [DONE]\n\n";
+    let (out, kinds) = rewrite(&mut rewriter(Endpoint::ChatCompletions).withholding_usage(), stream);
+    assert_eq!(out, format!("data: {}\n\ndata: [DONE]\n\n", annotated("{\"choices\":[]}")));
+    assert_eq!(kinds, [FrameKind::Dropped, FrameKind::Data, FrameKind::Done]);
+}
+
+/// One frame of a stream whose usage was asked for, and how it looks to a caller who did not ask.
+fn asked_frame() -> impl Strategy<Value = (String, String)> {
+    let members = prop_oneof![
+        r#""choices":\[\{"index":[01],"delta":\{"content":"[a-z模]{0,5}"\}(,"finish_reason":"stop")?\}\]"#,
+        r#""choices":\[\],"x":\{"usage":null\}"#,
+        r#""model":"a","choices":\[\{\}\],"usage":\{"prompt_tokens":[1-9]\}"#,
+    ];
+    let nulled = (members, any::<bool>(), "(data: |data:)").prop_map(|(members, first, data)| {
+        let comma = if members.contains("\"usage\":{") { None } else { Some("\"usage\":null") };
+        let asked = match comma {
+            None => members.clone(),
+            Some(null) if first => format!("{null},{members}"),
+            Some(null) => format!("{members},{null}"),
+        };
+        (format!("{data}{{{asked}}}\n\n"), format!("{data}{{{members}}}\n\n"))
+    });
+    let same = prop_oneof![Just("data: [DONE]\n\n"), Just(": comment\n\n"), Just("data: hello\n\n")];
+    prop_oneof![
+        6 => nulled,
+        1 => same.prop_map(|frame| (frame.to_owned(), frame.to_owned())),
+        1 => "data: \\{\"choices\":\\[\\],\"usage\":\\{\"total_tokens\":[1-9]\\}\\}\n\n".prop_map(|frame| (frame, String::new())),
+    ]
+}
+
+/// What a rewriter has seen, apart from the usage.
+fn seen(rewriter: &StreamRewriter) -> (bool, u64, bool, bool) {
+    (rewriter.saw_content(), rewriter.content_bytes(), rewriter.saw_end(), rewriter.wants_done())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_caller_who_did_not_ask_gets_the_stream_as_if_nobody_had(
+        frames in prop::collection::vec(asked_frame(), 0..8),
+        is_plain in any::<bool>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let made = |is_plain| if is_plain { plain(Endpoint::ChatCompletions) } else { rewriter(Endpoint::ChatCompletions) };
+        let (asked, unasked): (Vec<_>, Vec<_>) = frames.into_iter().unzip();
+        let (mut withholding, mut unaware) = (made(is_plain).withholding_usage(), made(is_plain));
+        let expected = rewrite(&mut unaware, &unasked.concat()).0;
+        prop_assert_eq!(rewrite(&mut withholding, &asked.concat()).0, &*expected);
+        prop_assert_eq!(seen(&withholding), seen(&unaware));
+
+        let mut open = made(is_plain);
+        rewrite(&mut open, &asked.concat());
+        prop_assert_eq!(withholding.usage(), open.usage());
+
+        let mut chunked = made(is_plain).withholding_usage();
+        let mut out = BytesMut::new();
+        for frame in chunked_frames(&asked.concat(), &cuts) {
+            chunked.frame(&frame, &mut out);
+        }
+        prop_assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
+        prop_assert_eq!((seen(&chunked), chunked.usage()), (seen(&withholding), withholding.usage()));
+    }
+}
+
+/// The frames of a stream that arrives in chunks.
+fn chunked_frames(stream: &str, cuts: &[prop::sample::Index]) -> Vec<Frame> {
+    let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).chain([0, stream.len()]).collect();
+    places.sort_unstable();
+    let mut decoder = SseDecoder::new(MAX_EVENT);
+    places.windows(2).for_each(|pair| decoder.push(Bytes::copy_from_slice(&stream.as_bytes()[pair[0]..pair[1]])));
+    std::iter::from_fn(|| decoder.next_frame().unwrap()).collect()
+}

@@ -1,0 +1,77 @@
+//! The Admin API of this process: over its store, with the keys of its file beside them.
+
+use std::sync::Arc;
+
+use gateway_admin::{AdminService, FileKey, MasterKeys, Refresh};
+use gateway_config::{Config, MasterKey};
+use gateway_core::Gateway;
+use gateway_keystore::{AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, Pending, StoreError, Version};
+use gateway_secret::KeyDigester;
+use gateway_store::{Backend, Follower};
+
+use crate::state::Stored;
+
+/// The Admin API of a gateway and its store. Without an admin key it lets nobody in, and says so.
+pub(crate) fn service(config: &Config, gateway: &Gateway, stored: Option<&Stored>) -> AdminService {
+    let digester = digester(config);
+    let keys = match stored {
+        Some(stored) => MasterKeys::new(Arc::<dyn Backend>::clone(&stored.backend), digester.clone(), "admin")
+            .with_refresh(Arc::new(OwnView(Arc::clone(&stored.follower)))),
+        None => MasterKeys::new(Arc::new(NoStore), digester.clone(), "admin"),
+    };
+    let gateway = gateway.clone();
+    let listed = move || gateway.config().master_keys.iter().map(|key| file_key(key, &digester)).collect();
+    AdminService::new(config.admin.key.as_ref(), keys.with_file_keys(listed))
+}
+
+/// What digests of keys are made with.
+pub(crate) fn digester(config: &Config) -> KeyDigester {
+    config.store.key_pepper.clone().map_or_else(KeyDigester::default, KeyDigester::peppered)
+}
+
+fn file_key(key: &MasterKey, digester: &KeyDigester) -> FileKey {
+    FileKey {
+        allowed_models: key.allowed_models.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+        rate_limit: key.rate_limit.clone(),
+        budget: key.budget,
+        expires_at: key.expires_at,
+        is_enabled: key.enabled,
+        ..FileKey::new(&key.name, &key.key, digester)
+    }
+}
+
+/// This node's own view of the store, which a write waits for.
+struct OwnView(Arc<Follower>);
+
+impl Refresh for OwnView {
+    fn refresh(&self, version: Version) -> Pending<'_, ()> {
+        Box::pin(async move {
+            if self.0.refresh(version).await {
+                return Ok(());
+            }
+            let problem = self.0.status().last_error.unwrap_or_else(|| "it has not been read in time".to_owned());
+            Err(StoreError::Unavailable { source: problem.into() })
+        })
+    }
+}
+
+/// What stands in for a store where there is none.
+struct NoStore;
+
+impl KeyRepository for NoStore {
+    fn key<'a>(&'a self, _: &'a str) -> Pending<'a, Option<KeyRecord>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn keys<'a>(&'a self, _: Option<&'a str>, _: u32) -> Pending<'a, Vec<KeyRecord>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn write<'a>(&'a self, _: &'a KeyChange, _: &'a AuditEntry) -> Pending<'a, Version> {
+        Box::pin(async { Err(StoreError::Absent) })
+    }
+
+    fn audit(&self, _: Option<i64>, _: u32) -> Pending<'_, Vec<AuditRecord>> {
+        Box::pin(async { Err(StoreError::Absent) })
+    }
+}

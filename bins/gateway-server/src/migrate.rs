@@ -1,0 +1,39 @@
+//! `gateway-server migrate`: the tables of the store, by hand. The server makes missing steps by itself when it starts.
+
+use std::io::{Write, stdout};
+
+use anyhow::Context;
+use gateway_config::{Sources, load};
+use gateway_core::Gateway;
+use tokio::runtime::Builder;
+
+use crate::ConfigSource;
+use crate::state::required_backend;
+
+/// What is done with the tables.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Make every step that is missing
+    Up(ConfigSource),
+    /// Take the last step back, with the data that only it has a place for
+    Down(ConfigSource),
+    /// Print which step the store is at, and which is the last that this program knows
+    Version(ConfigSource),
+}
+
+/// Does what was asked, on the store of the configuration.
+pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
+    Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")?.block_on(async {
+        let (Command::Up(source) | Command::Down(source) | Command::Version(source)) = command;
+        let loaded = load(&Sources::from_process(source.config.clone()), &Gateway::builder().vocabulary())?;
+        let backend = required_backend(&loaded.config)?;
+        let known = backend.known_version();
+        let before = backend.version().await?;
+        let line = match command {
+            Command::Up(_) => format!("from version {before} to {}", backend.migrate_up().await?),
+            Command::Down(_) => format!("from version {before} to {}", backend.migrate_down().await?),
+            Command::Version(_) => format!("version {before}; this program knows {known}"),
+        };
+        writeln!(stdout(), "{line}").context("standard output cannot be written")
+    })
+}

@@ -1,0 +1,127 @@
+//! The next state of a key: from what is asked, by the rules, without writing anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_keystore::{KeyRecord, RetiredKey, is_weak, key_id, preview};
+use gateway_secret::{KeyDigest, Secret};
+use jiff::Timestamp;
+
+use super::request::{Change, CreateKey, UpdateKey};
+use super::{KeyError, rule};
+use crate::error::Invalid;
+use crate::surroundings::Surroundings;
+
+/// A new key.
+pub(super) fn new(
+    request: CreateKey,
+    key: &Secret,
+    digest: KeyDigest,
+    surroundings: &dyn Surroundings,
+) -> Result<KeyRecord, KeyError> {
+    let now = rule::to_microsecond(surroundings.now());
+    let id: Arc<str> = match request.id {
+        Some(id) => {
+            rule::id(&id)?;
+            id.into()
+        }
+        None => made_id(surroundings)?.into(),
+    };
+    rule::key(key)?;
+    let name: Arc<str> = request.name.map_or_else(|| Arc::clone(&id), Arc::from);
+    rule::name(&name)?;
+    let allowed_models = request.allowed_models.unwrap_or_else(|| vec!["*".to_owned()]);
+    rule::allowed_models(&allowed_models)?;
+    let rate_limit = request.rate_limit.and_then(rule::rate_limit);
+    let budget = request.budget.map(rule::budget).transpose()?;
+    rule::limits(rate_limit.as_ref(), budget)?;
+    let expires_at = request.expires_at.map(|end| rule::expires_at(&end, now)).transpose()?;
+    Ok(KeyRecord {
+        id,
+        name,
+        digest,
+        preview: preview(key.expose()),
+        is_weak: is_weak(key.expose()),
+        previous: None,
+        allowed_models,
+        rate_limit,
+        budget,
+        expires_at,
+        is_enabled: request.is_enabled.unwrap_or(true),
+        metadata: rule::metadata(&request.metadata.unwrap_or_default())?,
+        created_at: now,
+        updated_at: now,
+        last_used_at: None,
+        revision: 1,
+    })
+}
+
+fn made_id(surroundings: &dyn Surroundings) -> Result<String, KeyError> {
+    let bits = surroundings.random().map_err(KeyError::NoRandomness)?;
+    let [half, _] = bits.as_chunks::<16>().0 else { return Ok(String::new()) };
+    Ok(key_id(*half))
+}
+
+/// A key after a change. Only what is changed is checked, so that a key which does not keep the rules, made by hand perhaps,
+/// can still be switched off.
+pub(super) fn changed(before: &KeyRecord, request: &UpdateKey, now: Timestamp) -> Result<KeyRecord, Invalid> {
+    let mut after = before.clone();
+    if let Some(name) = &request.name {
+        rule::name(name)?;
+        after.name = name.as_str().into();
+    }
+    if let Some(patterns) = &request.allowed_models {
+        rule::allowed_models(patterns)?;
+        after.allowed_models.clone_from(patterns);
+    }
+    change_limits(&mut after, request)?;
+    match &request.expires_at {
+        Change::Keep => {}
+        Change::Clear => after.expires_at = None,
+        Change::Set(end) => after.expires_at = Some(rule::expires_at(end, now)?),
+    }
+    after.is_enabled = request.is_enabled.unwrap_or(before.is_enabled);
+    match &request.metadata {
+        Change::Keep => {}
+        Change::Clear => "{}".clone_into(&mut after.metadata),
+        Change::Set(notes) => after.metadata = rule::metadata(notes)?,
+    }
+    Ok(after)
+}
+
+fn change_limits(after: &mut KeyRecord, request: &UpdateKey) -> Result<(), Invalid> {
+    if matches!((&request.rate_limit, &request.budget), (Change::Keep, Change::Keep)) {
+        return Ok(());
+    }
+    match &request.rate_limit {
+        Change::Keep => {}
+        Change::Clear => after.rate_limit = None,
+        Change::Set(limit) => after.rate_limit = rule::rate_limit(limit.clone()),
+    }
+    match request.budget {
+        Change::Keep => {}
+        Change::Clear => after.budget = None,
+        Change::Set(form) => after.budget = Some(rule::budget(form)?),
+    }
+    rule::limits(after.rate_limit.as_ref(), after.budget)
+}
+
+/// A key after its key was replaced.
+pub(super) fn rotated(
+    before: &KeyRecord,
+    (key, digest): (&Secret, KeyDigest),
+    overlap: Duration,
+    now: Timestamp,
+) -> KeyRecord {
+    let retired = || {
+        let valid_until = rule::to_microsecond(now.checked_add(overlap).ok()?);
+        Some(RetiredKey { digest: before.digest, valid_until })
+    };
+    KeyRecord {
+        digest,
+        preview: preview(key.expose()),
+        is_weak: is_weak(key.expose()),
+        previous: retired().filter(|_| !overlap.is_zero()),
+        ..before.clone()
+    }
+}

@@ -1,0 +1,53 @@
+//! How much memory a key takes in a directory, by what the system says the process holds before and after 100,000 of them.
+//!
+//! `cargo run --release -p gateway-keystore --example key_memory`
+
+use std::error::Error;
+use std::fs;
+
+use gateway_keystore::{Changes, KeyDirectory, KeyRecord, Version};
+use gateway_secret::KeyDigest;
+use jiff::Timestamp;
+
+const KEYS: u32 = 100_000;
+
+fn record(number: u32) -> KeyRecord {
+    KeyRecord {
+        id: format!("key_{number:022}").into(),
+        name: format!("service {number}").into(),
+        digest: KeyDigest::of(&number.to_le_bytes()),
+        preview: "sk-gw-AbC…xyz".to_owned(),
+        is_weak: false,
+        previous: None,
+        allowed_models: vec!["*".to_owned()],
+        rate_limit: None,
+        budget: None,
+        expires_at: None,
+        is_enabled: true,
+        metadata: "{}".to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+        last_used_at: None,
+        revision: 1,
+    }
+}
+
+/// What the process holds of the machine's memory, in kibibytes (proc(5), `VmRSS`).
+fn resident() -> Result<u32, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = KeyDirectory::default();
+    let before = resident()?;
+    // In small pieces, so that what comes from the store does not count.
+    for first in (0..KEYS).step_by(100) {
+        let keys = (first..first + 100).map(record).collect();
+        directory.apply(&Changes { version: Version(1), keys, ..Changes::default() });
+    }
+    let grown = resident()? - before;
+    println!("{} keys take {grown} KiB, {} bytes each", directory.len(), u64::from(grown) * 1024 / u64::from(KEYS));
+    Ok(())
+}

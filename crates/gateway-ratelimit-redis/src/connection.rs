@@ -1,0 +1,190 @@
+//! Whether there is a connection to Redis, and who is told when that changes.
+//!
+//! There is one connection, which all calls share: their questions are pipelined, and Redis answers them in turn. Whoever
+//! gets no answer in time, or an error, gives the connection up for all, so that nobody else waits for it; a background
+//! task makes a new one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::settings::OnError;
+
+/// How long a new connection may take, with TLS and the password.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whether Redis answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisStatus {
+    /// It does.
+    Reachable,
+    /// It has not since then.
+    Unreachable {
+        /// When it was first missed.
+        since: Instant,
+    },
+}
+
+/// Why Redis is not used.
+#[derive(Debug, Clone)]
+pub(crate) enum Loss {
+    /// No answer in time.
+    Timeout,
+    /// An error in its place.
+    Failed(RedisError),
+    /// An answer that makes no sense.
+    Nonsense,
+}
+
+/// The connection, if there is one.
+#[derive(Debug)]
+pub(crate) struct Link {
+    state: RwLock<State>,
+    on_error: OnError,
+    clock: Mutex<Option<ClockReading>>,
+    /// Told when there is none any more.
+    pub(crate) lost: Notify,
+}
+
+#[derive(Debug)]
+enum State {
+    Up(Arc<Session>),
+    /// `is_told` once the log has it.
+    Down {
+        since: Instant,
+        is_told: bool,
+    },
+}
+
+/// A connection, from when it is made until it is given up.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: MultiplexedConnection,
+    began: Instant,
+}
+
+/// What Redis's clock said, and when that was heard.
+#[derive(Debug, Clone, Copy)]
+struct ClockReading {
+    micros: u64,
+    heard: Instant,
+}
+
+impl Link {
+    pub(crate) fn new(on_error: OnError) -> Self {
+        let state = RwLock::new(State::Down { since: Instant::now(), is_told: false });
+        Self { state, on_error, clock: Mutex::new(None), lost: Notify::new() }
+    }
+
+    /// The connection, if there is one.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        match &*self.state.read() {
+            State::Up(session) => Some(Arc::clone(session)),
+            State::Down { .. } => None,
+        }
+    }
+
+    pub(crate) fn status(&self) -> RedisStatus {
+        match &*self.state.read() {
+            State::Up(_) => RedisStatus::Reachable,
+            State::Down { since, .. } => RedisStatus::Unreachable { since: *since },
+        }
+    }
+
+    /// Has everybody use a connection from now on.
+    pub(crate) fn establish(&self, session: Session) {
+        let before = std::mem::replace(&mut *self.state.write(), State::Up(Arc::new(session)));
+        if let State::Down { since, is_told: true } = before {
+            let missing_for = since.elapsed();
+            info!(?missing_for, "Redis answers again: limits are enforced for all nodes together");
+        }
+    }
+
+    /// Gives up a connection, unless that has happened already.
+    pub(crate) fn lose(&self, session: &Arc<Session>, loss: &Loss) {
+        let mut state = self.state.write();
+        if !matches!(&*state, State::Up(current) if Arc::ptr_eq(current, session)) {
+            return;
+        }
+        *state = State::Down { since: Instant::now(), is_told: true };
+        drop(state);
+        self.warn(loss);
+        self.lost.notify_one();
+    }
+
+    /// Gives up the connection for good.
+    pub(crate) fn close(&self) {
+        *self.state.write() = State::Down { since: Instant::now(), is_told: true };
+    }
+
+    /// Notes that there is still no connection.
+    pub(crate) fn miss(&self, loss: &Loss) {
+        let mut state = self.state.write();
+        let State::Down { is_told, .. } = &mut *state else { return };
+        let was_told = std::mem::replace(is_told, true);
+        drop(state);
+        if !was_told {
+            self.warn(loss);
+        }
+    }
+
+    fn warn(&self, loss: &Loss) {
+        let reason = loss.reason();
+        match self.on_error {
+            OnError::Local => warn!(reason, "Redis does not answer: this node decides by itself until it does"),
+            OnError::Deny => warn!(reason, "Redis does not answer: calls with limits are refused until it does"),
+        }
+    }
+
+    /// Notes what Redis's clock says.
+    pub(crate) fn note_clock(&self, micros: u64) {
+        *self.clock.lock() = Some(ClockReading { micros, heard: Instant::now() });
+    }
+
+    /// What Redis's clock will say in a while, at the earliest: an answer is heard later than it was given. None if it has
+    /// never been heard.
+    pub(crate) fn clock_in(&self, wait: Duration) -> Option<u64> {
+        let reading = (*self.clock.lock())?;
+        let micros = (reading.heard.elapsed() + wait).as_micros();
+        Some(reading.micros.saturating_add(u64::try_from(micros).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Session {
+    /// Connects and authenticates.
+    pub(crate) async fn open(client: &Client) -> Result<Self, Loss> {
+        // Whoever asks waits for as long as it sees fit, so the connection sets no time of its own.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(Loss::Failed)?;
+        Ok(Self { connection, began: Instant::now() })
+    }
+
+    /// The connection, to send one command or pipeline with.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    /// How long it has been in use.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+impl Loss {
+    /// What may be said of it: an error's own words can repeat what was sent, and that may be a password.
+    fn reason(&self) -> String {
+        match self {
+            Self::Timeout => "no answer in time".to_owned(),
+            Self::Nonsense => "an answer that makes no sense".to_owned(),
+            Self::Failed(error) if error.kind() == ErrorKind::Io => error.to_string(),
+            Self::Failed(error) => error.code().unwrap_or_else(|| error.category()).to_owned(),
+        }
+    }
+}

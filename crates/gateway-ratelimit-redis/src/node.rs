@@ -1,0 +1,217 @@
+//! This node among those that share a Redis: what it asks, what it says, and what it does if there is no answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gateway_ratelimit::{Denial, LimitStore, LocalLimits, Moment, NanoUsd, Reservation, SpendBook, Used};
+use redis::Client;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::alone::{Alone, unavailable};
+use crate::connection::{Link, Loss, Session};
+use crate::ledger::{Awaited, Ending, Ledger, Outcome, Report, countable};
+use crate::refusal::Standing;
+use crate::request::{Request, needs_settling};
+use crate::roll::RollScript;
+use crate::script::{Answer, DecideScript, Question, Verdict};
+use crate::settings::{Clock, OnError, RedisSettings, RedisSettingsError};
+
+/// [`Reservation::origin`] of what Redis has let through; the node's own limits have another.
+const REDIS: u64 = 1;
+
+/// A node: everything that calls and the background task share.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) settings: RedisSettings,
+    pub(crate) client: Client,
+    /// Another one each time the gateway is started, so that what was in flight before is not taken for its own.
+    pub(crate) name: String,
+    pub(crate) link: Link,
+    pub(crate) ledger: Ledger,
+    pub(crate) alone: Alone,
+    pub(crate) decide: DecideScript,
+    pub(crate) roll: RollScript,
+    /// Told when it is time to end.
+    pub(crate) closing: Notify,
+    /// The time of the last call, where the clock is the callers'.
+    caller_clock: AtomicU64,
+}
+
+impl Node {
+    pub(crate) fn new(settings: RedisSettings) -> Result<Self, RedisSettingsError> {
+        let client = settings.client()?;
+        // Without random numbers, the process is at least another than all that run now.
+        let name = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+        Ok(Self {
+            client,
+            name: format!("{name:016x}"),
+            link: Link::new(settings.on_error),
+            ledger: Ledger::new(),
+            alone: Alone::new(LocalLimits::new(Instant::now().into_std())),
+            decide: DecideScript::new(),
+            roll: RollScript::new(),
+            closing: Notify::new(),
+            caller_clock: AtomicU64::new(0),
+            settings,
+        })
+    }
+
+    /// Decides about a call, in Redis if that answers in time.
+    pub(crate) async fn reserve(&self, session: Arc<Session>, request: Request<'_>) -> Result<Reservation, Denial> {
+        let awaited = needs_settling(request.limits).then(|| {
+            let cost = countable(request.demand.cost.0);
+            self.ledger.ask(request.key, request.limits, cost, request.window())
+        });
+        let report = awaited.as_ref().map(Awaited::report);
+        let asked = timeout(self.settings.timeout, self.ask(&session, &request, report)).await;
+        match asked.unwrap_or(Err(Loss::Timeout)) {
+            Ok(answer) => self.conclude(&request, &answer, awaited),
+            Err(loss) => {
+                self.link.lose(&session, &loss);
+                drop(awaited);
+                self.reserve_alone(request)
+            }
+        }
+    }
+
+    /// Decides about a call without Redis.
+    pub(crate) fn reserve_alone(&self, request: Request<'_>) -> Result<Reservation, Denial> {
+        let Request { key, limits, demand, .. } = request;
+        if self.settings.on_error == OnError::Deny {
+            return Err(unavailable());
+        }
+        let in_flight = self.ledger.admitted_by_redis(key);
+        let reservation = self.alone.reserve(&request, in_flight)?;
+        if needs_settling(limits) {
+            self.ledger.admit_alone(key, limits, countable(demand.cost.0), reservation.window);
+        }
+        Ok(reservation)
+    }
+
+    /// Ends a call where it was let through.
+    pub(crate) fn settle(&self, reservation: Reservation, used: Used, at: Moment) {
+        let is_redis = reservation.origin == REDIS;
+        self.note_time(at);
+        if needs_settling(&reservation.limits) {
+            let tokens = is_redis && reservation.limits.tokens.is_some();
+            self.ledger.end(
+                &reservation.key,
+                Ending {
+                    was_admitted_by_redis: is_redis,
+                    window: reservation.window,
+                    cost: countable(reservation.taken.cost.0),
+                    spent: countable(used.cost.0),
+                    tokens: tokens.then_some((reservation.taken.tokens, used.tokens)),
+                    at: self.clock_in(Duration::ZERO),
+                },
+            );
+        }
+        if !is_redis {
+            self.alone.local.settle(reservation, used, at);
+        } else if let Some(window) = reservation.window
+            && used.cost > NanoUsd(0)
+        {
+            // Spent, and not recorded: it is the book that has it recorded, wherever the call was let through.
+            self.alone.local.put_back(vec![(reservation.key, window, used.cost)]);
+        }
+    }
+
+    /// Says something of many accounts.
+    pub(crate) async fn tell(&self, session: &Session, reports: &[(Arc<str>, Report)]) -> Result<(), Loss> {
+        let now = self.caller_time();
+        let questions: Vec<_> = reports
+            .iter()
+            .map(|(key, report)| (self.key_of(key), Question { now, ..self.question(key, Some(report)) }))
+            .collect();
+        self.decide.tell(&mut session.connection(), &questions).await
+    }
+
+    async fn ask(&self, session: &Session, request: &Request<'_>, report: Option<&Report>) -> Result<Answer, Loss> {
+        self.note_time(request.at);
+        let (key, now) = (self.key_of(request.key), self.caller_time());
+        let mut connection = session.connection();
+        loop {
+            // What arrives late is not decided at all: by then this node has decided by itself. It is twice the time, as what
+            // is known of Redis's clock may be one behind.
+            let deadline = now.is_none().then(|| self.link.clock_in(2 * self.settings.timeout)).flatten();
+            let question = Question {
+                now,
+                deadline,
+                call: Some((request.limits, request.demand)),
+                ..self.question(request.key, report)
+            };
+            let answer = self.decide.ask(&mut connection, &key, &question).await?;
+            self.link.note_clock(answer.clock);
+            if answer.verdict != Verdict::Late {
+                return Ok(answer);
+            }
+            // Its clock was set forward. Now it is known, and nothing has been done, so the question can be asked again.
+        }
+    }
+
+    fn conclude(
+        &self,
+        request: &Request<'_>,
+        answer: &Answer,
+        awaited: Option<Awaited<'_>>,
+    ) -> Result<Reservation, Denial> {
+        let is_admitted = answer.verdict == Verdict::Admitted;
+        let window = awaited.as_ref().and_then(Awaited::window);
+        if let Some(window) = window {
+            self.alone.note_committed(request.key, window, answer.committed);
+        }
+        if let Some(awaited) = awaited {
+            awaited.resolve(if is_admitted { Outcome::Admitted } else { Outcome::Denied });
+        }
+        let standing = Standing::of(request.limits, request.demand, answer);
+        if !is_admitted {
+            return Err(standing.denial(request.at.wall));
+        }
+        Ok(Reservation {
+            key: Arc::clone(request.key),
+            limits: Arc::clone(request.limits),
+            taken: request.demand,
+            window,
+            levels: standing.levels(),
+            origin: REDIS,
+        })
+    }
+
+    /// A question that asks for nothing yet.
+    fn question<'a>(&'a self, key: &str, report: Option<&'a Report>) -> Question<'a> {
+        let window = report.and_then(|report| report.money).map(|money| money.window);
+        Question {
+            now: None,
+            deadline: None,
+            alive_for: micros(self.settings.alive_for()),
+            node: &self.name,
+            report,
+            base: window.map_or(0, |window| self.alone.local.spent(key, window).0),
+            call: None,
+        }
+    }
+
+    /// The one key of an account. Braces make the account the part that a cluster goes by; the number is that of the format.
+    fn key_of(&self, account: &str) -> Arc<str> {
+        format!("{}limits:1:{{{account}}}", self.settings.prefix).into()
+    }
+
+    fn note_time(&self, at: Moment) {
+        let micros = u64::try_from(at.wall.as_microsecond()).unwrap_or(0);
+        self.caller_clock.store(micros, Ordering::Relaxed);
+    }
+
+    fn caller_time(&self) -> Option<u64> {
+        (self.settings.clock == Clock::Caller).then(|| self.caller_clock.load(Ordering::Relaxed))
+    }
+
+    fn clock_in(&self, wait: Duration) -> Option<u64> {
+        self.caller_time().or_else(|| self.link.clock_in(wait))
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,111 @@
+//! The limit store: which way a call goes.
+
+use std::sync::Arc;
+
+use gateway_extension::Answer;
+use gateway_ratelimit::{Demand, Denial, LimitStore, Limits, Moment, Reservation, Spend, SpendBook, Used};
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::connection::RedisStatus;
+use crate::keeper::Keeper;
+use crate::node::Node;
+use crate::refusal::Standing;
+use crate::request::Request;
+use crate::settings::{RedisSettings, RedisSettingsError};
+
+/// Limits that all gateways on one Redis share.
+///
+/// Dropping it ends its background task at once; [`RedisLimits::close`] lets it finish.
+#[derive(Debug)]
+pub struct RedisLimits {
+    node: Arc<Node>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl RedisLimits {
+    /// Connects, and keeps connected from then on, in a task of the current tokio runtime. Waits for the first attempt, about
+    /// a second at most; that it fails is no error, but noted in the log, and decisions are made without Redis until there is
+    /// a connection.
+    ///
+    /// An error says that the settings make no sense.
+    pub async fn connect(settings: RedisSettings) -> Result<Self, RedisSettingsError> {
+        let node = Arc::new(Node::new(settings)?);
+        let keeper = Keeper::new(Arc::clone(&node));
+        keeper.connect().await;
+        let task = tokio::spawn(keeper.run());
+        Ok(Self { node, keeper: Mutex::new(Some(task)) })
+    }
+
+    /// Whether Redis answers.
+    pub fn status(&self) -> RedisStatus {
+        self.node.link.status()
+    }
+
+    /// How many gateways share the limits, as far as is known; this one is counted.
+    pub fn nodes(&self) -> u32 {
+        self.node.alone.nodes()
+    }
+
+    /// Forgets accounts of which nothing is spent and nothing is under way; once a minute is plenty. Redis forgets by
+    /// itself.
+    pub fn sweep(&self, at: Moment) {
+        self.node.alone.sweep(at);
+    }
+
+    /// Tells Redis what it does not know yet, for two seconds at most, and disconnects. To be called when all calls have
+    /// ended; what is decided later is decided without Redis.
+    pub async fn close(&self) {
+        self.node.closing.notify_one();
+        let keeper = self.keeper.lock().take();
+        if let Some(keeper) = keeper {
+            // It neither panics nor is it cancelled by anybody else.
+            let _ = keeper.await;
+        }
+    }
+}
+
+impl Drop for RedisLimits {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.get_mut() {
+            keeper.abort();
+        }
+    }
+}
+
+impl LimitStore for RedisLimits {
+    fn reserve<'a>(
+        &'a self,
+        key: &'a Arc<str>,
+        limits: &'a Arc<Limits>,
+        demand: Demand,
+        at: Moment,
+    ) -> Answer<'a, Result<Reservation, Denial>> {
+        if limits.is_blocked() {
+            return Answer::now(Err(Standing::unknown(limits, demand).denial(at.wall)));
+        }
+        let request = Request { key, limits, demand, at };
+        match self.node.link.session() {
+            Some(session) => Answer::later(self.node.reserve(session, request)),
+            None => Answer::now(self.node.reserve_alone(request)),
+        }
+    }
+
+    fn settle(&self, reservation: Reservation, used: Used, at: Moment) {
+        self.node.settle(reservation, used, at);
+    }
+}
+
+impl SpendBook for RedisLimits {
+    fn take_unrecorded(&self) -> Vec<Spend> {
+        self.node.alone.local.take_unrecorded()
+    }
+
+    fn put_back(&self, unrecorded: Vec<Spend>) {
+        self.node.alone.local.put_back(unrecorded);
+    }
+
+    fn note_totals(&self, totals: &[Spend]) {
+        self.node.alone.local.note_totals(totals);
+    }
+}

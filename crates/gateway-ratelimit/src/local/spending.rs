@@ -1,0 +1,176 @@
+//! The money of one account, by window.
+//!
+//! What the account has spent in a window is what all nodes have recorded, as last noted, what this one has spent since,
+//! and what calls under way may yet spend. A call belongs to the window that it began in, so past windows are kept until
+//! all that was spent in them is recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{Budget, BudgetWindow, NanoUsd, Spend};
+
+/// How many windows an account has at most. More than a few there are only where nothing has been recorded for long, and
+/// what was spent before the last month of that is then forgotten.
+const MOST_WINDOWS: usize = 32;
+
+/// What one account spends.
+#[derive(Debug, Default)]
+pub(super) struct Spending {
+    windows: Vec<Tally>,
+    /// The window of the last call that had a budget.
+    open: Option<OpenWindow>,
+    /// Whether somebody will come and ask for what is not recorded.
+    is_listed: bool,
+}
+
+/// The window that the present lies in, so that the calendar is asked once in each.
+#[derive(Debug, Clone, Copy)]
+struct OpenWindow {
+    window: BudgetWindow,
+    end: Option<Timestamp>,
+}
+
+/// What was spent in one window, in billionths of a dollar.
+#[derive(Debug)]
+struct Tally {
+    window: BudgetWindow,
+    /// Recorded, by all nodes.
+    noted: u64,
+    /// Taken to be recorded; neither noted nor put back yet.
+    recording: u64,
+    /// Spent, and not taken yet.
+    unrecorded: u64,
+    /// What calls under way are expected to cost.
+    reserved: u64,
+}
+
+/// There is not that much money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overspent {
+    /// There is when the next window begins, after this time.
+    Until(Duration),
+    /// There never is.
+    Forever,
+}
+
+impl Spending {
+    /// Whether a call that may cost so much is within the budget. With nothing left, not even one that costs nothing is.
+    pub(super) fn check(&mut self, budget: &Budget, cost: NanoUsd, wall: Timestamp) -> Result<BudgetWindow, Overspent> {
+        let open = self.open(budget, wall);
+        let left = budget.limit.0.saturating_sub(self.tally(open.window).map_or(0, Tally::committed));
+        if left > 0 && cost.0 <= left {
+            return Ok(open.window);
+        }
+        let is_ever_enough = budget.limit.0 > 0 && cost <= budget.limit;
+        let next = open.end.filter(|_| is_ever_enough);
+        let wait = next.map(|end| Duration::try_from(wall.duration_until(end)).unwrap_or_default());
+        Err(wait.map_or(Overspent::Forever, Overspent::Until))
+    }
+
+    /// Keeps money back for a call.
+    pub(super) fn reserve(&mut self, window: BudgetWindow, cost: NanoUsd) {
+        let tally = self.tally_mut(window);
+        tally.reserved = tally.reserved.saturating_add(cost.0);
+    }
+
+    /// Puts what a call cost in the place of what was kept back for it. True: the account has to be listed among those with
+    /// something to record, and counts as listed from now on.
+    pub(super) fn settle(&mut self, window: BudgetWindow, taken: NanoUsd, used: NanoUsd) -> bool {
+        let tally = self.tally_mut(window);
+        tally.reserved = tally.reserved.saturating_sub(taken.0);
+        tally.unrecorded = tally.unrecorded.saturating_add(used.0);
+        self.must_be_listed(used)
+    }
+
+    /// Takes what is not recorded, and strikes the account off the list.
+    pub(super) fn take_unrecorded(&mut self, account: &Arc<str>, into: &mut Vec<Spend>) {
+        self.is_listed = false;
+        for tally in self.windows.iter_mut().filter(|tally| tally.unrecorded > 0) {
+            let amount = std::mem::take(&mut tally.unrecorded);
+            tally.recording = tally.recording.saturating_add(amount);
+            into.push((Arc::clone(account), tally.window, NanoUsd(amount)));
+        }
+    }
+
+    /// Takes back what could not be recorded. True: as with [`Self::settle`].
+    pub(super) fn put_back(&mut self, window: BudgetWindow, amount: NanoUsd) -> bool {
+        let tally = self.tally_mut(window);
+        tally.recording = tally.recording.saturating_sub(amount.0);
+        tally.unrecorded = tally.unrecorded.saturating_add(amount.0);
+        self.must_be_listed(amount)
+    }
+
+    /// Notes what is recorded, with what was taken for that.
+    pub(super) fn note_total(&mut self, window: BudgetWindow, total: NanoUsd) {
+        let tally = self.tally_mut(window);
+        tally.noted = total.0;
+        tally.recording = 0;
+    }
+
+    /// What was spent in a window, without what is kept back.
+    pub(super) fn spent(&self, window: BudgetWindow) -> NanoUsd {
+        NanoUsd(self.tally(window).map_or(0, Tally::spent))
+    }
+
+    /// Forgets windows that are over and recorded. True: nothing is left.
+    pub(super) fn forget_past(&mut self, wall: Timestamp) -> bool {
+        self.windows.retain(|tally| tally.is_owed() || (tally.noted > 0 && !tally.is_over(wall)));
+        while self.windows.len() > MOST_WINDOWS {
+            let ends = self.windows.iter().map(|tally| tally.window.end().unwrap_or(Timestamp::MAX));
+            if let Some((first, _)) = ends.enumerate().min_by_key(|(_, end)| *end) {
+                self.windows.remove(first);
+            }
+        }
+        self.windows.is_empty()
+    }
+
+    fn open(&mut self, budget: &Budget, wall: Timestamp) -> OpenWindow {
+        let is_open = |open: &OpenWindow| {
+            let window = open.window;
+            window.period == budget.period && window.start <= wall && open.end.is_none_or(|end| wall < end)
+        };
+        if let Some(open) = self.open.filter(is_open) {
+            return open;
+        }
+        self.forget_past(wall);
+        let window = budget.period.window(wall);
+        *self.open.insert(OpenWindow { window, end: window.end() })
+    }
+
+    fn tally(&self, window: BudgetWindow) -> Option<&Tally> {
+        self.windows.iter().find(|tally| tally.window == window)
+    }
+
+    fn tally_mut(&mut self, window: BudgetWindow) -> &mut Tally {
+        let at = self.windows.iter().position(|tally| tally.window == window).unwrap_or_else(|| {
+            self.windows.push(Tally { window, noted: 0, recording: 0, unrecorded: 0, reserved: 0 });
+            self.windows.len() - 1
+        });
+        &mut self.windows[at]
+    }
+
+    fn must_be_listed(&mut self, amount: NanoUsd) -> bool {
+        amount.0 > 0 && !std::mem::replace(&mut self.is_listed, true)
+    }
+}
+
+impl Tally {
+    fn spent(&self) -> u64 {
+        self.noted.saturating_add(self.recording).saturating_add(self.unrecorded)
+    }
+
+    fn committed(&self) -> u64 {
+        self.spent().saturating_add(self.reserved)
+    }
+
+    /// Whether something has yet to come in or to be recorded.
+    fn is_owed(&self) -> bool {
+        self.recording > 0 || self.unrecorded > 0 || self.reserved > 0
+    }
+
+    fn is_over(&self, wall: Timestamp) -> bool {
+        self.window.end().is_some_and(|end| end <= wall)
+    }
+}

@@ -1,0 +1,162 @@
+//! Threads, accounts that come and go, limits that change, and clocks that are not in step.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::DenialCause;
+
+const FREE: Demand = Demand { tokens: 0, cost: NanoUsd(0) };
+
+fn per_minute(requests_per_minute: u64) -> Arc<Limits> {
+    limits(&RateLimit { requests_per_minute: Some(requests_per_minute), ..RateLimit::default() }, None)
+}
+
+#[test]
+fn threads_together_get_what_one_would() {
+    let bench = Bench::new();
+    let rate_limit = RateLimit { max_concurrent: Some(1_000), requests_per_minute: Some(100), ..RateLimit::default() };
+    let limits = limits(&rate_limit, None);
+    let admitted = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..1_000 / 8 {
+                    if let Ok(reservation) = bench.reserve("key", &limits, FREE, 5) {
+                        admitted.fetch_add(1, Ordering::Relaxed);
+                        bench.settle(reservation, 0, 5);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!((admitted.into_inner(), bench.store.in_flight("key")), (100, 0));
+}
+
+#[test]
+fn sweeping_while_it_is_used_loses_nothing() {
+    let bench = Bench::new();
+    // Each call is over long before the next of its key, so that the account may be swept at any time between.
+    let limits = budget(1_000_000, BudgetPeriod::Day);
+    let admitted = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for key in ["a", "b", "a", "b"] {
+            let (bench, limits, admitted) = (&bench, &limits, &admitted);
+            scope.spawn(move || {
+                for round in 0..500 {
+                    let reservation = bench.paid(key, limits, 1, round).unwrap();
+                    bench.settle(reservation, 1, round);
+                    admitted.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let bench = &bench;
+        scope.spawn(move || (0..200).for_each(|_| bench.store.sweep(bench.at(0))));
+    });
+    let window = BudgetPeriod::Day.window(START);
+    let spent = bench.store.spent("a", window).0 + bench.store.spent("b", window).0;
+    assert_eq!((admitted.into_inner(), spent), (2_000, 2_000));
+}
+
+#[test]
+fn what_is_gone_from_the_map_is_not_used_again() {
+    let bench = Bench::new();
+    let limits = per_minute(1);
+    std::thread::scope(|scope| {
+        let bench = &bench;
+        scope.spawn(move || (0..2_000).for_each(|_| bench.store.sweep(bench.at(0))));
+        // Of the calls of each key exactly one is let through, whatever becomes of the account in between.
+        for _ in 0..3 {
+            let limits = &limits;
+            scope.spawn(move || {
+                for round in 0..300 {
+                    let key = format!("{round}");
+                    bench.store.change(&key.as_str().into(), |_| ());
+                    drop(bench.reserve(&key, limits, FREE, 0));
+                }
+            });
+        }
+    });
+    for round in 0..300 {
+        assert_eq!(bench.store.in_flight(&format!("{round}")), 1);
+    }
+}
+
+#[test]
+fn only_idle_accounts_are_swept() {
+    let bench = Bench::new();
+    let limits = per_minute(60);
+    let under_way = bench.reserve("under way", &limits, FREE, 0).unwrap();
+    for (key, micros) in [("full", 0), ("not full", 1)] {
+        let reservation = bench.reserve(key, &limits, FREE, micros).unwrap();
+        bench.settle(reservation, 0, micros);
+    }
+    let day = budget(100, BudgetPeriod::Day);
+    let paid = bench.paid("paid", &day, 1, 0).unwrap();
+    bench.settle(paid, 1, 0);
+    assert_eq!(bench.store.take_unrecorded().len(), 1);
+    let window = BudgetPeriod::Day.window(START);
+    let swept = |micros| {
+        bench.store.sweep(bench.at(micros));
+        let mut left: Vec<_> = bench.store.accounts.pin().keys().map(ToString::to_string).collect();
+        left.sort();
+        left
+    };
+    assert_eq!(swept(1_000_000), ["not full", "paid", "under way"]);
+    bench.settle(under_way, 0, 1_000_001);
+    assert_eq!(swept(20_000_000), ["paid"], "it is being recorded still");
+    bench.store.note_totals(&[("paid".into(), window, NanoUsd(1))]);
+    assert_eq!(swept(9_999_999), ["paid"], "the day is not over");
+    assert!(swept(10_000_000).is_empty());
+}
+
+#[test]
+fn what_is_spent_outlives_a_change_of_limits() {
+    let bench = Bench::new();
+    let demand = |tokens| Demand { tokens, cost: NanoUsd(0) };
+    let rate = |requests_per_minute, tokens_per_minute| {
+        limits(&RateLimit { requests_per_minute, tokens_per_minute, ..RateLimit::default() }, None)
+    };
+    drop(bench.reserve("key", &rate(Some(10), Some(1_000)), demand(1_000), 0));
+    let levels = |limits: &Arc<Limits>| bench.reserve("key", limits, demand(0), 0).unwrap().levels;
+    let both = levels(&rate(Some(10), Some(2_000)));
+    assert_eq!((both.requests.unwrap().remaining, both.tokens.unwrap().remaining), (8, 1_000));
+    // The same limits, read again.
+    let both = levels(&rate(Some(10), Some(2_000)));
+    assert_eq!((both.requests.unwrap().remaining, both.tokens.unwrap().remaining), (7, 1_000));
+    // Another period: what was spent of the one that is gone.
+    let hourly = RateLimit { limit: Some(5), period_seconds: Some(3_600), ..RateLimit::default() };
+    assert_eq!(levels(&limits(&hourly, None)).requests.unwrap().remaining, 1);
+    // One more quota: nothing was spent of it.
+    let more = limits(&RateLimit { requests_per_minute: Some(3), ..hourly.clone() }, None);
+    let denial = bench.reserve("key", &more, demand(0), 0).unwrap().levels;
+    assert_eq!(denial.requests.map(|it| (it.limit, it.remaining)), Some((5, 0)));
+    // Debts beyond a burst are not kept; a block keeps nothing out of what comes after it.
+    let blocked = limits(&RateLimit { limit: Some(0), ..RateLimit::default() }, None);
+    assert_eq!(bench.reserve("key", &blocked, demand(0), 0).unwrap_err().cause, DenialCause::Blocked);
+}
+
+#[test]
+fn an_old_debt_is_not_forgiven_by_another_limit() {
+    let bench = Bench::new();
+    let rate = |max_concurrent| {
+        limits(&RateLimit { tokens_per_minute: Some(60), max_concurrent, ..RateLimit::default() }, None)
+    };
+    let reservation = bench.reserve("key", &rate(None), FREE, 0).unwrap();
+    bench.store.settle(reservation, Used { tokens: 100, cost: NanoUsd(0) }, bench.at(0));
+    let denial = bench.reserve("key", &rate(Some(9)), FREE, 0).unwrap_err();
+    assert_eq!(denial.retry_after, Some(Duration::from_secs(40)));
+}
+
+#[test]
+fn moments_out_of_order_grant_no_more() {
+    let bench = Bench::new();
+    let limits = limits(&RateLimit { tokens_per_minute: Some(60), ..RateLimit::default() }, None);
+    let demand = |tokens| Demand { tokens, cost: NanoUsd(0) };
+    let call = bench.reserve("key", &limits, demand(60), 5_000_000).unwrap();
+    bench.store.settle(call, Used::default(), bench.at(5_000_000));
+    assert!(bench.reserve("key", &limits, demand(60), 4_999_999).is_err(), "full again only from then on");
+    assert!(bench.reserve("key", &limits, demand(60), 5_000_000).is_ok());
+    // Before the store's own beginning is at its beginning.
+    let later = LocalLimits::new(bench.base + Duration::from_secs(1));
+    assert_eq!(later.stamp(bench.at(0)).micros, 0);
+}

@@ -1,0 +1,57 @@
+//! Every statement that all databases understand.
+
+/// What an administrator changes, in the order in which it is written.
+macro_rules! state {
+    () => {
+        "name, digest, preview, is_weak, previous_digest, previous_valid_until, allowed_models, rate_limit, budget, \
+         expires_at, is_enabled, metadata, updated_at"
+    };
+}
+
+/// Everything that is kept of a key, in the order in which it is written and read.
+macro_rules! columns {
+    () => {
+        concat!("id, ", state!(), ", created_at, last_used_at, revision")
+    };
+}
+
+pub(super) const COLUMNS: &str = columns!();
+
+pub(super) const KEY: &str = concat!("SELECT ", columns!(), " FROM master_keys WHERE id = $1");
+pub(super) const KEY_EXISTS: &str = "SELECT id FROM master_keys WHERE id = $1";
+pub(super) const EVERY_KEY: &str = concat!("SELECT ", columns!(), " FROM master_keys");
+pub(super) const FIRST_KEYS: &str = concat!("SELECT ", columns!(), " FROM master_keys ORDER BY id LIMIT $1");
+pub(super) const NEXT_KEYS: &str =
+    concat!("SELECT ", columns!(), " FROM master_keys WHERE id > $1 ORDER BY id LIMIT $2");
+
+pub(super) const INSERT_KEY: &str = concat!(
+    "INSERT INTO master_keys (",
+    columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+);
+/// The revision is counted by a trigger.
+pub(super) const REPLACE_KEY: &str = concat!(
+    "UPDATE master_keys SET (",
+    state!(),
+    ") = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WHERE id = $1 AND revision = $15 RETURNING id"
+);
+pub(super) const REMOVE_KEY: &str = "DELETE FROM master_keys WHERE id = $1 RETURNING id";
+
+pub(super) const VERSION: &str = "SELECT version FROM config_version";
+pub(super) const CHANGED_KEYS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM master_keys WHERE id IN (SELECT id FROM changes WHERE kind = 'master_key' AND version > $1)"
+);
+pub(super) const REMOVED_KEYS: &str = "SELECT DISTINCT id FROM changes WHERE kind = 'master_key' AND version > $1 \
+                                       AND NOT EXISTS (SELECT 1 FROM master_keys WHERE master_keys.id = changes.id)";
+
+pub(super) const NOTE: &str = "INSERT INTO audit_log (at, actor, action, object, state_before, state_after) \
+                               VALUES ($1, $2, $3, $4, $5, $6)";
+pub(super) const NOTES: &str = "SELECT number, at, actor, action, object, state_before, state_after FROM audit_log \
+                                WHERE number < $1 ORDER BY number DESC LIMIT $2";
+
+/// `OR` rather than a plain comparison, so that the index on the windows that end can be used.
+pub(super) const TOTALS: &str = "SELECT account, period, window_start, amount FROM budget_spent \
+                                 WHERE period = 'total' OR (period <> 'total' AND window_start >= $1)";
+pub(super) const FORGET: &str = "DELETE FROM budget_spent WHERE period <> 'total' AND window_start < $1";
