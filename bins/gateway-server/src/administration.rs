@@ -29,7 +29,8 @@ pub(crate) fn digester(config: &Config) -> KeyDigester {
     config.store.key_pepper.clone().map_or_else(KeyDigester::default, KeyDigester::peppered)
 }
 
-fn file_key(key: &MasterKey, digester: &KeyDigester) -> FileKey {
+/// A key of the file, as administrators see it.
+pub(crate) fn file_key(key: &MasterKey, digester: &KeyDigester) -> FileKey {
     FileKey {
         allowed_models: key.allowed_models.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         rate_limit: key.rate_limit.clone(),

@@ -10,6 +10,8 @@ mod administration;
 mod banner;
 mod check;
 mod front;
+mod keys;
+mod migrate;
 mod serve;
 mod simulate;
 mod state;
@@ -38,6 +40,12 @@ enum Command {
     Serve(ConfigSource),
     /// Check the configuration, print every error in it, and exit
     Check(ConfigSource),
+    /// Manage callers' keys in the store
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Manage the tables of the store
+    #[command(subcommand)]
+    Migrate(migrate::Command),
     /// Run a simulated OpenAI provider, for trying things out and for benchmarks
     Simulate(simulate::Options),
 }
@@ -48,6 +56,8 @@ fn main() -> ExitCode {
         None => serve::run(arguments.source.config),
         Some(Command::Serve(source)) => serve::run(source.config),
         Some(Command::Check(source)) => check::run(source.config),
+        Some(Command::Keys(command)) => keys::run(command),
+        Some(Command::Migrate(command)) => migrate::run(&command),
         Some(Command::Simulate(options)) => simulate::run(&options),
     };
     match result {

@@ -3,6 +3,7 @@
 //! The admin API and the command line both come here. A request is checked as a whole before anything is written; each
 //! write takes its line in the audit log with it, and is live on this node when the method returns.
 
+mod error;
 mod page;
 mod record;
 mod request;
@@ -17,6 +18,7 @@ use gateway_keystore::{
 use gateway_secret::KeyDigester;
 use jiff::Timestamp;
 
+pub use error::KeyError;
 pub use page::{Cursor, KeyPage};
 pub use request::{BudgetForm, Change, CreateKey, RotateKey, UpdateKey};
 pub(crate) use rule::missing;
@@ -49,88 +51,6 @@ pub trait Refresh: Send + Sync {
     ///
     /// The store cannot be read now. The write stands all the same.
     fn refresh(&self, version: Version) -> Pending<'_, ()>;
-}
-
-/// Why something was not done with a key.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// A field is wrong. Nothing was stored.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// There is no such key.
-    #[error("There is no key with the id `{id}`. See /admin/v1/master-keys for those that there are.")]
-    NotFound {
-        /// What was looked for.
-        id: String,
-    },
-    /// The identifier is another key's.
-    #[error("The id `{id}` is taken. Choose another, or leave it out to have one made.")]
-    TakenId {
-        /// The identifier.
-        id: String,
-    },
-    /// The key is another's.
-    #[error("Another key has the same value. Leave `key` out to have one made.")]
-    TakenKey,
-    /// The key is one of the configuration file, which is not written.
-    #[error("The key `{id}` is defined in the configuration file. Change it there.")]
-    InFile {
-        /// The identifier.
-        id: String,
-    },
-    /// There is no store, so no key can be made.
-    #[error(
-        "There is no store to keep keys in: `store.url` is `none`. Set it, or DB_URL, to sqlite:PATH or a postgresql:// URL, \
-         or write the key into the configuration file."
-    )]
-    NoStore,
-    /// Others kept changing the key at the same time.
-    #[error("The key was changed by others again and again. Try again.")]
-    Contended,
-    /// The change was made, but this node does not know of it yet.
-    #[error("The change is stored, but this node cannot read the store right now. It takes effect as soon as it can.")]
-    NotLive {
-        /// What is in the way.
-        #[source]
-        source: StoreError,
-    },
-    /// The store did not do it.
-    #[error("{}", store_message(.0))]
-    Store(#[source] StoreError),
-    /// The system has no random numbers, so no key can be made.
-    #[error("The system has no random numbers, so no key can be made. See this gateway's log.")]
-    NoRandomness(#[source] getrandom::Error),
-}
-
-impl KeyError {
-    /// The path of the field at fault.
-    pub fn param(&self) -> Option<&str> {
-        match self {
-            Self::Invalid(invalid) => invalid.param(),
-            Self::TakenId { .. } => Some("id"),
-            Self::TakenKey => Some("key"),
-            _ => None,
-        }
-    }
-
-    /// What a store's refusal to write the key of this identifier means.
-    fn of_write(error: StoreError, id: &str) -> Self {
-        match error {
-            StoreError::TakenId => Self::TakenId { id: id.to_owned() },
-            StoreError::TakenKey => Self::TakenKey,
-            StoreError::NotFound => Self::NotFound { id: id.to_owned() },
-            StoreError::Stale => Self::Contended,
-            error => Self::Store(error),
-        }
-    }
-}
-
-fn store_message(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Unavailable { .. } => "The store cannot be reached. Try again shortly.",
-        _ => "The store cannot be used. See this gateway's log.",
-    }
 }
 
 impl MasterKeys {
@@ -179,7 +99,7 @@ impl MasterKeys {
         };
         let record = record::new(request, &key, self.digester.digest(key.expose().as_bytes()), &*self.surroundings)?;
         self.refuse_rival_in_file(&record)?;
-        let note = self.note("master_key.create", None, Some(&record));
+        let note = self.note(("master_key.create", record.created_at), None, Some(&record));
         let id = Arc::clone(&record.id);
         let view = KeyView::from(&record);
         let version = repository.write(&KeyChange::Insert(record), &note).await;
@@ -272,7 +192,7 @@ impl MasterKeys {
     /// There is no such key, or it cannot be changed.
     pub async fn remove(&self, id: &str) -> Result<(), KeyError> {
         let (repository, before) = self.stored(id).await?;
-        let note = self.note("master_key.delete", Some(&before), None);
+        let note = self.note(("master_key.delete", self.now()), Some(&before), None);
         let removed = repository.write(&KeyChange::Remove(before.id), &note).await;
         self.go_live(removed.map_err(|error| KeyError::of_write(error, id))?).await
     }
@@ -298,12 +218,13 @@ impl MasterKeys {
     ) -> Result<(KeyRecord, Option<Version>), KeyError> {
         for _ in 0..MAX_TRIES {
             let (repository, before) = self.stored(id).await?;
-            let mut after = change(&before, self.surroundings.now())?;
+            let now = self.now();
+            let mut after = change(&before, now)?;
             if after == before {
                 return Ok((after, None));
             }
-            after.updated_at = rule::to_microsecond(self.surroundings.now());
-            let note = self.note(action, Some(&before), Some(&after));
+            after.updated_at = now;
+            let note = self.note((action, now), Some(&before), Some(&after));
             match repository.write(&KeyChange::Replace(after.clone()), &note).await {
                 Err(StoreError::Stale) => {}
                 written => {
@@ -360,16 +281,25 @@ impl MasterKeys {
         self.refresh.refresh(version).await.map_err(|source| KeyError::NotLive { source })
     }
 
-    fn note(&self, action: &'static str, before: Option<&KeyRecord>, after: Option<&KeyRecord>) -> AuditEntry {
+    fn note(
+        &self,
+        (action, at): (&'static str, Timestamp),
+        before: Option<&KeyRecord>,
+        after: Option<&KeyRecord>,
+    ) -> AuditEntry {
         let object = after.or(before).map(|record| Arc::clone(&record.id));
         AuditEntry {
-            at: rule::to_microsecond(self.surroundings.now()),
+            at,
             actor: self.actor,
             action,
             object: object.unwrap_or_else(|| "".into()),
             before: before.and_then(audited),
             after: after.and_then(audited),
         }
+    }
+
+    fn now(&self) -> Timestamp {
+        rule::to_microsecond(self.surroundings.now())
     }
 
     fn random(&self) -> Result<[u8; 32], KeyError> {

@@ -57,12 +57,17 @@ local function common_divisor(a, b)
   return a
 end
 
+-- A bucket that was made for a debt alone is of any rate.
+local function is_of(bucket, quota)
+  if not bucket.micros then return true end
+  return bucket.micros == quota.micros and bucket.units == quota.units and bucket.capacity == quota.capacity
+end
+
 -- What is spent of a bucket, as the time of another rate: it stays spent when a rate changes, though not more than all. Exact
 -- as long as the product is; beyond 2^53 a double may be off by its last digit.
 local function backlog_in(bucket, quota)
   local backlog = math.max(bucket.arrival - now, 0)
-  local is_same = bucket.micros == quota.micros and bucket.units == quota.units and bucket.capacity == quota.capacity
-  if is_same or not bucket.micros then return backlog end
+  if is_of(bucket, quota) then return backlog end
   local times, over = bucket.units * quota.micros, bucket.micros * quota.units
   if times < EXACT and over < EXACT then
     local divisor = common_divisor(times, over)
@@ -81,6 +86,7 @@ local function gone_from(quotas)
   return gone
 end
 
+-- The bucket of a quota, and whether it had another rate before.
 local function bucket_of(quota, gone)
   local known, backlog = account['q:' .. quota.name], 0
   if known then
@@ -88,7 +94,8 @@ local function bucket_of(quota, gone)
   elseif quota.name ~= 'tokens' then
     for _, field in ipairs(gone) do backlog = math.max(backlog, backlog_in(account[field], quota)) end
   end
-  return { arrival = now + backlog, micros = quota.micros, units = quota.units, capacity = quota.capacity }
+  local is_other = known and not is_of(known, quota) or not known and backlog > 0
+  return { arrival = now + backlog, micros = quota.micros, units = quota.units, capacity = quota.capacity }, is_other
 end
 
 -- What a node says ------------------------------------------------------------------------------------------------------
@@ -182,28 +189,29 @@ end
 
 -- May it make a call? ---------------------------------------------------------------------------------------------------
 
-local verdict, buckets, gone = NOTED, {}, {}
+local verdict, buckets = NOTED, {}
 if call then
   verdict = ADMITTED
-  gone = gone_from(call.quotas)
+  local gone = gone_from(call.quotas)
+  local has_changed = #gone > 0
   for i, quota in ipairs(call.quotas) do
-    buckets[i] = bucket_of(quota, gone)
+    local is_other
+    buckets[i], is_other = bucket_of(quota, gone)
+    has_changed = has_changed or is_other
     if buckets[i].arrival - now + quota.cost > quota.capacity then verdict = DENIED end
   end
   if call.max_concurrent and in_flight + 1 > call.max_concurrent then verdict = DENIED end
   -- With no money left, not even a call that costs nothing is made.
   if call.budget and (committed >= call.budget or committed + call.cost > call.budget) then verdict = DENIED end
-end
-if verdict == ADMITTED then
-  for _, field in ipairs(gone) do obsolete[#obsolete + 1] = field end
   for i, quota in ipairs(call.quotas) do
-    buckets[i].arrival = buckets[i].arrival + quota.cost
-    keep('q:' .. quota.name, buckets[i], buckets[i].arrival)
+    if verdict == ADMITTED then buckets[i].arrival = buckets[i].arrival + quota.cost end
+    if verdict == ADMITTED or has_changed then keep('q:' .. quota.name, buckets[i], buckets[i].arrival) end
   end
-  if node then
-    is_news, node.in_flight = true, node.in_flight + 1
-    if call.budget and is_current and node.window == window then node.reserved = node.reserved + call.cost end
-  end
+  for _, field in ipairs(gone) do obsolete[#obsolete + 1] = field end
+end
+if verdict == ADMITTED and node then
+  is_news, node.in_flight = true, node.in_flight + 1
+  if call.budget and is_current and node.window == window then node.reserved = node.reserved + call.cost end
 end
 
 -- Write down what has changed; a call that was refused usually changes nothing.
@@ -211,7 +219,7 @@ if node and (is_news or now - node.seen > ask.alive_for / 4) then
   node.seen = now
   keep('n:' .. said.id, node, now + ask.alive_for)
 end
-if next(changed) then
+if next(changed) or #obsolete > 0 then
   if #obsolete > 0 then redis.call('HDEL', key, unpack(obsolete)) end
   account.clock, account.expires = now, useful_until
   changed.clock, changed.expires = true, true

@@ -14,7 +14,8 @@ use gateway_ratelimit::{
 };
 use jiff::Timestamp;
 
-/// A store and its time, which passes by 10 microseconds a call.
+/// A store and its time, which passes by 10 microseconds a call. The calendar stands still: to move it costs more than to
+/// read it.
 struct Bench {
     store: LocalLimits,
     at: Moment,
@@ -28,8 +29,7 @@ impl Bench {
     }
 
     fn call(&mut self, key: &Arc<str>, limits: &Arc<Limits>) {
-        let step = Duration::from_micros(10);
-        self.at = Moment { now: self.at.now + step, wall: self.at.wall + step };
+        self.at.now += Duration::from_micros(10);
         let demand = Demand { tokens: 1_000, cost: NanoUsd(1_000) };
         let answer = std::pin::pin!(self.store.reserve(key, limits, demand, self.at));
         if let Poll::Ready(Ok(reservation)) = answer.poll(&mut Context::from_waker(Waker::noop())) {

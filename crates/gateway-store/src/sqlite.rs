@@ -108,7 +108,7 @@ impl Dialect for SqliteFile {
                 ELSE amount + excluded.amount END \
                 RETURNING account, period, window_start, amount",
         touch: "UPDATE master_keys SET last_used_at = used.value ->> 1 FROM json_each($1) AS used \
-                WHERE id = used.value ->> 0 AND coalesce(last_used_at < used.value ->> 1, TRUE)",
+                WHERE master_keys.id = used.value ->> 0 AND coalesce(last_used_at < used.value ->> 1, TRUE)",
     };
 
     const STEPS: &'static [Step] = &[

@@ -48,18 +48,20 @@ impl PostgresServer {
     ///
     /// If it does not start.
     pub fn start() -> Option<Self> {
-        let postgres = find_program("postgres", &installations())?;
+        // Its other programs are beside it, wherever a link in the path points.
+        let postgres = fs::canonicalize(find_program("postgres", &installations())?).ok()?;
         let programs = postgres.parent()?.to_owned();
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
         let mut server = Self { programs, folder, port: 0, supervisor: None, databases: AtomicU32::new(0) };
         server.initialise().unwrap_or_else(|error| panic!("initdb: {error}"));
-        let started = (0..ATTEMPTS).map(|_| {
-            server.port = free_port()?;
-            server.run()
-        });
-        let last = started.reduce(|before, next| before.or(next));
-        last.unwrap_or(Ok(())).unwrap_or_else(|error| panic!("PostgreSQL does not start: {error}"));
-        Some(server)
+        let mut words = String::new();
+        for _ in 0..ATTEMPTS {
+            match server.run(free_port()) {
+                Ok(()) => return Some(server),
+                Err(error) => words = error.to_string(),
+            }
+        }
+        panic!("PostgreSQL does not start: {words}");
     }
 
     /// The URL of the database that is there from the start.
@@ -106,7 +108,7 @@ impl PostgresServer {
     /// If it does not start.
     pub fn start_again(&mut self) {
         self.stop();
-        self.run().unwrap_or_else(|error| panic!("PostgreSQL does not start again: {error}"));
+        self.run(self.port).unwrap_or_else(|error| panic!("PostgreSQL does not start again: {error}"));
     }
 
     fn url_of(&self, database: &str) -> String {
@@ -128,10 +130,11 @@ impl PostgresServer {
     }
 
     /// Runs the server and waits until it takes connections.
-    fn run(&mut self) -> io::Result<()> {
+    fn run(&mut self, port: u16) -> io::Result<()> {
+        self.port = port;
         let mut command = self.command(Path::new("sh"))?;
         command.args(["-c", SUPERVISOR, "sh"]).arg(self.folder.path()).arg(self.programs.join("postgres"));
-        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        command.arg("-D").arg(self.data()).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         command.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
         let mut supervisor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(supervisor.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).lines();
@@ -187,8 +190,9 @@ fn installations() -> Vec<PathBuf> {
     versions.into_iter().rev().map(|path| path.join("bin")).collect()
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+fn free_port() -> u16 {
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    port.unwrap_or_else(|error| panic!("no free port: {error}")).port()
 }
 
 fn is_root() -> io::Result<bool> {

@@ -31,7 +31,11 @@ async fn zero_blocks() {
         for body in [CALL, r#"{"model":"gpt-4o","max_tokens":0}"#, r#"{"model":"gpt-4o","stream":true}"#] {
             let answer = call(&stage, name, body).await;
             let row = format!("{limits}: {body}: {:?}", answer.headers);
-            assert_eq!((answer.status.as_u16(), answer.text()), (429, refusal("rate_limit_error", code, "", message)), "{row}");
+            assert_eq!(
+                (answer.status.as_u16(), answer.text()),
+                (429, refusal("rate_limit_error", code, "", message)),
+                "{row}"
+            );
             assert_eq!(answer.header("x-should-retry"), "false", "{row}");
             assert_eq!((answer.header("retry-after"), answer.header("retry-after-ms")), ("", ""), "{row}");
         }
@@ -42,11 +46,17 @@ async fn zero_blocks() {
 /// A list of models is no call, and neither is what is refused for itself.
 #[tokio::test]
 async fn what_is_no_call_is_not_counted() {
-    let stage = stage(&[("none", "rate_limit: { limit: 0 }"), ("one", "rate_limit: { limit: 1, period_seconds: 36000 }")]).await;
+    let stage =
+        stage(&[("none", "rate_limit: { limit: 0 }"), ("one", "rate_limit: { limit: 1, period_seconds: 36000 }")])
+            .await;
     for name in ["none", "one", "one"] {
         for path in ["/v1/models", "/v1/models/gpt-4o"] {
             let answer = stage.send(request(name, "GET", path, "")).await;
-            assert_eq!((answer.status.as_u16(), answer.header("x-ratelimit-limit-requests")), (200, ""), "{name} {path}");
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("x-ratelimit-limit-requests")),
+                (200, ""),
+                "{name} {path}"
+            );
         }
         assert_eq!(stage.send(request(name, "POST", CHAT, "{}")).await.status, 400, "{name}");
         assert_eq!(stage.send(request(name, "POST", "/v1/nothing", "{}")).await.status, 404, "{name}");

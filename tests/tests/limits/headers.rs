@@ -1,11 +1,13 @@
 //! What every answer says of its caller's limits, in the headers that OpenAI's clients know.
 
+use std::time::Duration;
+
 use gateway_testing::{Answer, Script};
-use gateway_tests::stage::{CALL, CHAT, Stage, answer_with};
+use gateway_tests::stage::{CALL, CHAT, ONE_ATTEMPT, PLAIN, Stage, answer_with};
 use gateway_tests::stream::{Events, STREAMED_CALL, finish, text};
 use http::HeaderMap;
 
-use super::scene::{asking, call, duration, number, request, stage};
+use super::scene::{asking, call, duration, listed, number, request, settled, stage, stage_of};
 
 /// Both kinds, so slow that nothing comes back while a test runs.
 const BOTH: &str = "rate_limit: { limit: 10, period_seconds: 36000, tokens_per_minute: 600 }";
@@ -60,14 +62,13 @@ fn assert_told(row: &str, answer: &Answer, status: u16) {
 
 #[tokio::test]
 async fn answers_tell_however_the_call_ended() {
-    let slow = "timeouts: { headers: 300ms }\n";
+    let timeouts = "timeouts: { headers: 300ms }\n";
     let keys = [("ok", BOTH), ("error", BOTH), ("fault", BOTH), ("late", BOTH), ("refused", BOTH), ("stream", BOTH)];
-    let config = [gateway_tests::stage::PLAIN, &super::scene::listed(&keys), gateway_tests::stage::ONE_ATTEMPT, slow];
-    let stage = super::scene::stage_of(&config.concat()).await;
+    let stage = stage_of(&[PLAIN, &listed(&keys), ONE_ATTEMPT, timeouts].concat()).await;
     for (name, script, status) in [
         ("ok", Script::json(200, "{}"), 200),
         ("error", Script::json(500, "{}"), 502),
-        ("error", Script::new().reset(), 502),
+        ("error", Script::new().write("HTTP/1.1 200").reset(), 502),
         ("fault", Script::json(400, r#"{"error":{"message":"No."}}"#), 400),
         ("fault", Script::json(422, r#"{"error":{"message":"No."}}"#), 422),
         ("late", Script::new().stall(), 504),
@@ -93,11 +94,11 @@ async fn the_upstreams_own_limits_are_not_the_callers() {
     let limited = call(&stage, "team-a", asking(300)).await;
     assert_eq!(told(&limited.headers), ["10", "9", "1h0m0s", "600", "300", "30s"]);
     assert_eq!(limited.headers.get_all(NAMES[1]).iter().count(), 1);
-    assert_eq!(limited.header("x-upstream-ratelimit-remaining-requests"), "77777");
+    assert_eq!(limited.header("x-upstream-x-ratelimit-remaining-requests"), "77777");
     upstreams(&stage);
     let free = stage.post(CHAT, CALL).await;
     assert_eq!(told(&free.headers), [""; 6]);
-    assert_eq!(free.header("x-upstream-ratelimit-remaining-tokens"), "88888");
+    assert_eq!(free.header("x-upstream-x-ratelimit-remaining-tokens"), "88888");
 }
 
 /// As long as the call is on its way, what it may need is taken; when it is over, what it did not need is back.
@@ -105,12 +106,11 @@ async fn the_upstreams_own_limits_are_not_the_callers() {
 async fn what_is_left_is_told_as_of_the_admission() {
     let stage = stage(&[("team-a", BOTH)]).await;
     for expected in (4..10).rev() {
-        let answer = super::scene::settled(&stage, "team-a", asking(300)).await;
+        let answer = settled(&stage, "team-a", asking(300)).await;
         assert_eq!(number(&answer, NAMES[1]), expected);
         assert_eq!(number(&answer, NAMES[4]), 300);
         let reset = duration(&answer, NAMES[2]);
-        let hours = u32::try_from(10 - expected).unwrap();
-        let longest = std::time::Duration::from_hours(1) * hours;
-        assert!(reset <= longest && reset > longest - std::time::Duration::from_mins(10), "{reset:?}");
+        let longest = Duration::from_hours(10 - expected);
+        assert!(reset <= longest && reset > longest - Duration::from_mins(10), "{reset:?}");
     }
 }

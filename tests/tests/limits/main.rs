@@ -7,7 +7,6 @@ mod budget;
 mod concurrency;
 mod headers;
 mod keys;
-mod money;
 mod passthrough;
 mod refusals;
 mod reservation;

@@ -30,12 +30,12 @@ async fn requests_beyond_a_limit_are_refused() {
         ("minute", "rate_limit: { requests_per_minute: 2 }", Duration::from_secs(30)),
         ("period", "rate_limit: { limit: 2, period_seconds: 7200 }", Duration::from_secs(3600)),
         // The one that lets something through last is the one to wait for.
+        ("both", "rate_limit: { requests_per_minute: 2, limit: 2, period_seconds: 7200 }", Duration::from_secs(3600)),
         (
-            "both",
-            "rate_limit: { requests_per_minute: 2, limit: 2, period_seconds: 7200 }",
-            Duration::from_secs(3600),
+            "long",
+            "rate_limit: { limit: 1000, period_seconds: 31622400, requests_per_minute: 2 }",
+            Duration::from_secs(30),
         ),
-        ("long", "rate_limit: { limit: 1000, period_seconds: 31622400, requests_per_minute: 2 }", Duration::from_secs(30)),
     ];
     let stage = stage(&rows.map(|(name, limits, _)| (name, limits))).await;
     for (name, _, longest) in rows {

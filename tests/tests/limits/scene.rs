@@ -128,6 +128,9 @@ pub(crate) async fn spends<T>(stage: &Stage, name: &str, expected: u64, act: imp
     let left = number(&call(stage, name, LOOK).await, "x-ratelimit-remaining-tokens");
     let back = began.elapsed().as_secs() * ALL_TOKENS / 60 + ALL_TOKENS / 60;
     let most = ALL_TOKENS.min(ALL_TOKENS - expected + back);
-    assert!((ALL_TOKENS - expected..=most).contains(&left), "{name}: {left} of {ALL_TOKENS} left, not {expected} spent");
+    assert!(
+        (ALL_TOKENS - expected..=most).contains(&left),
+        "{name}: {left} of {ALL_TOKENS} left, not {expected} spent"
+    );
     output
 }

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_control_characters_gone() {
-        let limit = RateLimit { requests_per_second: Some(5), burst_size: Some(9), limit: Some(1), ..RateLimit::default() };
+        let limit =
+            RateLimit { requests_per_second: Some(5), burst_size: Some(9), limit: Some(1), ..RateLimit::default() };
         let limited = KeyView {
             id: "a".to_owned(),
             name: "b".to_owned(),

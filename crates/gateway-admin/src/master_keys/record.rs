@@ -58,8 +58,7 @@ pub(super) fn new(
 
 fn made_id(surroundings: &dyn Surroundings) -> Result<String, KeyError> {
     let bits = surroundings.random().map_err(KeyError::NoRandomness)?;
-    let [half, _] = bits.as_chunks::<16>().0 else { return Ok(String::new()) };
-    Ok(key_id(*half))
+    Ok(key_id(std::array::from_fn(|index| bits[index])))
 }
 
 /// A key after a change. Only what is changed is checked, so that a key which does not keep the rules, made by hand perhaps,
@@ -114,7 +113,7 @@ pub(super) fn rotated(
     now: Timestamp,
 ) -> KeyRecord {
     let retired = || {
-        let valid_until = rule::to_microsecond(now.checked_add(overlap).ok()?);
+        let valid_until = now.checked_add(overlap).ok()?;
         Some(RetiredKey { digest: before.digest, valid_until })
     };
     KeyRecord {

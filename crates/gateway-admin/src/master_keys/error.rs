@@ -1,0 +1,87 @@
+//! Why something was not done with a key, in words that the HTTP side and the command line both pass on.
+
+use gateway_keystore::StoreError;
+
+use crate::error::Invalid;
+
+/// Why something was not done with a key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A field is wrong. Nothing was stored.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// There is no such key.
+    #[error("There is no key with the id `{id}`. List the keys to see those that there are.")]
+    NotFound {
+        /// What was looked for.
+        id: String,
+    },
+    /// The identifier is another key's.
+    #[error("The id `{id}` is taken. Choose another, or leave it out to have one made.")]
+    TakenId {
+        /// The identifier.
+        id: String,
+    },
+    /// The key is another's.
+    #[error("Another key has the same value. Leave `key` out to have one made.")]
+    TakenKey,
+    /// The key is one of the configuration file, which is not written.
+    #[error("The key `{id}` is defined in the configuration file. Change it there.")]
+    InFile {
+        /// The identifier.
+        id: String,
+    },
+    /// There is no store, so no key can be made.
+    #[error(
+        "There is no store to keep keys in: `store.url` is `none`. Set it, or DB_URL, to sqlite:PATH or a postgresql:// URL, \
+         or write the key into the configuration file."
+    )]
+    NoStore,
+    /// Others kept changing the key at the same time.
+    #[error("The key was changed by others again and again. Try again.")]
+    Contended,
+    /// The change was made, but this node does not know of it yet.
+    #[error("The change is stored, but this node cannot read the store right now. It takes effect as soon as it can.")]
+    NotLive {
+        /// What is in the way.
+        #[source]
+        source: StoreError,
+    },
+    /// The store did not do it.
+    #[error("{}", store_message(.0))]
+    Store(#[source] StoreError),
+    /// The system has no random numbers, so no key can be made.
+    #[error("The system has no random numbers, so no key can be made. See this gateway's log.")]
+    NoRandomness(#[source] getrandom::Error),
+}
+
+impl KeyError {
+    /// The path of the field at fault.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(invalid) => invalid.param(),
+            Self::TakenId { .. } => Some("id"),
+            Self::TakenKey => Some("key"),
+            _ => None,
+        }
+    }
+
+    /// What a store's refusal to write the key of this identifier means.
+    pub(super) fn of_write(error: StoreError, id: &str) -> Self {
+        match error {
+            StoreError::TakenId => Self::TakenId { id: id.to_owned() },
+            StoreError::TakenKey => Self::TakenKey,
+            StoreError::NotFound => Self::NotFound { id: id.to_owned() },
+            StoreError::Stale => Self::Contended,
+            error => Self::Store(error),
+        }
+    }
+}
+
+fn store_message(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable { .. } => "The store cannot be reached. Try again shortly.",
+        _ => "The store cannot be used. See this gateway's log.",
+    }
+}

@@ -1,0 +1,87 @@
+//! Budgets: what all nodes spend counts, and a Redis that has forgotten is told.
+
+use gateway_ratelimit::{BudgetPeriod, DenialCause, LimitStore, SpendBook, Used};
+use gateway_testing::RedisServer;
+use jiff::Timestamp;
+
+use crate::fixture::*;
+
+#[tokio::test]
+async fn what_one_node_spends_or_keeps_back_the_other_cannot_spend() {
+    let Some(server) = RedisServer::start() else { return };
+    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
+    let kept_back = reserve(&one, &key, &limits, costs(8)).await.unwrap();
+    let denial = reserve(&other, &key, &limits, costs(3)).await.unwrap_err();
+    assert_eq!((denial.cause, denial.retry_after), (DenialCause::Budget, None));
+    one.settle(kept_back, used(6), now());
+    until("the other node has the rest", async || reserve(&other, &key, &limits, costs(4)).await.is_ok()).await;
+    assert!(reserve(&one, &key, &limits, costs(0)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_node_that_vanishes_keeps_nothing_back() {
+    let Some(server) = RedisServer::start() else { return };
+    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
+    let spent = reserve(&one, &key, &limits, costs(4)).await.unwrap();
+    one.settle(spent, used(4), now());
+    let _lost = reserve(&one, &key, &limits, costs(6)).await.unwrap();
+    drop(one);
+    until("the node is taken for dead", async || reserve(&other, &key, &limits, costs(6)).await.is_ok()).await;
+    assert!(reserve(&other, &key, &limits, costs(1)).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_recorded_counts_where_redis_knows_nothing() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let node = connect(patient(&server)).await;
+    let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
+    let window = BudgetPeriod::Total.window(Timestamp::now());
+    node.note_totals(&[(key.clone(), window, usd(7))]);
+    assert!(reserve(&node, &key, &limits, costs(4)).await.is_err());
+    let call = reserve(&node, &key, &limits, costs(2)).await.unwrap();
+    node.settle(call, used(2), now());
+    // The book has it recorded, once, wherever the call was let through.
+    assert_eq!(node.take_unrecorded(), [(key.clone(), window, usd(2))]);
+    assert_eq!(node.take_unrecorded(), []);
+    node.note_totals(&[(key.clone(), window, usd(9))]);
+    server.start_again();
+    until("Redis answers again", async || call_by_redis(&node, &key).await).await;
+    assert!(reserve(&node, &key, &limits, costs(2)).await.is_err());
+    assert!(reserve(&node, &key, &limits, costs(1)).await.is_ok());
+}
+
+/// Whether Redis is asked; of an account that has nothing to do with the others.
+async fn call_by_redis(node: &gateway_ratelimit_redis::RedisLimits, _: &std::sync::Arc<str>) -> bool {
+    call(node, &account("probe"), &requests_a_day(1_000_000)).await.is_ok_and(|call| call.origin == BY_REDIS)
+}
+
+#[tokio::test]
+async fn a_new_window_begins_with_nothing_spent() {
+    let Some(server) = RedisServer::start() else { return };
+    let node = connect(patient(&server)).await;
+    let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Day));
+    let today = now();
+    let end = BudgetPeriod::Day.window(today.wall).end().unwrap();
+    let late = node.reserve(&key, &limits, costs(10), today).await.unwrap();
+    let denial = node.reserve(&key, &limits, costs(1), today).await.unwrap_err();
+    assert_eq!(denial.retry_after, Some(today.wall.duration_until(end).try_into().unwrap()));
+    let tomorrow = gateway_ratelimit::Moment { wall: end, ..today };
+    let _early = node.reserve(&key, &limits, costs(9), tomorrow).await.unwrap();
+    // It began yesterday, and is paid with yesterday's money.
+    node.settle(late, used(10), tomorrow);
+    assert!(node.reserve(&key, &limits, costs(1), tomorrow).await.is_ok());
+    assert!(node.reserve(&key, &limits, Default::default(), tomorrow).await.is_err());
+    assert_eq!(node.take_unrecorded()[0].1, BudgetPeriod::Day.window(today.wall));
+}
+
+#[tokio::test]
+async fn a_call_that_costs_more_than_was_kept_back_is_paid_in_full() {
+    let Some(server) = RedisServer::start() else { return };
+    let node = connect(patient(&server)).await;
+    let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Month));
+    let call = reserve(&node, &key, &limits, costs(1)).await.unwrap();
+    node.settle(call, Used { tokens: 5, ..used(12) }, now());
+    assert_eq!(reserve(&node, &key, &limits, costs(0)).await.unwrap_err().cause, DenialCause::Budget);
+}

@@ -1,0 +1,122 @@
+//! Redis decides as the local store does, to the microsecond.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gateway_ratelimit::{
+    Budget, BudgetPeriod, BudgetWindow, Demand, Denial, Levels, LimitStore, Limits, LocalLimits, NanoUsd, RateLimit,
+    Reservation, Used,
+};
+use gateway_ratelimit_redis::{Clock, OnError, RedisSettings};
+use gateway_testing::{RedisServer, limit_vectors};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::fixture::{connect, patient};
+
+/// Redis goes by the callers' calendar, and no answer can be the node's own.
+fn by_the_callers_clock(server: &RedisServer) -> RedisSettings {
+    RedisSettings { clock: Clock::Caller, on_error: OnError::Deny, ..patient(server) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "any moment will do: Redis goes by the calendar")]
+fn base() -> Instant {
+    Instant::now()
+}
+
+#[tokio::test]
+async fn in_the_shared_scenarios() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = connect(by_the_callers_clock(&server)).await;
+    let base = base();
+    limit_vectors::run(&store, |at_us| limit_vectors::moment(base, at_us)).await;
+    store.close().await;
+}
+
+/// Something that happens to an account.
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(u64),
+    Reserve { limits: usize, demand: Demand },
+    Settle { call: prop::sample::Index, used: Used },
+}
+
+fn limits() -> Vec<Arc<Limits>> {
+    let rate_limit = |per_second, tokens_per_minute| RateLimit {
+        requests_per_second: Some(per_second),
+        burst_size: Some(per_second + 2),
+        requests_per_minute: Some(40),
+        tokens_per_minute: Some(tokens_per_minute),
+        max_concurrent: Some(6),
+        ..RateLimit::default()
+    };
+    let other_period = RateLimit {
+        limit: Some(9),
+        period_seconds: Some(7),
+        tokens_per_minute: Some(900),
+        max_concurrent: Some(6),
+        ..RateLimit::default()
+    };
+    let budget = Budget { limit: NanoUsd(1_000), period: BudgetPeriod::Day };
+    [rate_limit(3, 1_000), rate_limit(7, 700), other_period]
+        .into_iter()
+        .map(|rate_limit| Arc::new(rate_limit.limits(Some(budget)).unwrap()))
+        .collect()
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let amount = || (0..400_u64, 0..300_u64);
+    prop_oneof![
+        2 => (1..2_000_000_u64).prop_map(Step::Wait),
+        // Now and then longer than anything lasts.
+        1 => (1..100_000_000_u64).prop_map(Step::Wait),
+        6 => (prop_oneof![5 => Just(0_usize), 1 => Just(1), 1 => Just(2)], amount())
+            .prop_map(|(limits, (tokens, cost))| Step::Reserve { limits, demand: Demand { tokens, cost: NanoUsd(cost) } }),
+        4 => (any::<prop::sample::Index>(), amount())
+            .prop_map(|(call, (tokens, cost))| Step::Settle { call, used: Used { tokens, cost: NanoUsd(cost) } }),
+    ]
+}
+
+/// What a caller is told.
+fn told(answer: &Result<Reservation, Denial>) -> Result<(Levels, Option<BudgetWindow>), Denial> {
+    answer.as_ref().map(|call| (call.levels, call.window)).map_err(Clone::clone)
+}
+
+#[test]
+fn whatever_happens() {
+    let Some(server) = RedisServer::start() else { return };
+    // On one thread, what is sent earlier arrives earlier, and so the time that is sent with it never goes back.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime.block_on(connect(by_the_callers_clock(&server)));
+    let (limits, base) = (limits(), base());
+    let cases = Cell::new(0);
+    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) });
+    let outcome = runner.run(&prop::collection::vec(step(), 1..80), |steps| {
+        cases.set(cases.get() + 1);
+        let key: Arc<str> = format!("account {}", cases.get()).into();
+        let local = LocalLimits::new(base);
+        let (mut micros, mut calls) = (0, Vec::new());
+        for step in steps {
+            let at = limit_vectors::moment(base, micros);
+            match step {
+                Step::Wait(wait) => micros += wait,
+                Step::Reserve { limits: which, demand } => {
+                    let ours = runtime.block_on(store.reserve(&key, &limits[which], demand, at));
+                    let theirs = runtime.block_on(local.reserve(&key, &limits[which], demand, at));
+                    prop_assert_eq!(told(&ours), told(&theirs));
+                    calls.extend(ours.ok().zip(theirs.ok()));
+                }
+                Step::Settle { call, used } if !calls.is_empty() => {
+                    let (ours, theirs) = calls.swap_remove(call.index(calls.len()));
+                    store.settle(ours, used, at);
+                    local.settle(theirs, used, at);
+                }
+                Step::Settle { .. } => {}
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+    runtime.block_on(store.close());
+}

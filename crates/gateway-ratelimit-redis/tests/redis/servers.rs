@@ -1,0 +1,66 @@
+//! Servers as they are found: with passwords, behind TLS, and forgetting scripts.
+
+use gateway_ratelimit_redis::{RedisSettings, RedisStatus};
+use gateway_secret::Secret;
+use gateway_testing::RedisServer;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::fixture::*;
+
+#[tokio::test]
+async fn a_password_is_used() {
+    let Some(server) = RedisServer::start_with(&["--requirepass", "p@ss"]) else { return };
+    let url = |password: &str| server.url().replace("//", &format!("//:{password}@"));
+    let node = connect(RedisSettings { url: Secret::from(url("p%40ss")), ..patient(&server) }).await;
+    assert_eq!(node.status(), RedisStatus::Reachable);
+    assert_eq!(call(&node, &account("a"), &at_once(1)).await.unwrap().origin, BY_REDIS);
+    let stranger = connect(RedisSettings { url: Secret::from(url("wrong")), ..patient(&server) }).await;
+    assert_ne!(stranger.status(), RedisStatus::Reachable);
+    for debugged in [format!("{node:?}"), format!("{stranger:?}")] {
+        assert!(
+            !debugged.contains("p@ss") && !debugged.contains("p%40ss") && !debugged.contains("wrong"),
+            "{debugged}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tls_is_spoken_and_certificates_are_checked() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let Some(server) = RedisServer::start_with_tls(&cert.pem(), &signing_key.serialize_pem()) else { return };
+    let trusting = RedisSettings { root_certificates: Some(cert.pem().into_bytes()), ..patient(&server) };
+    let node = connect(trusting).await;
+    assert_eq!(call(&node, &account("a"), &at_once(1)).await.unwrap().origin, BY_REDIS);
+    let stranger = connect(patient(&server)).await;
+    assert_ne!(stranger.status(), RedisStatus::Reachable);
+}
+
+#[tokio::test]
+async fn a_script_that_was_forgotten_is_loaded_again() {
+    let Some(server) = RedisServer::start() else { return };
+    let node = connect(patient(&server)).await;
+    let mut direct = direct(&server).await;
+    for number in 0..3 {
+        let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut direct).await.unwrap();
+        let call = reserve(&node, &account(&number.to_string()), &tokens_a_minute(10), tokens(1)).await.unwrap();
+        assert_eq!(call.origin, BY_REDIS);
+        assert_eq!(node.status(), RedisStatus::Reachable);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_moves_nothing() {
+    // With the callers' clock, to which a server's own is no different.
+    let Some(server) = RedisServer::start() else { return };
+    let settings = RedisSettings { clock: gateway_ratelimit_redis::Clock::Caller, ..patient(&server) };
+    let node = connect(settings).await;
+    let (key, limits) =
+        (account("a"), limits(gateway_ratelimit::RateLimit { requests_per_minute: Some(2), ..Default::default() }));
+    let late = now();
+    let early = gateway_ratelimit::Moment { wall: late.wall - std::time::Duration::from_secs(3600), ..late };
+    use gateway_ratelimit::{Demand, LimitStore};
+    assert!(node.reserve(&key, &limits, Demand::default(), late).await.is_ok());
+    assert!(node.reserve(&key, &limits, Demand::default(), early).await.is_ok());
+    let denial = node.reserve(&key, &limits, Demand::default(), early).await.unwrap_err();
+    assert_eq!(denial.retry_after, Some(std::time::Duration::from_secs(30)));
+}

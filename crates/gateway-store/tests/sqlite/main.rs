@@ -1,0 +1,18 @@
+//! The store in SQLite, and everything about a store that is the same whatever it is in.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod file;
+mod follower;
+mod load;
+mod opening;
+mod schema;
+
+use gateway_testing::store_conformance;
+
+use crate::file::File;
+
+#[tokio::test]
+async fn sqlite_conforms() {
+    store_conformance::run(File::with_tables).await;
+}
