@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_admin::{AdminService, FileKey, MasterKeys, Refresh};
 use gateway_config::{Config, MasterKey};
 use gateway_core::Gateway;
-use gateway_keystore::{AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, Pending, StoreError, Version};
+use gateway_keystore::{Pending, StoreError, Version};
 use gateway_secret::KeyDigester;
 use gateway_store::{Backend, Follower};
 
@@ -17,7 +17,7 @@ pub(crate) fn service(config: &Config, gateway: &Gateway, stored: Option<&Stored
     let keys = match stored {
         Some(stored) => MasterKeys::new(Arc::<dyn Backend>::clone(&stored.backend), digester.clone(), "admin")
             .with_refresh(Arc::new(OwnView(Arc::clone(&stored.follower)))),
-        None => MasterKeys::new(Arc::new(NoStore), digester.clone(), "admin"),
+        None => MasterKeys::without_store(digester.clone()),
     };
     let gateway = gateway.clone();
     let listed = move || gateway.config().master_keys.iter().map(|key| file_key(key, &digester)).collect();
@@ -53,26 +53,5 @@ impl Refresh for OwnView {
             let problem = self.0.status().last_error.unwrap_or_else(|| "it has not been read in time".to_owned());
             Err(StoreError::Unavailable { source: problem.into() })
         })
-    }
-}
-
-/// What stands in for a store where there is none.
-struct NoStore;
-
-impl KeyRepository for NoStore {
-    fn key<'a>(&'a self, _: &'a str) -> Pending<'a, Option<KeyRecord>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn keys<'a>(&'a self, _: Option<&'a str>, _: u32) -> Pending<'a, Vec<KeyRecord>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn write<'a>(&'a self, _: &'a KeyChange, _: &'a AuditEntry) -> Pending<'a, Version> {
-        Box::pin(async { Err(StoreError::Absent) })
-    }
-
-    fn audit(&self, _: Option<i64>, _: u32) -> Pending<'_, Vec<AuditRecord>> {
-        Box::pin(async { Err(StoreError::Absent) })
     }
 }

@@ -142,9 +142,6 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// There is none: the configuration asks for none.
-    #[error("there is no store; set `store.url`, or DB_URL, to sqlite:PATH or a postgresql:// URL")]
-    Absent,
     /// The identifier is taken.
     #[error("the id is taken")]
     TakenId,

@@ -188,3 +188,31 @@ impl Loss {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use redis::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_sent_is_repeated() {
+        let echo = "unknown command 'AUTH', with args beginning with: 'secret'".to_owned();
+        for kind in [ErrorKind::AuthenticationFailed, ErrorKind::Extension, ErrorKind::Client] {
+            let loss = Loss::Failed(RedisError::from((kind, "refused", echo.clone())));
+            assert!(!loss.reason().contains("secret"), "{}", loss.reason());
+        }
+        let refused = Loss::Failed(io::Error::from(io::ErrorKind::ConnectionRefused).into());
+        assert_eq!(refused.reason(), "connection refused");
+    }
+
+    #[test]
+    fn the_clock_is_known_once_it_was_heard() {
+        let link = Link::new(OnError::Local);
+        assert_eq!(link.clock_in(Duration::ZERO), None);
+        link.note_clock(1_000);
+        assert!(link.clock_in(Duration::from_micros(5)).is_some_and(|micros| micros >= 1_005));
+    }
+}

@@ -226,3 +226,6 @@ fn write_request_name(f: &mut fmt::Formatter<'_>, limits: &Limits, at: usize) ->
     let earlier = limits.requests[..at].iter().filter(|quota| quota.period() == period).count();
     write!(f, "requests.{}.{earlier}", period.as_micros())
 }
+
+#[cfg(test)]
+mod tests;

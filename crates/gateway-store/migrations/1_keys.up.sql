@@ -35,7 +35,7 @@ INSERT INTO config_version (version) VALUES (0);
 
 -- What changed at which version; the last ten thousand of them.
 CREATE TABLE changes (
-    version INTEGER PRIMARY KEY AUTOINCREMENT,
+    version INTEGER NOT NULL PRIMARY KEY,
     kind    TEXT    NOT NULL,
     id      TEXT    NOT NULL
 );
@@ -62,7 +62,7 @@ CREATE TRIGGER master_keys_inserted AFTER INSERT ON master_keys BEGIN
     INSERT INTO key_digests (digest, key_id) VALUES (NEW.digest, NEW.id);
     INSERT INTO key_digests (digest, key_id)
         SELECT NEW.previous_digest, NEW.id WHERE NEW.previous_digest IS NOT NULL;
-    INSERT INTO changes (kind, id) VALUES ('master_key', NEW.id);
+    INSERT INTO changes (version, kind, id) SELECT version + 1, 'master_key', NEW.id FROM config_version;
 END;
 
 -- Every column but last_used_at and revision.
@@ -75,11 +75,12 @@ ON master_keys BEGIN
     INSERT INTO key_digests (digest, key_id) VALUES (NEW.digest, NEW.id);
     INSERT INTO key_digests (digest, key_id)
         SELECT NEW.previous_digest, NEW.id WHERE NEW.previous_digest IS NOT NULL;
-    INSERT INTO changes (kind, id) SELECT 'master_key', OLD.id WHERE OLD.id <> NEW.id;
-    INSERT INTO changes (kind, id) VALUES ('master_key', NEW.id);
+    INSERT INTO changes (version, kind, id)
+        SELECT version + 1, 'master_key', OLD.id FROM config_version WHERE OLD.id <> NEW.id;
+    INSERT INTO changes (version, kind, id) SELECT version + 1, 'master_key', NEW.id FROM config_version;
 END;
 
 CREATE TRIGGER master_keys_deleted AFTER DELETE ON master_keys BEGIN
     DELETE FROM key_digests WHERE key_id = OLD.id;
-    INSERT INTO changes (kind, id) VALUES ('master_key', OLD.id);
+    INSERT INTO changes (version, kind, id) SELECT version + 1, 'master_key', OLD.id FROM config_version;
 END;

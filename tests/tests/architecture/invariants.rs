@@ -30,13 +30,14 @@ const RULES: [Rule; 4] = [
     Rule {
         says: "server sockets are opened only in gateway-listener",
         code: &["TcpListener", "UnixListener", "UnixDatagram", "UdpSocket", ".listen("],
-        crates: &["gateway-listener"],
+        // PostgreSQL's LISTEN is not a socket's.
+        crates: &["gateway-listener", "gateway-store-postgres"],
         instead: "serve through gateway_listener::Listener",
     },
     Rule {
-        says: "client sockets are opened only in gateway-upstream",
+        says: "client sockets are opened only in gateway-upstream and by the clients of stores",
         code: &["TcpStream::connect", "UnixStream::connect", ".connect("],
-        crates: &["gateway-upstream"],
+        crates: &["gateway-upstream", "gateway-store", "gateway-store-postgres", "gateway-ratelimit-redis"],
         instead: "send through gateway_upstream::Upstream",
     },
     Rule {
@@ -61,7 +62,7 @@ const DEPENDENCIES: [(&str, &[&str], &str); 3] = [
         "the JSON of the protocols belongs into gateway-protocol; that of the gateway's own API and store stands there",
     ),
     ("arc-swap", &["gateway-core"], "one thing is swapped, the snapshot, and gateway-core does it"),
-    ("rustls", &["gateway-listener", "gateway-upstream"], "TLS belongs to the edge crates"),
+    ("rustls", &["gateway-listener", "gateway-upstream", "gateway-ratelimit-redis"], "TLS belongs to the edge crates"),
 ];
 
 /// What policy crates are never built with.

@@ -43,7 +43,8 @@ pub(crate) struct Report {
     pub(crate) totals: Totals,
     /// What Redis has confirmed of them.
     pub(crate) confirmed: Totals,
-    /// When the last call ended, by Redis's clock.
+    /// When the last call ended, by Redis's clock. What calls before it owed counts from then on as well, as if no time had
+    /// passed between them: too much, rather than too little, if nothing could be told for a while.
     pub(crate) settled_at: Option<u64>,
     /// None if the account has no budget.
     pub(crate) money: Option<Money>,

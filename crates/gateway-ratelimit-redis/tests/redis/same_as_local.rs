@@ -13,7 +13,7 @@ use gateway_testing::{RedisServer, limit_vectors};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::fixture::{connect, patient};
+use crate::fixture::{connect, patient, requests_a_day};
 
 /// Redis goes by the callers' calendar, and no answer can be the node's own.
 fn by_the_callers_clock(server: &RedisServer) -> RedisSettings {
@@ -111,6 +111,9 @@ fn whatever_happens() {
                     let (ours, theirs) = calls.swap_remove(call.index(calls.len()));
                     store.settle(ours, used, at);
                     local.settle(theirs, used, at);
+                    // What is told together counts from the last settlement on. Here each is told, while this is answered.
+                    let other = (Arc::from("another"), requests_a_day(1));
+                    let _ = runtime.block_on(store.reserve(&other.0, &other.1, Demand::default(), at));
                 }
                 Step::Settle { .. } => {}
             }

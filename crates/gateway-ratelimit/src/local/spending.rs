@@ -60,7 +60,7 @@ impl Spending {
     pub(super) fn check(&mut self, budget: &Budget, cost: NanoUsd, wall: Timestamp) -> Result<BudgetWindow, Overspent> {
         let open = self.open(budget, wall);
         let left = budget.limit.0.saturating_sub(self.tally(open.window).map_or(0, Tally::committed));
-        if cost.0 <= left {
+        if left > 0 && cost.0 <= left {
             return Ok(open.window);
         }
         let is_ever_enough = budget.limit.0 > 0 && cost <= budget.limit;

@@ -1,0 +1,132 @@
+use gateway_ratelimit::{BudgetPeriod, Quota};
+use jiff::Timestamp;
+
+use super::*;
+
+fn ledger() -> (Ledger, Arc<str>, Limits) {
+    let tokens = Quota::tokens(60, std::time::Duration::from_secs(60));
+    (Ledger::new(), Arc::from("a"), Limits { tokens, max_concurrent: Some(9), ..Limits::default() })
+}
+
+fn ending() -> Ending {
+    Ending { was_admitted_by_redis: true, window: None, cost: 0, spent: 0, tokens: None, at: None }
+}
+
+fn day(number: i64) -> Option<BudgetWindow> {
+    Some(BudgetPeriod::Day.window(Timestamp::from_second(number * 24 * 3600).unwrap()))
+}
+
+fn is_empty(ledger: &Ledger) -> bool {
+    ledger.shards.iter().all(|shard| shard.lock().entries.is_empty() && shard.lock().unsent.is_empty())
+}
+
+/// The one report that is due, which then counts as heard.
+fn told(ledger: &Ledger) -> Report {
+    let batch = ledger.due(9);
+    let [(_, report)] = batch.reports() else { panic!("{batch:?}") };
+    let report = *report;
+    batch.confirm();
+    report
+}
+
+#[test]
+fn an_account_is_remembered_until_all_is_said() {
+    let (ledger, key, limits) = ledger();
+    ledger.ask(&key, &limits, 0, None).resolve(Outcome::Admitted);
+    assert_eq!(ledger.admitted_by_redis(&key), 1);
+    assert!(ledger.due(9).reports().is_empty());
+    ledger.end(&key, Ending { tokens: Some((30, 10)), ..ending() });
+    ledger.end(&key, Ending { tokens: Some((30, 40)), ..ending() });
+    let report = told(&ledger);
+    assert_eq!((report.in_flight, report.totals.ended), (0, 2));
+    assert_eq!((report.totals.given_back, report.totals.owed), (20_000_000, 10_000_000));
+    assert!(is_empty(&ledger));
+}
+
+#[test]
+fn a_refused_call_leaves_nothing() {
+    let (ledger, key, limits) = ledger();
+    ledger.ask(&key, &limits, 5, day(1)).resolve(Outcome::Denied);
+    assert!(is_empty(&ledger));
+}
+
+#[test]
+fn a_question_without_answer_is_followed_by_a_report() {
+    let (ledger, key, limits) = ledger();
+    let first = ledger.ask(&key, &limits, 5, day(1));
+    assert_eq!(first.report().awaited, 0, "the question itself is not yet awaited when Redis hears of it");
+    let second = ledger.ask(&key, &limits, 6, day(1));
+    assert_eq!((second.report().awaited, second.report().money.unwrap().awaited), (1, 5));
+    drop((first, second));
+    let report = told(&ledger);
+    assert_eq!((report.in_flight, report.awaited), (0, 0));
+    assert!(is_empty(&ledger));
+}
+
+#[test]
+fn reports_that_did_not_arrive_are_due_again_with_what_has_come_since() {
+    let (ledger, key, limits) = ledger();
+    ledger.admit_alone(&key, &limits, 0, None);
+    ledger.admit_alone(&key, &limits, 0, None);
+    ledger.end(&key, Ending { was_admitted_by_redis: false, ..ending() });
+    let lost = ledger.due(9);
+    ledger.end(&key, Ending { was_admitted_by_redis: false, ..ending() });
+    drop(lost);
+    let report = told(&ledger);
+    assert_eq!((report.totals.ended, report.confirmed.ended), (2, 0));
+    assert!(is_empty(&ledger));
+}
+
+#[test]
+fn a_question_says_what_a_report_would_have() {
+    let (ledger, key, limits) = ledger();
+    ledger.ask(&key, &limits, 0, None).resolve(Outcome::Admitted);
+    ledger.ask(&key, &limits, 0, None).resolve(Outcome::Admitted);
+    ledger.end(&key, ending());
+    let question = ledger.ask(&key, &limits, 0, None);
+    assert_eq!((question.report().in_flight, question.report().totals.ended), (1, 1));
+    question.resolve(Outcome::Denied);
+    assert!(ledger.due(9).reports().is_empty());
+    ledger.repeat_all();
+    assert_eq!(told(&ledger).confirmed.ended, 1);
+}
+
+#[test]
+fn money_belongs_to_the_window_that_it_was_taken_in() {
+    let (ledger, key, limits) = ledger();
+    ledger.ask(&key, &limits, 5, day(1)).resolve(Outcome::Admitted);
+    ledger.ask(&key, &limits, 7, day(2)).resolve(Outcome::Admitted);
+    let late = ledger.ask(&key, &limits, 1, day(1));
+    assert_eq!(late.window(), day(2), "a clock that is behind does not open yesterday again");
+    assert_eq!(late.report().money.unwrap().reserved, 7);
+    late.resolve(Outcome::Denied);
+    ledger.end(&key, Ending { window: day(1), cost: 5, spent: 4, ..ending() });
+    ledger.end(&key, Ending { window: day(2), cost: 7, spent: 6, ..ending() });
+    let report = told(&ledger);
+    assert_eq!((report.totals.released, report.totals.spent, report.totals.ended), (7, 6, 2));
+    assert_eq!(report.money.unwrap().reserved, 0);
+    assert!(is_empty(&ledger));
+}
+
+#[test]
+fn counters_wrap_where_the_script_expects_it() {
+    let (ledger, key, limits) = ledger();
+    ledger.admit_alone(&key, &limits, 0, day(1));
+    for _ in 0..3 {
+        ledger.end(&key, Ending { window: day(1), spent: u64::MAX, ..ending() });
+    }
+    assert_eq!(told(&ledger).totals.spent, 1 << 51);
+}
+
+#[test]
+fn no_more_is_due_at_once_than_is_asked_for() {
+    let (ledger, _, limits) = ledger();
+    for number in 0..10 {
+        let key = Arc::from(number.to_string());
+        ledger.admit_alone(&key, &limits, 0, None);
+        ledger.end(&key, ending());
+    }
+    let first = ledger.due(6);
+    let second = ledger.due(6);
+    assert_eq!((first.reports().len(), second.reports().len()), (6, 4));
+}
