@@ -3,11 +3,15 @@
 //! For tests only: what cannot be set up fails the test at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod administrator;
 pub mod clock;
+pub mod database;
 pub mod deaf;
 pub mod drain;
 pub mod form;
+pub mod patience;
 pub mod refusal;
+pub mod site;
 pub mod stage;
 pub mod stream;
 pub mod trail;

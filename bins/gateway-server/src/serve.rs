@@ -37,6 +37,10 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
     let simulator = start_simulator(&mut config).await?;
     let state = State::open(&config).await?;
     let gateway = state.equip(builder).build(&config)?;
+    if config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
+        // Otherwise the first call whose tokens count would wait for it.
+        tokio::task::spawn_blocking(gateway_tokens::load);
+    }
     let listeners = Listeners::bind(&config, &gateway, &state).await?;
     banner::print(&config, listeners.callers.local_addr());
     tracing::info!(address = %listeners.callers.local_addr(), "listening");

@@ -101,6 +101,11 @@ impl Endpoint {
     pub const fn promises_json(self) -> bool {
         !matches!(self, Self::Speech | Self::Transcriptions | Self::Translations)
     }
+
+    /// Whether the model writes its answer token by token, so that tokens are what the answer costs.
+    pub const fn answers_in_tokens(self) -> bool {
+        matches!(self, Self::ChatCompletions | Self::Completions | Self::Responses | Self::Transcriptions | Self::Translations)
+    }
 }
 
 #[cfg(test)]

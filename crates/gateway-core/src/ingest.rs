@@ -45,11 +45,9 @@ pub(crate) struct Asked {
     session: Option<HeaderValue>,
     /// What of the body the model is to read.
     pub(crate) prompt: Prompt,
-    sizing: Sizing,
+    /// How much of an answer it allows.
+    pub(crate) sizing: Sizing,
 }
-
-/// How long an answer is taken to be if neither the caller nor earlier answers say, in tokens.
-const USUAL_ANSWER: u64 = 500;
 
 impl Asked {
     /// What was parsed, apart from what is sent on.
@@ -58,11 +56,6 @@ impl Asked {
         (Self { call, conversation, session: head.headers.get(SESSION).cloned(), prompt, sizing }, template)
     }
 
-    /// How many tokens the answer may have: as many as the caller allows, else as many as such answers had of late.
-    pub(crate) fn longest_answer(&self, recent: Option<u64>) -> u64 {
-        let each = self.sizing.max_tokens.or(recent).unwrap_or(USUAL_ANSWER);
-        each.saturating_mul(self.sizing.choices)
-    }
 
     /// What calls of the kind that should go to the same target have in common; none if the call has nothing of it.
     pub(crate) fn affinity(&self, kind: Affinity) -> Option<u64> {

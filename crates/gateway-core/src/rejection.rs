@@ -206,7 +206,8 @@ impl Rejection {
             Self::Overloaded { retry_after } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
             }
-            Self::Limited { cause: DenialCause::Unavailable, .. } => {
+            // Nobody knows when one of the others will be over.
+            Self::Limited { cause: DenialCause::Unavailable | DenialCause::Concurrency { .. }, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::Limited { retry_after: Some(wait), .. } => {
@@ -354,7 +355,7 @@ fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
         ),
         DenialCause::Tokens { .. } => format!("The API key may not use as many tokens as this. {advice}"),
         DenialCause::Concurrency { limit } => {
-            format!("The API key may make {limit} calls at once, and so many are under way. {advice}")
+            format!("The API key may make {limit} calls at once, and so many are under way. Try again when one is over.")
         }
         DenialCause::Budget => format!("The API key's budget is spent. {advice}"),
         DenialCause::Blocked => format!("The API key may not make any such call: its limit is 0. {advice}"),

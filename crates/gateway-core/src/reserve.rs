@@ -27,8 +27,9 @@ pub(crate) use outputs::Outputs;
 pub(crate) struct Debt {
     store: Arc<dyn LimitStore>,
     reservation: Reservation,
-    /// What the prompt was estimated at, in tokens.
+    /// What prompt and answer were estimated at, in tokens.
     prompt: u64,
+    output: u64,
     /// Where the length of the answer is noted for the estimates to come; none if tokens are not counted.
     outputs: Option<Arc<RecentMean>>,
 }
@@ -49,17 +50,32 @@ pub(crate) async fn reserve(
     ledger: &mut Settlement,
 ) -> Result<(), Rejection> {
     let Some(key) = caller.limited_key() else { return Ok(()) };
-    let counts_tokens = key.limits.tokens.is_some() || key.limits.budget.is_some();
-    let outputs = plan.legs.first().filter(|_| counts_tokens).map(|leg| counters.outputs.of(&leg.model));
-    let (mut prompt, mut demand) = (0, Demand::default());
+    let outputs = plan.legs.first().filter(|_| key.limits.counts_tokens()).map(|leg| counters.outputs.of(&leg.model));
+    let (mut prompt, mut output) = (0, 0);
     if let Some(outputs) = &outputs {
         prompt = estimate::prompt_tokens(&asked.prompt).await;
-        let output = asked.longest_answer(outputs.get());
-        demand = Demand { tokens: prompt.saturating_add(output), cost: plan.dearest().cost(prompt, output) };
+        output = answer_tokens(asked, outputs, key, prompt);
     }
+    let demand = Demand { tokens: prompt.saturating_add(output), cost: plan.dearest().cost(prompt, output) };
     let reservation = take(key, demand, counters.limits, ledger).await?;
-    ledger.owe(Debt { store: Arc::clone(counters.limits), reservation, prompt, outputs });
+    ledger.owe(Debt { store: Arc::clone(counters.limits), reservation, prompt, output, outputs });
     Ok(())
+}
+
+/// How long an answer is taken to be if neither the caller nor earlier answers say, in tokens.
+const USUAL_ANSWER: u64 = 500;
+
+/// How many tokens the answer may have: as many as the caller allows, else as many as such answers had of late. That one is a
+/// guess, so it never makes a call larger than the key may make at all.
+fn answer_tokens(asked: &Asked, outputs: &RecentMean, key: &VirtualKey, prompt: u64) -> u64 {
+    if !asked.call.endpoint.answers_in_tokens() {
+        return 0;
+    }
+    if let Some(most) = asked.sizing.max_tokens {
+        return most.saturating_mul(asked.sizing.choices);
+    }
+    let usual = outputs.get().unwrap_or(USUAL_ANSWER).saturating_mul(asked.sizing.choices);
+    key.limits.tokens.map_or(usual, |quota| usual.min(quota.burst().saturating_sub(prompt)))
 }
 
 /// Takes one request of a call of which nothing is known but whose it is.
@@ -70,7 +86,7 @@ pub(crate) async fn reserve_request(
 ) -> Result<(), Rejection> {
     let Some(key) = caller.limited_key() else { return Ok(()) };
     let reservation = take(key, Demand::default(), limits, ledger).await?;
-    ledger.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, outputs: None });
+    ledger.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, output: 0, outputs: None });
     Ok(())
 }
 
@@ -91,6 +107,11 @@ impl Debt {
     /// How much the key has left.
     pub(crate) fn levels(&self) -> Levels {
         self.reservation.levels
+    }
+
+    /// How many tokens the answer was expected to have.
+    pub(crate) fn expected_output(&self) -> u64 {
+        self.output
     }
 
     /// Whether it matters how many tokens the answer has.

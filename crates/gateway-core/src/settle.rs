@@ -163,6 +163,13 @@ impl Settlement {
         self.debt.as_ref().is_some_and(Debt::counts_tokens)
     }
 
+    /// Notes how much there is of an answer that is not watched as it passes: what the upstream reports of it, else what its
+    /// `bytes` amount to, a token for every four of them; never more than was expected, for much of it is no content.
+    pub(crate) fn measure_whole(&mut self, reported: Option<Usage>, bytes: u64) {
+        let expected = self.debt.as_ref().map_or(0, Debt::expected_output);
+        self.measure(reported, expected.min(bytes.div_ceil(4)));
+    }
+
     /// Notes how much of the answer there was: what the upstream reports of it, and what was seen, in tokens.
     pub(crate) fn measure(&mut self, reported: Option<Usage>, seen: u64) {
         self.measure = Measure { reported, seen };

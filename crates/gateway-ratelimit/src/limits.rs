@@ -21,6 +21,11 @@ impl Limits {
         self.requests.is_empty() && self.tokens.is_none() && self.max_concurrent.is_none() && self.budget.is_none()
     }
 
+    /// Whether it matters how many tokens a call takes, because they are limited or because they are paid for.
+    pub fn counts_tokens(&self) -> bool {
+        self.tokens.is_some() || self.budget.is_some()
+    }
+
     /// Whether a limit other than the budget is 0, so that no call is ever let through.
     pub fn is_blocked(&self) -> bool {
         self.requests.iter().chain(&self.tokens).any(Quota::is_blocked) || self.max_concurrent == Some(0)

@@ -60,7 +60,8 @@ pub trait SpendBook: Send + Sync + fmt::Debug {
 /// A call may not be made now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// Why.
+    /// Why. Of several limits that are in the way, the one that has to be waited for the longest; of equals, the first in
+    /// the order of [`Limits`]. A limit of 0 comes before all others.
     pub cause: DenialCause,
     /// A call of the same demand that comes after exactly this wait, with nothing else spent meanwhile, is let through.
     /// None if no wait helps.

@@ -9,7 +9,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -55,16 +54,13 @@ struct Lookout {
 }
 
 impl SqliteStore {
-    /// A store in a file, given by its path or as `sqlite:PATH` or `sqlite://PATH`. The file is made if it is not there,
-    /// readable and writable for this user only; the folder has to be there. It is first read when something is asked.
-    pub fn open(url: &str) -> Result<Self, OpenError> {
-        let refuse = |problem: String| OpenError { problem };
-        let options = SqliteConnectOptions::from_str(url).map_err(|error| refuse(error.to_string()))?;
-        let is_in_memory = options.to_url_lossy().query().is_some_and(|query| query.contains("mode=memory"));
-        if is_in_memory || options.get_filename().as_os_str().is_empty() {
-            return Err(refuse("the store has to be a file, such as sqlite:gateway.db".to_owned()));
-        }
-        create(options.get_filename()).map_err(refuse)?;
+    /// A store in the file of this path. The file is made if it is not there, readable and writable for this user only; the
+    /// folder has to be there. It is read when something is asked.
+    pub fn open(path: &str) -> Result<Self, OpenError> {
+        // Absolute, because SQLite takes some others for something else: `:memory:`, or `file:` and what follows.
+        let path = std::path::absolute(path).map_err(|error| OpenError { problem: format!("{path:?}: {error}") })?;
+        create(&path).map_err(|problem| OpenError { problem })?;
+        let options = SqliteConnectOptions::new().filename(&path);
         let options = options
             .busy_timeout(BUSY)
             .foreign_keys(true)

@@ -3,6 +3,8 @@
 //! End-to-end tests run the very binary that users run. It is built once per test process, by the cargo that runs the
 //! tests and into the same folder, so it is never older than the code.
 
+mod folder;
+
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use tempfile::TempDir;
+pub use folder::{Folder, Run};
 
 /// How long the process may take for what it does at once: start, stop, write a line.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,7 +27,7 @@ pub struct GatewayProcess {
     child: Child,
     address: SocketAddr,
     log: Receiver<String>,
-    directory: TempDir,
+    folder: Folder,
 }
 
 impl GatewayProcess {
@@ -38,8 +40,12 @@ impl GatewayProcess {
 
     /// The same with environment variables.
     pub fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
-        let directory = write_config(config).unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let mut command = command(directory.path());
+        Self::start_in(&Folder::with_config(config), environment)
+    }
+
+    /// The same in a folder with a configuration, in which other processes may have run, or still run.
+    pub fn start_in(folder: &Folder, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(folder.path());
         command.args(["--config", "config.yaml"]).envs([("HOST", "127.0.0.1"), ("PORT", "0")]);
         command.envs(environment.iter().copied());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -51,7 +57,7 @@ impl GatewayProcess {
             let words: Vec<_> = log.iter().collect();
             panic!("the server did not start: {}", words.join("\n"));
         };
-        Self { child, address, log, directory }
+        Self { child, address, log, folder: folder.clone() }
     }
 
     /// Where it listens.
@@ -71,7 +77,7 @@ impl GatewayProcess {
 
     /// Its working directory, which holds `config.yaml`.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        self.folder.path()
     }
 
     /// Waits for the next line of its log that `wanted` accepts. Panics if none comes within twenty seconds.
@@ -109,6 +115,22 @@ impl GatewayProcess {
         // The standard library can only kill; `kill` sends any signal without unsafe code.
         let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
         if status.success() { Ok(()) } else { Err(io::Error::other("`kill` failed")) }
+    }
+
+    /// Ends it at once, as a machine that loses its power does: SIGKILL.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
+    /// Asks it to stop, waits until it has ended, and gives the lines of its log that were not yet taken. Panics if it
+    /// fails.
+    pub fn stop(mut self) -> Vec<String> {
+        let ended = self.terminate().and_then(|()| self.wait());
+        // The log ends with the process.
+        let log: Vec<_> = self.log.iter().collect();
+        assert!(ended.is_ok_and(|status| status.success()), "it did not stop well: {}", log.join("\n"));
+        log
     }
 
     /// Waits until it has ended by itself.
@@ -156,12 +178,6 @@ fn build() -> PathBuf {
     // A test runs from `target/PROFILE/deps/`, a program from `target/PROFILE/`.
     let profile = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).unwrap_or(&own);
     profile.join("gateway-server")
-}
-
-fn write_config(config: &str) -> io::Result<TempDir> {
-    let directory = tempfile::tempdir()?;
-    fs::write(directory.path().join("config.yaml"), config)?;
-    Ok(directory)
 }
 
 /// The address in the banner's first line.

@@ -32,7 +32,7 @@ mod redis_server;
 mod required;
 pub mod store_conformance;
 
-pub use binary::GatewayProcess;
+pub use binary::{Folder, GatewayProcess, Run};
 pub use client::{Answer, Client};
 pub use fake_upstream::{FakeUpstream, Gate, ReceivedRequest, Script};
 pub use postgres_server::PostgresServer;

@@ -69,7 +69,9 @@ pub fn moment(base: Instant, at_us: u64) -> Moment {
 
 /// Plays all scenarios.
 ///
-/// `clock` is asked for the moment of each step before it is played, and tells the backend's own clock, if it has one.
+/// `clock` is asked for the moment of each step before it is played, and tells the backend's own clock, if it has one. A call
+/// that was settled has to count as over for the next one: a backend that settles later has to be waited for, by a store
+/// around it.
 ///
 /// # Panics
 ///

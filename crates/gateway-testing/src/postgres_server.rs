@@ -136,7 +136,8 @@ impl PostgresServer {
         command.args(["-c", SUPERVISOR, "sh"]).arg(self.folder.path()).arg(self.programs.join("postgres"));
         command.arg("-D").arg(self.data()).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         command.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
-        let mut supervisor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut supervisor = command.spawn()?;
         let mut log = BufReader::new(supervisor.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).lines();
         self.supervisor = Some(supervisor);
         let mut words = Vec::new();

@@ -39,9 +39,13 @@ pub(super) fn commit(
     ledger.conclude_attempt(attempt.number, outcome, attempt.status);
     let committed = match opened {
         Opened::Fault(fault) => fault,
-        Opened::Raw { head, relay } => raw(head, relay, &attempt),
+        Opened::Raw { head, relay } => {
+            // Of an answer that nobody reads, nobody knows how long its text is.
+            ledger.measure_whole(None, u64::MAX);
+            raw(head, relay, &attempt)
+        }
         Opened::Whole { head, scan, body } => {
-            ledger.measure(scan.usage, 0);
+            ledger.measure_whole(scan.usage, body.len() as u64);
             whole(leg, &attempt, (head, scan, body), ledger)
         }
         Opened::Events { head, opening } => {

@@ -64,6 +64,17 @@ fn without_places_everybody_is_refused() {
 }
 
 #[test]
+fn a_smaller_queue_keeps_those_who_wait() {
+    let mut queue = queue(6, &[5, 1]);
+    queue.set_capacity(2);
+    assert_eq!(queue.push(&key(0), (0, 5)), Err(Refused));
+    assert_eq!(queue.push(&key(2), (2, 0)).map(|it| it.1), Ok(Some((0, 4))), "it grows no longer, and stays fair");
+    assert_eq!(drain(&mut queue), [(0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (0, 3)]);
+    queue.push(&key(0), (0, 6)).unwrap();
+    assert_eq!(queue.len(), 1);
+}
+
+#[test]
 fn whoever_leaves_is_not_served_and_has_left() {
     let mut queue = FairQueue::new(4);
     let tickets: Vec<_> = [0, 0, 1].map(|of| queue.push(&key(of), of).unwrap().0).into();

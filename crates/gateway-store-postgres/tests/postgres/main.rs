@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod access;
 mod database;
 mod outages;
+mod proxy;
 mod schema;
+mod triggers;
 
 use gateway_testing::store_conformance;
 

@@ -1,1 +1,92 @@
-//! x
+//! Tables are made under a lock and in a transaction.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use gateway_keystore::{KeyFeed, Pending, StoreError};
+use gateway_store::{Dialect, Driven, Failure, Schema, SqlStore, Statements, Step};
+use gateway_store_postgres::{PostgreSql, PostgresStore};
+use gateway_testing::store_conformance::{Subject, plain_key, write};
+use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinSet;
+
+use crate::database::{Database, server, store};
+
+/// A release whose last step fails half-way.
+struct Faulty(Arc<PostgresStore>);
+
+const FIRST: &Step = &PostgreSql::STEPS[0];
+const SECOND: &Step = &PostgreSql::STEPS[1];
+
+impl Dialect for Faulty {
+    type Driver = sqlx::Postgres;
+
+    const STATEMENTS: Statements = PostgreSql::STATEMENTS;
+    const STEPS: &'static [Step] = &[
+        Step { version: FIRST.version, name: FIRST.name, up: FIRST.up, down: FIRST.down },
+        Step { version: SECOND.version, name: SECOND.name, up: SECOND.up, down: SECOND.down },
+        Step {
+            version: 3,
+            name: "faulty",
+            up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
+            down: "",
+        },
+    ];
+
+    fn options(&self) -> &PgConnectOptions {
+        self.0.dialect().options()
+    }
+
+    fn prepare<'c>(&'c self, connection: &'c mut Driven<Self>) -> BoxFuture<'c, Result<(), Failure>> {
+        self.0.dialect().prepare(connection)
+    }
+
+    fn changed(&self) -> Pending<'_, ()> {
+        self.0.changed()
+    }
+
+    fn is_damage(code: &str) -> bool {
+        PostgreSql::is_damage(code)
+    }
+}
+
+#[tokio::test]
+async fn of_many_nodes_that_start_at_once_all_find_the_tables() {
+    let Some(server) = server() else { return };
+    let database = Database::empty(server);
+    let mut starting = JoinSet::new();
+    for _ in 0..8 {
+        let store = store(&database.url);
+        starting.spawn(async move {
+            store.migrate_up().await.unwrap();
+            store.changes(None).await.unwrap().keys.len()
+        });
+    }
+    assert_eq!(starting.join_all().await, [0; 8]);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_leaves_everything_as_it_was() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    write(&*database.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
+    let before = database.store.changes(None).await.unwrap();
+    let faulty = SqlStore::new(Faulty(Arc::clone(&database.store)));
+    assert!(faulty.migrate_up().await.is_err());
+    assert_eq!(faulty.version().await.unwrap(), 2);
+    let after = database.store.changes(None).await.unwrap();
+    assert_eq!((after.version, after.keys.len()), (before.version, 1));
+    assert_eq!(database.store.migrate_up().await.unwrap(), 2, "no lock is left behind");
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_release_is_left_alone() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    let later = "INSERT INTO _sqlx_migrations SELECT 7, description, installed_on, success, checksum, 0 \
+                 FROM _sqlx_migrations LIMIT 1";
+    server.execute(&database.url, later);
+    for answer in [database.store.migrate_up().await, database.store.migrate_down().await] {
+        assert!(matches!(answer, Err(StoreError::TooNew { found: 7, known: 2 })), "{answer:?}");
+    }
+}

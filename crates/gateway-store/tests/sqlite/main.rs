@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod book;
 mod file;
 mod follower;
 mod load;
 mod opening;
 mod schema;
+mod unsteady;
 
 use gateway_testing::store_conformance;
 

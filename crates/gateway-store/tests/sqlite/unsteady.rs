@@ -1,0 +1,118 @@
+//! A store that comes and goes.
+
+use std::io;
+use std::sync::Arc;
+
+use gateway_keystore::{
+    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRecord, KeyRepository, Ledger, Pending, Spent, StoreError,
+    Version,
+};
+use gateway_store::{Backend, Schema};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Steady,
+    Away,
+    TakesNoMoney,
+}
+
+/// Another store, as long as it is there.
+pub(crate) struct Unsteady {
+    inner: Arc<dyn Backend>,
+    mood: watch::Sender<Mood>,
+}
+
+impl Unsteady {
+    pub(crate) fn new(inner: Arc<dyn Backend>) -> Self {
+        Self { inner, mood: watch::Sender::new(Mood::Steady) }
+    }
+
+    pub(crate) fn go_away(&self) {
+        self.mood.send_replace(Mood::Away);
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.mood.send_replace(Mood::Steady);
+    }
+
+    pub(crate) fn refuse_spending(&self) {
+        self.mood.send_replace(Mood::TakesNoMoney);
+    }
+
+    fn unless<'a, T>(&self, bad: &[Mood], answer: Pending<'a, T>) -> Pending<'a, T> {
+        if bad.contains(&self.mood.borrow()) {
+            return Box::pin(async { Err(StoreError::Unavailable { source: io::Error::other("gone away").into() }) });
+        }
+        answer
+    }
+}
+
+impl KeyRepository for Unsteady {
+    fn key<'a>(&'a self, id: &'a str) -> Pending<'a, Option<KeyRecord>> {
+        self.unless(&[Mood::Away], self.inner.key(id))
+    }
+
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> Pending<'a, Vec<KeyRecord>> {
+        self.unless(&[Mood::Away], self.inner.keys(after, limit))
+    }
+
+    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> Pending<'a, Version> {
+        self.unless(&[Mood::Away], self.inner.write(change, note))
+    }
+
+    fn audit(&self, before: Option<i64>, limit: u32) -> Pending<'_, Vec<AuditRecord>> {
+        self.unless(&[Mood::Away], self.inner.audit(before, limit))
+    }
+}
+
+impl KeyFeed for Unsteady {
+    fn changes(&self, since: Option<Version>) -> Pending<'_, Changes> {
+        self.unless(&[Mood::Away], self.inner.changes(since))
+    }
+
+    /// A connection that breaks wakes whoever listens on it.
+    fn changed(&self) -> Pending<'_, ()> {
+        let mut mood = self.mood.subscribe();
+        let changed = self.inner.changed();
+        Box::pin(async move {
+            tokio::select! {
+                done = changed => done,
+                _ = mood.changed() => Ok(()),
+            }
+        })
+    }
+}
+
+impl Ledger for Unsteady {
+    fn spend<'a>(&'a self, spent: &'a [Spent]) -> Pending<'a, Vec<Spent>> {
+        self.unless(&[Mood::Away, Mood::TakesNoMoney], self.inner.spend(spent))
+    }
+
+    fn totals(&self, since: Timestamp) -> Pending<'_, Vec<Spent>> {
+        self.unless(&[Mood::Away], self.inner.totals(since))
+    }
+
+    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> Pending<'a, ()> {
+        self.unless(&[Mood::Away], self.inner.touch(used))
+    }
+}
+
+impl Schema for Unsteady {
+    fn version(&self) -> Pending<'_, i64> {
+        self.unless(&[Mood::Away], self.inner.version())
+    }
+
+    fn migrate_up(&self) -> Pending<'_, i64> {
+        self.unless(&[Mood::Away], self.inner.migrate_up())
+    }
+
+    fn migrate_down(&self) -> Pending<'_, i64> {
+        self.unless(&[Mood::Away], self.inner.migrate_down())
+    }
+
+    fn known_version(&self) -> i64 {
+        self.inner.known_version()
+    }
+}
