@@ -158,7 +158,8 @@ async fn known_paths_are_served_as_always_and_others_stay_unknown() {
     assert_eq!(received.body, r#"{"model":"gpt-4o-2024"}"#);
     assert_eq!(answer.json()["gateway"]["model"], "gpt-4o");
     assert_eq!(stage.send(authorized("GET", "/v1/models", "")).await.json()["data"][0]["id"], "gpt-4o");
-    for (path, status) in [("/admin", 403), ("/administration", 404), ("/", 404), ("/v2/files", 404), ("/api/llm", 405)] {
+    for (path, status) in [("/admin", 403), ("/administration", 404), ("/", 404), ("/v2/files", 404), ("/api/llm", 405)]
+    {
         assert_eq!(stage.send(authorized("GET", path, "")).await.status, status, "{path}");
     }
     assert_eq!(stage.upstream.requests().len(), 1);

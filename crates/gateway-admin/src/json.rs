@@ -61,6 +61,14 @@ fn refuse_value(Failure { param, cause }: Failure) -> Invalid {
         let param = param.map_or_else(|| name.to_owned(), |parent| format!("{parent}.{name}"));
         return Invalid::new(Fault::MissingField, Some(param), "is missing");
     }
+    // What stands there may be a key, in the wrong place or of the wrong type, and is not repeated.
+    match param.as_deref() {
+        None if message.starts_with("invalid type") => {
+            return Invalid::new(Fault::InvalidValue, None, "the body has to be a JSON object");
+        }
+        Some("key") => return Invalid::new(Fault::InvalidValue, param, "has to be a string"),
+        _ => {}
+    }
     let fault = if message.starts_with("unknown field `") { Fault::UnknownField } else { Fault::InvalidValue };
     Invalid::new(fault, param, shortened(&in_plain_words(&message)))
 }

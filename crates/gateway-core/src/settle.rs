@@ -51,6 +51,8 @@ pub(crate) struct Settlement {
     endpoint: Option<Endpoint>,
     started: Instant,
     waited: Duration,
+    /// Since when the call waits for what is not in the gateway's hands.
+    waiting: Option<Instant>,
     overhead: Option<Duration>,
     first_byte: Option<Duration>,
     key: Option<Arc<VirtualKey>>,
@@ -88,6 +90,7 @@ impl Settlement {
             endpoint: None,
             started,
             waited: Duration::ZERO,
+            waiting: None,
             overhead: None,
             first_byte: None,
             key: None,
@@ -242,10 +245,15 @@ impl Settlement {
 
     /// Waits for something that is not in the gateway's hands, and does not count the time as the gateway's.
     pub(crate) async fn wait_for<F: Future>(&mut self, future: F) -> F::Output {
-        let began = Instant::now();
+        self.waiting = Some(Instant::now());
         let output = future.await;
-        self.waited += began.elapsed();
+        self.end_wait();
         output
+    }
+
+    /// Counts the wait that is over, or that the caller has put an end to.
+    fn end_wait(&mut self) {
+        self.waited += self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
     }
 
     /// Notes time that was not in the gateway's hands.
@@ -290,6 +298,9 @@ impl Settlement {
 impl Drop for Settlement {
     fn drop(&mut self) {
         self.pay();
+        let in_flight = self.running.iter().flatten().map(|(_, began)| *began).min();
+        self.waiting = self.waiting.or(in_flight);
+        self.end_wait();
         self.cancel_attempts(None);
         if let Some(answering) = self.answering.take()
             && let (Some(admission), Some(attempt)) = (answering.admission, self.attempts.get(answering.number))

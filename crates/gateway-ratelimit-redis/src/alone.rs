@@ -1,11 +1,9 @@
 //! Decisions of this node by itself, while Redis does not answer.
 //!
-//! They are made on the node's own [`LocalLimits`], with its share of every limit, beginning with full buckets: what Redis
-//! has let through before is not mirrored in them, which would cost every call a second decision. So when Redis goes away, all
-//! nodes together may let through at most once more what a limit lets through at once, and from then on no more than the
-//! limit; a share is at least 1, so of a limit below the number of nodes each lets through one. Calls that Redis has let
-//! through count towards the calls at once of the node that makes them. Of a budget, each node may spend its share of what was
-//! left of it when it last heard of it.
+//! They are made on the node's own [`LocalLimits`] with its share of every limit, beginning with full buckets: what Redis has
+//! let through is not mirrored in them, as that would cost every call a second decision. Mirrored are only calls at once,
+//! which the ledger knows anyway, and money, of which Redis's last word is kept. The crate's documentation says what that
+//! adds up to.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -21,6 +21,9 @@ const REPORTS: usize = 64;
 /// How long Redis may take for them.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long Redis may take to load the scripts of a new connection.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a node that ends tries to tell what it has to say.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -97,14 +100,16 @@ impl Keeper {
         self.connect().await;
     }
 
-    /// A connection that is worth the name: the server has the script, answers in time, and can be written to.
+    /// A connection that is worth the name: the server has the scripts, can be written to, and answers as soon as decisions
+    /// need it.
     async fn open(&self) -> Result<Session, Loss> {
         let session = Session::open(&self.node.client).await?;
-        let first = async {
+        let load = async {
             self.node.decide.load(&mut session.connection()).await?;
-            self.call_roll(&session, true).await
+            self.node.roll.load(&mut session.connection()).await
         };
-        in_time(self.node.settings.timeout, first).await?;
+        in_time(LOAD_TIMEOUT, load).await?;
+        in_time(self.node.settings.timeout, self.call_roll(&session, true)).await?;
         Ok(session)
     }
 

@@ -8,13 +8,28 @@
 //! nobody waits for that, and nothing of it is lost while Redis is away: what is to be told is one entry for each account in
 //! use, however many calls have ended.
 //!
+//! # Without Redis
+//!
 //! A Redis that is slow, dead, loading, a replica, or part of a cluster that has the account elsewhere, is given up after the
-//! first call that it fails, for all calls at once. The node then decides by itself (`alone.rs` says what it may let through),
-//! or refuses, until Redis answers in time again. One that comes back empty learns of calls under way within a heartbeat,
-//! and of money spent from what each node knows of it.
+//! first call that it fails, for all calls at once; it is asked again as soon as it answers in time. Until then calls are
+//! refused, or each node decides by itself with its share of every limit: the limit divided by the number of nodes last
+//! known, at least 1. What may then be let through, by all nodes together:
+//!
+//! - Requests and tokens: once more what the limit lets through at once, as shares begin full, and from then on no more than
+//!   the limit. Each node that there is more than were known adds a share, and so does each by which there are more nodes than
+//!   the limit is high.
+//! - Calls at once: a node's calls count towards its share, whoever let them through. If all calls were on few nodes, the
+//!   others may add their shares, so there are never twice as many.
+//! - Money: each node may spend its share of what was left when it last heard of it.
+//!
+//! The same holds for what Redis counts when it comes back: as much as it remembers of requests and tokens, so one that comes
+//! back empty lets through a limit's burst once more. It is told of calls under way within a heartbeat, and of money spent
+//! with the first question about it. A call whose answer was lost may have been counted in Redis as well: its tokens come back
+//! with time, its money and its place at once.
 //!
 //! This crate connects to one server or to what stands for one, such as a proxy or a managed service's address. It follows
-//! neither sentinels nor a cluster's redirections.
+//! neither sentinels nor a cluster's redirections. A server that evicts keys forgets limits; give it memory enough, or a
+//! policy that evicts others first.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -49,6 +49,11 @@ impl RollScript {
         Self { script: Script::new(ROLL) }
     }
 
+    /// Has Redis load the script.
+    pub(crate) async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), Loss> {
+        self.script.load_async(connection).await.map(drop).map_err(Loss::Failed)
+    }
+
     /// Lists a node, or strikes it off, and counts.
     pub(crate) async fn call(
         &self,

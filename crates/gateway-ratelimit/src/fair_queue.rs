@@ -38,7 +38,7 @@ impl<W> FairQueue<W> {
         Self { capacity, next: 0, lines, turns, keys }
     }
 
-    /// Changes how many may wait. Those beyond a lower number stay; nobody is let in behind them.
+    /// Changes how many may wait. Those beyond a lower number stay, and their number does not grow.
     pub fn set_capacity(&mut self, capacity: usize) {
         self.capacity = capacity;
     }

@@ -76,6 +76,8 @@ LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         DELETE FROM key_digests WHERE key_id = OLD.id;
+    END IF;
+    IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND OLD.id <> NEW.id THEN
         PERFORM note_change(1, 'master_key', OLD.id);
     END IF;
     IF TG_OP <> 'DELETE' THEN

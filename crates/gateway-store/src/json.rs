@@ -1,9 +1,7 @@
 //! What is kept as JSON, in columns and in the snapshot.
 
-use std::collections::HashMap;
-
 use gateway_ratelimit::{Budget, BudgetPeriod};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A budget as it is written.
@@ -49,7 +47,7 @@ pub(crate) fn read_budget(text: &str) -> Result<Budget, String> {
 pub(crate) fn read_object(text: &str) -> Result<String, String> {
     // Nearly every key has none.
     if text != "{}" {
-        read_json::<HashMap<String, IgnoredAny>>(text)?;
+        read_json::<serde_json::Map<String, serde_json::Value>>(text)?;
     }
     Ok(text.to_owned())
 }

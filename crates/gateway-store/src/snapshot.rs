@@ -127,9 +127,9 @@ impl From<&KeyRecord> for Line {
 
 fn key(line: &str) -> Result<KeyRecord, String> {
     let line: Line = read_json(line)?;
-    let previous = line.previous.map(|(digest, until)| {
-        Ok::<_, String>(RetiredKey { digest: unhex(&digest)?, valid_until: time(until)? })
-    });
+    let previous = line
+        .previous
+        .map(|(digest, until)| Ok::<_, String>(RetiredKey { digest: unhex(&digest)?, valid_until: time(until)? }));
     Ok(KeyRecord {
         digest: unhex(&line.digest)?,
         previous: previous.transpose()?,

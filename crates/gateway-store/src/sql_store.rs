@@ -121,11 +121,7 @@ async fn all<D: Dialect, T: Send>(
 }
 
 /// Executes a statement and returns how many rows its answer has.
-async fn count<D: Dialect>(
-    connection: &mut Driven<D>,
-    sql: &'static str,
-    values: &[Value<'_>],
-) -> sqlx::Result<usize> {
+async fn count<D: Dialect>(connection: &mut Driven<D>, sql: &'static str, values: &[Value<'_>]) -> sqlx::Result<usize> {
     let mut count = 0;
     D::Driver::each(connection, sql, values, &mut |_| count += 1).await?;
     Ok(count)

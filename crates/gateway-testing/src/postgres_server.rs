@@ -123,7 +123,14 @@ impl PostgresServer {
             assert!(owned.success(), "chown to {USER} failed");
         }
         let mut initdb = self.command(&self.programs.join("initdb"))?;
-        initdb.args(["--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=password", "--no-sync", "--pgdata"]);
+        initdb.args([
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--auth=password",
+            "--no-sync",
+            "--pgdata",
+        ]);
         initdb.arg(self.data()).arg("--pwfile").arg(password);
         let output = initdb.output()?;
         if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr))) }
@@ -164,7 +171,9 @@ impl PostgresServer {
     fn command(&self, program: &Path) -> io::Result<Command> {
         let mut command = if is_root()? {
             let mut command = Command::new("setpriv");
-            command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--init-groups".to_owned()]).arg(program);
+            command
+                .args([format!("--reuid={USER}"), format!("--regid={USER}"), "--init-groups".to_owned()])
+                .arg(program);
             command
         } else {
             Command::new(program)

@@ -7,7 +7,7 @@ use gateway_tests::stage::Stage;
 use parking_lot::Mutex;
 use tokio::time::Duration;
 
-use super::scene::{Caller, PATIENT, held, marks, room, stage_of};
+use super::scene::{Caller, PATIENT, all_are_served, held, marks, room, stage_of};
 
 /// How many requests the upstream gets at once.
 const PLACES: usize = 3;
@@ -80,9 +80,11 @@ async fn retries_need_a_place() {
         }
     }
     assert_eq!(most, PLACES);
-    for reply in answering.await.unwrap() {
-        assert_eq!((reply.status, reply.header("x-gateway-attempts")), (200, "2"), "{}", reply.body);
-    }
+    let replies = answering.await.unwrap();
+    // A retry that finds no room may be given up.
+    let ends = replies.iter().map(|reply| (reply.status, reply.header("x-gateway-attempts")));
+    assert!(ends.clone().all(|end| matches!(end, (200, "2") | (502, "1"))), "{replies:?}");
+    assert!(ends.clone().any(|end| end == (200, "2")), "{replies:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +102,7 @@ async fn a_hedge_takes_a_place() {
     // The first call has two places, the second one, and there are no more.
     Caller::come(&stage, "a", "beyond").await.is_turned_away().await;
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, callers).await;
     assert_eq!((stage.upstream.requests().len(), stage.other.requests().len()), (2, 1));
 }
 
@@ -133,7 +133,5 @@ async fn without_a_place_there_is_no_hedge() {
         stage.upstream.request(before + place).await;
     }
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, callers).await;
 }

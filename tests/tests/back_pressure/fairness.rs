@@ -3,7 +3,7 @@
 use gateway_testing::Gate;
 use gateway_tests::stage::Stage;
 
-use super::scene::{Caller, PATIENT, held, marks, stage};
+use super::scene::{Caller, PATIENT, all_are_served, held, marks, stage};
 
 /// A gateway with one place, which a call of the flood has until the gate opens, and a line for so many.
 async fn flooded(size: usize) -> (Stage, Gate, Vec<Caller>) {
@@ -15,13 +15,6 @@ async fn flooded(size: usize) -> (Stage, Gate, Vec<Caller>) {
     (stage, gate, vec![first])
 }
 
-async fn all_are_served(gate: &Gate, callers: Vec<Caller>) {
-    gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_delays_another_key_by_one_call() {
     let (stage, gate, mut callers) = flooded(20).await;
@@ -29,7 +22,8 @@ async fn a_flood_delays_another_key_by_one_call() {
         callers.push(Caller::come(&stage, "flood", &format!("flood-{number}")).await);
     }
     callers.push(Caller::come(&stage, "a", "quiet").await);
-    all_are_served(&gate, callers).await;
+    gate.open();
+    all_are_served(&stage, callers).await;
     let order = marks(&stage.upstream.requests());
     let turn = order.iter().position(|mark| mark == "quiet").unwrap();
     assert!(turn <= 2, "the one inside, at most one of the flood, and then it: {order:?}");
@@ -43,7 +37,8 @@ async fn keys_take_turns() {
         let name = mark.split('-').next().unwrap();
         callers.push(Caller::come(&stage, name, mark).await);
     }
-    all_are_served(&gate, callers).await;
+    gate.open();
+    all_are_served(&stage, callers).await;
     let expected = ["flood-0", "flood-1", "a-1", "b-1", "flood-2", "a-2", "b-2", "flood-3", "a-3", "flood-4"];
     assert_eq!(marks(&stage.upstream.requests()), expected);
 }
@@ -65,6 +60,7 @@ async fn a_flood_does_not_fill_the_line() {
     Caller::come(&stage, "a", "a-2").await.is_turned_away().await;
     Caller::come(&stage, "flood", "flood-6").await.is_turned_away().await;
     callers.extend(flood);
-    all_are_served(&gate, callers).await;
+    gate.open();
+    all_are_served(&stage, callers).await;
     assert_eq!(marks(&stage.upstream.requests()), ["flood-0", "flood-1", "a-1", "b-1", "flood-2"]);
 }

@@ -6,7 +6,7 @@ use gateway_tests::stage::{CALLER_KEY, ONE_ATTEMPT, PLAIN, Stage};
 use gateway_tests::stream::{finish, text};
 use gateway_tests::wire::{Wire, exchange};
 
-use super::scene::{Caller, assert_overloaded, head, held, key, marks, request, room, stage, stage_of};
+use super::scene::{Caller, all_are_served, assert_overloaded, head, held, key, marks, request, room, stage, stage_of};
 
 /// Half of an answer.
 const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{";
@@ -29,10 +29,7 @@ async fn fill(stage: &Stage, places: usize, row: &str) -> (Gate, Vec<Caller>) {
 async fn assert_all_free(stage: &Stage, places: usize, row: &str) {
     let (gate, callers) = fill(stage, places, row).await;
     gate.open();
-    for (place, caller) in callers.into_iter().enumerate() {
-        caller.is_served().await;
-        stage.access_line(&format!("{row}-{place}"));
-    }
+    all_are_served(stage, callers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,12 +41,7 @@ async fn without_a_queue_whoever_finds_no_place_is_turned_away() {
     Caller::with(&stage, "b", "stream", r#"{"model":"gpt-4o","stream":true}"#).await.is_turned_away().await;
     Caller::with(&stage, "b", "broken", "{").await.is_turned_away().await;
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
-    for place in 0..2 {
-        stage.access_line(&format!("first-{place}"));
-    }
+    all_are_served(&stage, callers).await;
     assert_all_free(&stage, 2, "again").await;
     assert!(!marks(&stage.upstream.requests()).contains(&"other".to_owned()));
 }
@@ -63,9 +55,7 @@ async fn a_body_is_not_waited_for_in_vain() {
     wire.write(head("a", "late", 1_000_000)).await;
     assert_overloaded("a large body", &wire.reply().await);
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, callers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,10 +68,7 @@ async fn what_is_passed_through_needs_a_place_too() {
     let (gate, callers) = fill(&stage, 1, "call").await;
     assert_overloaded("passed through", &exchange(stage.gateway.address(), files("refused")).await);
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
-    stage.access_line("call-0");
+    all_are_served(&stage, callers).await;
     let (gate, before) = (Gate::new(), stage.upstream.requests().len());
     stage.upstream.push(held(&gate));
     let mut wire = Wire::open(stage.gateway.address()).await;
@@ -108,9 +95,7 @@ async fn what_is_no_call_is_answered_during_an_overload() {
     let expected = refusal("authentication_error", "invalid_api_key", "", message);
     assert_refused("stranger", &exchange(stage.gateway.address(), stranger).await, 401, &expected);
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, callers).await;
 }
 
 /// However calls end, their places are there for the next.

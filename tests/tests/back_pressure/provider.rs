@@ -7,7 +7,7 @@ use gateway_tests::stream::{finish, text};
 use gateway_tests::wire::exchange;
 use tokio::time::Duration;
 
-use super::scene::{Caller, PATIENT, assert_overloaded, held, key, marks, ok, request, room, stage_of};
+use super::scene::{Caller, PATIENT, all_are_served, assert_overloaded, held, key, marks, ok, request, room, stage_of};
 
 /// One provider with one place.
 const ALONE: &str = r#"
@@ -53,8 +53,7 @@ async fn another_target_is_asked_at_once() {
         stage.access_line(&mark);
     }
     gate.open();
-    first.is_served().await;
-    stage.access_line("first");
+    all_are_served(&stage, [first]).await;
     assert_eq!(Caller::come(&stage, "a", "last").await.reply().await.header("x-gateway-provider"), "main");
     assert_eq!(marks(&stage.upstream.requests()), ["first", "last"]);
 }
@@ -68,9 +67,7 @@ async fn when_all_are_full_a_call_waits_in_line() {
     let waiting = [Caller::come(&stage, "a", "next-0").await, Caller::come(&stage, "a", "next-1").await];
     assert_eq!((stage.upstream.requests().len(), stage.other.requests().len()), (1, 1));
     gate.open();
-    for caller in [first].into_iter().chain(waiting) {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, [first].into_iter().chain(waiting)).await;
     assert_eq!(marks(&stage.upstream.requests()), ["first", "next-0", "next-1"]);
     other_gate.open();
     second.is_served().await;
@@ -89,10 +86,7 @@ async fn when_all_are_full_and_nobody_may_wait_a_call_is_turned_away() {
         assert_overloaded("beyond", &reply);
         assert_eq!(reply.header("x-gateway-attempts"), "", "nothing was tried");
         gate.open();
-        for (caller, mark) in callers.into_iter().zip(["first", "second"]) {
-            caller.is_served().await;
-            stage.access_line(mark);
-        }
+        all_are_served(&stage, callers).await;
         Caller::come(&stage, "a", "last").await.is_served().await;
     }
 }
@@ -121,9 +115,7 @@ async fn callers_take_turns_at_a_provider_too() {
         callers.push(Caller::come(&stage, name, mark).await);
     }
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, callers).await;
     let expected = ["first", "flood-1", "a-1", "b-1", "flood-2", "a-2", "flood-3"];
     assert_eq!(marks(&stage.upstream.requests()), expected);
 }
@@ -140,8 +132,7 @@ async fn nobody_waits_beyond_its_own_time() {
     assert!(matches!(reply.status, 503 | 504), "{reply:?}");
     assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
     gate.open();
-    first.is_served().await;
-    stage.access_line("first");
+    all_are_served(&stage, [first]).await;
     Caller::come(&stage, "a", "last").await.is_served().await;
     assert_eq!(marks(&stage.upstream.requests()), ["first", "last"]);
 }
@@ -186,10 +177,10 @@ async fn no_place_is_lost() {
     last.is_served().await;
 }
 
-/// A call in line for one target takes the first place that there is, wherever it is.
+/// Where no place has become free, one may have elsewhere.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_in_line_takes_the_first_place_that_there_is() {
-    let stage = stage(PAIR, &format!("size: 5, {PATIENT}"), "").await;
+async fn a_call_that_waits_in_vain_goes_elsewhere() {
+    let stage = stage(PAIR, "size: 5, timeout: 2s", "").await;
     let (gate, other_gate) = (Gate::new(), Gate::new());
     let first = holds(&stage, &stage.upstream, &gate, "first").await;
     let second = holds(&stage, &stage.other, &other_gate, "second").await;

@@ -6,7 +6,7 @@ use gateway_testing::Gate;
 use gateway_tests::clock::now;
 use gateway_tests::stage::Stage;
 
-use super::scene::{Caller, PATIENT, assert_overloaded, held, marks, stage};
+use super::scene::{Caller, PATIENT, all_are_served, assert_overloaded, held, marks, stage};
 
 /// A gateway with one place, which is taken until the gate opens, and a line for so many.
 async fn taken(size: usize, timeout: &str) -> (Stage, Gate, Caller) {
@@ -27,9 +27,7 @@ async fn those_in_line_are_served_as_they_came() {
     }
     assert_eq!(stage.upstream.requests().len(), 1, "one at once");
     gate.open();
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, callers).await;
     let expected = (0..8).map(|number| format!("next-{number}"));
     assert_eq!(marks(&stage.upstream.requests())[1..], expected.collect::<Vec<_>>());
     assert_eq!(stage.upstream.connections(), 1, "one after the other");
@@ -43,10 +41,7 @@ async fn whoever_finds_the_line_full_is_turned_away() {
         Caller::come(&stage, "a", &format!("beyond-{number}")).await.is_turned_away().await;
     }
     gate.open();
-    first.is_served().await;
-    for caller in waiting {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, [first].into_iter().chain(waiting)).await;
     assert_eq!(marks(&stage.upstream.requests()), ["first", "next-0", "next-1"]);
 }
 
@@ -67,8 +62,7 @@ async fn whoever_has_waited_long_enough_is_turned_away() {
     Caller::come(&stage, "a", "later").await.is_turned_away().await;
     assert!(came.elapsed() < Duration::from_secs(5), "{:?}", came.elapsed());
     gate.open();
-    first.is_served().await;
-    stage.access_line("first");
+    all_are_served(&stage, [first]).await;
     Caller::come(&stage, "a", "last").await.is_served().await;
 }
 
@@ -89,10 +83,7 @@ async fn callers_may_leave_the_line() {
     }
     Caller::come(&stage, "a", "beyond").await.is_turned_away().await;
     gate.open();
-    first.is_served().await;
-    for caller in callers {
-        caller.is_served().await;
-    }
+    all_are_served(&stage, [first].into_iter().chain(callers)).await;
     assert_eq!(marks(&stage.upstream.requests()), ["first", "stays-0", "stays-1", "stays-2"]);
 }
 
@@ -119,13 +110,7 @@ async fn no_place_is_lost_in_the_line() {
         left.leave(&stage).await;
         stage.upstream.request(before + 2).await;
         gate.open();
-        for caller in inside.into_iter().chain(waiting) {
-            caller.is_served().await;
-        }
-        // A call is over when it is logged, not when its caller has all of the answer.
-        for place in [0, 1, 3] {
-            stage.access_line(&format!("waits-{round}-{place}"));
-        }
+        all_are_served(&stage, inside.into_iter().chain(waiting)).await;
         assert_eq!(stage.upstream.requests().len(), before + 5, "round {round}");
     }
 }

@@ -1,5 +1,6 @@
 //! A gateway with little room, and callers of whom it is known when they have come.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -119,6 +120,27 @@ pub(crate) fn head(name: &str, mark: &str, length: usize) -> String {
         "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-request-id: {mark}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     )
+}
+
+/// Waits until all of these calls are over, in whatever order: a caller has its answer a moment before.
+pub(crate) fn are_over<'m>(stage: &Stage, marks: impl IntoIterator<Item = &'m str>) {
+    let awaited: Vec<_> = marks.into_iter().map(|mark| format!(r#""request_id":"{mark}""#)).collect();
+    let awaited = RefCell::new(awaited);
+    stage.gateway.log_line(|line| {
+        let is_access = line.contains(r#""target":"access""#);
+        awaited.borrow_mut().retain(|mark| !(is_access && line.contains(mark)));
+        awaited.borrow().is_empty()
+    });
+}
+
+/// Waits until all of these callers are served, and their calls over.
+pub(crate) async fn all_are_served(stage: &Stage, callers: impl IntoIterator<Item = Caller>) {
+    let mut marks = Vec::new();
+    for caller in callers {
+        marks.push(caller.mark.clone());
+        caller.is_served().await;
+    }
+    are_over(stage, marks.iter().map(String::as_str));
 }
 
 async fn is_well(wire: &mut Wire) {

@@ -10,7 +10,7 @@ use gateway_tests::wire::Wire;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Unit};
 
-use super::scene::{call, key, listed, number, reporting, request, settled, spawn, stage_of};
+use super::scene::{call, key, listed, number, reporting, request, settled, spawn, stage_of, told};
 
 /// A token of an answer of `dear` is a dollar, one of `cheap` is ten cents, and `free` has no price.
 const PRICED: &str = r#"
@@ -121,7 +121,7 @@ async fn streams_are_charged_as_reported_or_seen() {
 async fn money_is_kept_back_for_calls_under_way() {
     let stage = stage(&[("team-a", "budget: { usd: 50, period: total }")]).await;
     let gate = Gate::new();
-    stage.other.push(Script::new().wait(&gate).answer(200, "application/json", "{}"));
+    stage.other.push(told(Script::new().wait(&gate), 0, 0));
     let held = spawn(&stage, "team-a", r#"{"model":"dear","max_tokens":40}"#);
     stage.other.request(0).await;
     assert_left(&stage, "team-a", 10).await;

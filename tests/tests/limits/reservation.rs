@@ -1,6 +1,6 @@
 //! What a call is expected to take, which is what it is let through for: its prompt, and the longest answer that it allows.
 
-use gateway_testing::Answer;
+use gateway_testing::{Answer, Script};
 use gateway_tests::form::{BOUNDARY, Form};
 use gateway_tests::stage::{CALL, CHAT, Stage};
 use http::{HeaderValue, header};
@@ -43,6 +43,12 @@ async fn the_prompt_and_the_longest_answer_are_taken() {
         ("/v1/completions", r#""prompt":[1,2,3,4,5],"max_tokens":10"#.to_owned(), 15),
         ("/v1/completions", r#""prompt":"","max_tokens":10,"best_of":4"#.to_owned(), 40),
         ("/v1/responses", format!(r#""input":"{TEN}","max_output_tokens":40"#), 53),
+        // What answers with numbers, pictures or sound answers with no tokens.
+        ("/v1/embeddings", format!(r#""input":"{TEN}""#), 13),
+        ("/v1/embeddings", format!(r#""input":["{TEN}","{TEN}"]"#), 26),
+        ("/v1/embeddings", r#""input":[[1,2,3],[4,5]]"#.to_owned(), 5),
+        ("/v1/moderations", format!(r#""input":"{TEN}""#), 13),
+        ("/v1/rerank", format!(r#""query":"{TEN}","documents":["{TEN}"]"#), 26),
     ];
     let names: Vec<_> = (0..rows.len()).map(|number| format!("team-{number}")).collect();
     let stage = stage(&names.iter().map(|name| (&**name, MANY)).collect::<Vec<_>>()).await;
@@ -71,6 +77,7 @@ async fn a_long_prompt_is_counted() {
 async fn without_a_bound_the_answer_is_expected_to_be_like_those_before() {
     let names = ["first", "second", "third", "fourth"];
     let stage = stage(&names.map(|name| (name, MANY))).await;
+    stage.upstream.otherwise(|_| Script::json(200, r#"{"choices":[]}"#));
     stage.upstream.push(reporting(0, 40));
     assert_eq!(taken(&settled(&stage, "first", CALL).await), 500, "nothing is known yet");
     // An eighth of the way from 40 to 200.
@@ -80,6 +87,19 @@ async fn without_a_bound_the_answer_is_expected_to_be_like_those_before() {
     // An answer of which nothing is reported is no news.
     let twice = r#"{"model":"gpt-4o","n":2}"#;
     assert_eq!(taken(&settled(&stage, "fourth", twice).await), 120);
+}
+
+/// What nobody has asked for is a guess, which must not make a call impossible that the key could make.
+#[tokio::test]
+async fn a_guess_is_never_more_than_there_is() {
+    let few = "rate_limit: { tokens_per_minute: 300 }";
+    let stage = stage(&[("plain", few), ("prompt", few), ("asked", few)]).await;
+    stage.upstream.otherwise(|_| Script::json(200, r#"{"choices":[]}"#));
+    assert_eq!(taken(&call(&stage, "plain", CALL).await), 300);
+    let body = format!(r#"{{"model":"gpt-4o","messages":[{{"role":"user","content":"{TEN}"}}]}}"#);
+    assert_eq!(taken(&call(&stage, "prompt", body).await), 300, "13 of them are for the prompt");
+    // What the caller asks for is no guess.
+    assert_eq!(call(&stage, "asked", asking(301)).await.status, 429);
 }
 
 async fn upload(stage: &Stage, name: &str) -> Answer {

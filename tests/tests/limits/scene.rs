@@ -20,12 +20,12 @@ pub(crate) const ALL_TOKENS: u64 = 600;
 const LOOK: &str = r#"{"model":"gpt-4o","max_tokens":0}"#;
 
 /// A gateway on [`PLAIN`] with these keys besides, each of which has a name and further fields. Calls make one attempt,
-/// and an upstream without a script answers with an empty object.
+/// and an upstream without a script gives an answer that took nothing.
 pub(crate) async fn stage(keys: &[(&str, &str)]) -> Stage {
     stage_of(&[PLAIN, &listed(keys), ONE_ATTEMPT].concat()).await
 }
 
-/// A gateway on this configuration, whose upstreams answer with an empty object where they have no script.
+/// A gateway on this configuration, whose upstreams give answers that took nothing where they have no script.
 pub(crate) async fn stage_of(config: &str) -> Stage {
     let stage = Stage::of(config).await;
     stage.upstream.otherwise(|_| ok());
@@ -44,9 +44,9 @@ pub(crate) fn key(name: &str) -> String {
     format!("sk-{name}-6f0c2d9e48b1")
 }
 
-/// An empty answer, which reports no usage.
+/// An answer that took nothing.
 pub(crate) fn ok() -> Script {
-    Script::json(200, "{}")
+    reporting(0, 0)
 }
 
 /// A request of the caller of this name.
@@ -80,7 +80,13 @@ pub(crate) fn asking(tokens: u64) -> String {
 
 /// A plain answer that reports what it took.
 pub(crate) fn reporting(prompt: u64, completion: u64) -> Script {
-    Script::json(200, format!(r#"{{"id":"c-1","choices":[],{}}}"#, usage(prompt, completion)))
+    told(Script::new(), prompt, completion)
+}
+
+/// The same at the end of a script.
+pub(crate) fn told(script: Script, prompt: u64, completion: u64) -> Script {
+    let body = format!(r#"{{"id":"c-1","choices":[],{}}}"#, usage(prompt, completion));
+    script.answer(200, "application/json", body)
 }
 
 /// A `usage` member.

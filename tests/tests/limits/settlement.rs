@@ -50,7 +50,6 @@ async fn assert_charged(stage: &Stage, name: &str, (path, body): (&str, String),
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_charged_as_reported() {
-    let embed = r#"{"model":"gpt-4o","max_tokens":500,"input":[]}"#.to_owned();
     let respond = r#"{"model":"gpt-4o","max_output_tokens":500,"stream":true}"#.to_owned();
     let completed = format!(
         r#"{{"type":"response.completed","response":{{"model":"gpt-4o-2024",{}}}}}"#,
@@ -69,12 +68,6 @@ async fn answers_are_charged_as_reported() {
         // Vendors that report with every event count up.
         ("counting", unasked(), Script::events([&*finish_with(100, 10), &finish_with(100, 120), "[DONE]"]), 220),
         ("responses", ("/v1/responses", respond), Script::events([delta, &completed]), 250),
-        (
-            "embeddings",
-            ("/v1/embeddings", embed),
-            Script::json(200, r#"{"usage":{"prompt_tokens":250,"total_tokens":250}}"#),
-            250,
-        ),
         // Reported before it broke.
         ("broken", unasked(), Script::events([&*text("a"), &report(100, 200)]).close(), 300),
     ];
@@ -83,6 +76,36 @@ async fn answers_are_charged_as_reported() {
     for (name, call, script, expected) in rows {
         stage.upstream.push(script);
         assert_charged(&stage, name, call, expected).await;
+    }
+}
+
+/// An answer in numbers is all prompt.
+#[tokio::test(flavor = "multi_thread")]
+async fn embeddings_are_charged_as_reported() {
+    let stage = stage(&[("team-a", TOKENS)]).await;
+    stage.upstream.push(Script::json(200, r#"{"data":[],"usage":{"prompt_tokens":250,"total_tokens":250}}"#));
+    let embed = async {
+        let body = r#"{"model":"gpt-4o","input":"The quick brown fox jumps over the lazy dog."}"#;
+        let answer = stage.send(request("team-a", "POST", "/v1/embeddings", body)).await;
+        stage.access_line(answer.header("x-request-id"));
+    };
+    spends(&stage, "team-a", 250, embed).await;
+}
+
+/// A plain answer is taken for text, as far as that was expected: much of what it holds may be something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_report_is_charged_for_its_length() {
+    let padded = |length: usize, rest: &str| format!(r#"{{"text":"{}"{rest}}}"#, "a".repeat(length - 11 - rest.len()));
+    let rows = [
+        ("short", padded(800, ""), 213),
+        ("long", padded(100_000, ""), 500),
+        ("nothing", padded(400, r#","usage":null"#), 113),
+    ];
+    let keys: Vec<_> = rows.iter().map(|(name, ..)| (*name, TOKENS)).collect();
+    let stage = stage(&keys).await;
+    for (name, answer, expected) in rows {
+        stage.upstream.push(Script::json(200, answer));
+        assert_charged(&stage, name, (CHAT, EXPECTED.to_owned()), expected).await;
     }
 }
 
@@ -172,6 +195,7 @@ async fn a_caller_who_leaves_pays_for_what_it_saw() {
         spends(&stage, name, expected, leave).await;
     }
     // Nothing was there to be seen.
+    let number = stage.upstream.requests().len();
     stage.upstream.push(Script::new().stall());
     let leave = async {
         let mut wire = Wire::open(stage.gateway.address()).await;
@@ -182,7 +206,7 @@ async fn a_caller_who_leaves_pays_for_what_it_saw() {
         let length = EXPECTED.len();
         wire.write(format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{EXPECTED}"))
             .await;
-        stage.upstream.request(2).await;
+        stage.upstream.request(number).await;
         drop(wire);
         assert_eq!(stage.access_line("leaver")["status"], 499);
     };

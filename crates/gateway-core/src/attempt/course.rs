@@ -103,7 +103,7 @@ impl<'c, 'a> Course<'c, 'a> {
                     return Err(OutOfTime);
                 }
             }
-            let Some(place) = self.find_room(&aim, ledger).await else {
+            let Some(place) = self.find_room(step.target, &aim, ledger).await else {
                 self.retries.refuse(step.target);
                 continue;
             };
@@ -182,10 +182,17 @@ impl<'c, 'a> Course<'c, 'a> {
     }
 
     /// One of the provider's places, or that it has any number of them; none if there is no room.
-    async fn find_room(&mut self, aim: &Aim<'_>, ledger: &mut Settlement) -> Option<Option<Place>> {
+    ///
+    /// The call waits in line only where it has nobody else to go to: behind that door, or where it comes for the second time.
+    async fn find_room(
+        &mut self,
+        target: usize,
+        aim: &Aim<'_>,
+        ledger: &mut Settlement,
+    ) -> Option<Option<Place>> {
         let Some(room) = aim.provider.room else { return Some(None) };
         let gate = &aim.provider.state.gate;
-        let found = if self.door >= Door::Crowded {
+        let found = if self.door >= Door::Crowded || self.retries.has_tried(target) {
             let account = ledger.account();
             let deadline = Instant::from_std(aim.deadline.instant());
             let place = ledger.wait_for(timeout_at(deadline, gate.enter(room, &account))).await;

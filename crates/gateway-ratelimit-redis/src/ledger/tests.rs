@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use gateway_ratelimit::{BudgetPeriod, Quota};
 use jiff::Timestamp;
 
 use super::*;
 
 fn ledger() -> (Ledger, Arc<str>, Limits) {
-    let tokens = Quota::tokens(60, std::time::Duration::from_secs(60));
+    let tokens = Quota::tokens(60, Duration::from_mins(1));
     (Ledger::new(), Arc::from("a"), Limits { tokens, max_concurrent: Some(9), ..Limits::default() })
 }
 
@@ -12,8 +14,8 @@ fn ending() -> Ending {
     Ending { was_admitted_by_redis: true, window: None, cost: 0, spent: 0, tokens: None, at: None }
 }
 
-fn day(number: i64) -> Option<BudgetWindow> {
-    Some(BudgetPeriod::Day.window(Timestamp::from_second(number * 24 * 3600).unwrap()))
+fn day(number: i64) -> BudgetWindow {
+    BudgetPeriod::Day.window(Timestamp::from_second(number * 24 * 3600).unwrap())
 }
 
 fn is_empty(ledger: &Ledger) -> bool {
@@ -46,16 +48,16 @@ fn an_account_is_remembered_until_all_is_said() {
 #[test]
 fn a_refused_call_leaves_nothing() {
     let (ledger, key, limits) = ledger();
-    ledger.ask(&key, &limits, 5, day(1)).resolve(Outcome::Denied);
+    ledger.ask(&key, &limits, 5, Some(day(1))).resolve(Outcome::Denied);
     assert!(is_empty(&ledger));
 }
 
 #[test]
 fn a_question_without_answer_is_followed_by_a_report() {
     let (ledger, key, limits) = ledger();
-    let first = ledger.ask(&key, &limits, 5, day(1));
+    let first = ledger.ask(&key, &limits, 5, Some(day(1)));
     assert_eq!(first.report().awaited, 0, "the question itself is not yet awaited when Redis hears of it");
-    let second = ledger.ask(&key, &limits, 6, day(1));
+    let second = ledger.ask(&key, &limits, 6, Some(day(1)));
     assert_eq!((second.report().awaited, second.report().money.unwrap().awaited), (1, 5));
     drop((first, second));
     let report = told(&ledger);
@@ -94,14 +96,14 @@ fn a_question_says_what_a_report_would_have() {
 #[test]
 fn money_belongs_to_the_window_that_it_was_taken_in() {
     let (ledger, key, limits) = ledger();
-    ledger.ask(&key, &limits, 5, day(1)).resolve(Outcome::Admitted);
-    ledger.ask(&key, &limits, 7, day(2)).resolve(Outcome::Admitted);
-    let late = ledger.ask(&key, &limits, 1, day(1));
-    assert_eq!(late.window(), day(2), "a clock that is behind does not open yesterday again");
+    ledger.ask(&key, &limits, 5, Some(day(1))).resolve(Outcome::Admitted);
+    ledger.ask(&key, &limits, 7, Some(day(2))).resolve(Outcome::Admitted);
+    let late = ledger.ask(&key, &limits, 1, Some(day(1)));
+    assert_eq!(late.window(), Some(day(2)), "a clock that is behind does not open yesterday again");
     assert_eq!(late.report().money.unwrap().reserved, 7);
     late.resolve(Outcome::Denied);
-    ledger.end(&key, Ending { window: day(1), cost: 5, spent: 4, ..ending() });
-    ledger.end(&key, Ending { window: day(2), cost: 7, spent: 6, ..ending() });
+    ledger.end(&key, Ending { window: Some(day(1)), cost: 5, spent: 4, ..ending() });
+    ledger.end(&key, Ending { window: Some(day(2)), cost: 7, spent: 6, ..ending() });
     let report = told(&ledger);
     assert_eq!((report.totals.released, report.totals.spent, report.totals.ended), (7, 6, 2));
     assert_eq!(report.money.unwrap().reserved, 0);
@@ -111,9 +113,9 @@ fn money_belongs_to_the_window_that_it_was_taken_in() {
 #[test]
 fn counters_wrap_where_the_script_expects_it() {
     let (ledger, key, limits) = ledger();
-    ledger.admit_alone(&key, &limits, 0, day(1));
+    ledger.admit_alone(&key, &limits, 0, Some(day(1)));
     for _ in 0..3 {
-        ledger.end(&key, Ending { window: day(1), spent: u64::MAX, ..ending() });
+        ledger.end(&key, Ending { window: Some(day(1)), spent: u64::MAX, ..ending() });
     }
     assert_eq!(told(&ledger).totals.spent, 1 << 51);
 }

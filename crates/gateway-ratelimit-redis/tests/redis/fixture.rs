@@ -40,20 +40,20 @@ pub(crate) fn account(name: &str) -> Arc<str> {
     name.into()
 }
 
-pub(crate) fn limits(rate_limit: RateLimit) -> Arc<Limits> {
+pub(crate) fn limits(rate_limit: &RateLimit) -> Arc<Limits> {
     Arc::new(rate_limit.limits(None).unwrap())
 }
 
 pub(crate) fn requests_a_day(limit: u64) -> Arc<Limits> {
-    limits(RateLimit { limit: Some(limit), period_seconds: Some(DAY), ..RateLimit::default() })
+    limits(&RateLimit { limit: Some(limit), period_seconds: Some(DAY), ..RateLimit::default() })
 }
 
 pub(crate) fn at_once(limit: u32) -> Arc<Limits> {
-    limits(RateLimit { max_concurrent: Some(limit), ..RateLimit::default() })
+    limits(&RateLimit { max_concurrent: Some(limit), ..RateLimit::default() })
 }
 
 pub(crate) fn tokens_a_minute(limit: u64) -> Arc<Limits> {
-    limits(RateLimit { tokens_per_minute: Some(limit), ..RateLimit::default() })
+    limits(&RateLimit { tokens_per_minute: Some(limit), ..RateLimit::default() })
 }
 
 pub(crate) fn dollars(limit: u64, period: BudgetPeriod) -> Arc<Limits> {
@@ -87,7 +87,7 @@ pub(crate) async fn reserve(
     limits: &Arc<Limits>,
     demand: Demand,
 ) -> Result<Reservation, Denial> {
-    timeout(2 * PATIENCE, store.reserve(key, limits, demand, now())).await.expect("no answer")
+    timeout(2 * PATIENCE, store.reserve(key, limits, demand, now())).await.unwrap()
 }
 
 /// The same for a call that needs nothing but to be made.
@@ -120,6 +120,12 @@ pub(crate) async fn until_reachable(store: &RedisLimits) {
 
 pub(crate) async fn until_unreachable(store: &RedisLimits) {
     until("Redis is missed", async || store.status() != RedisStatus::Reachable).await;
+}
+
+/// Waits until a node that may not have noticed yet that Redis was gone has noticed that it is back.
+pub(crate) async fn until_redis_decides(store: &RedisLimits) {
+    let (key, limits) = (account("probe"), requests_a_day(1_000_000));
+    until("Redis decides", async || call(store, &key, &limits).await.is_ok_and(|call| call.origin == BY_REDIS)).await;
 }
 
 pub(crate) async fn until_nodes(store: &RedisLimits, nodes: u32) {

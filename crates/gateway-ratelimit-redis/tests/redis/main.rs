@@ -1,5 +1,7 @@
 //! Limits in a real Redis. Skipped, with one line that says so, where `redis-server` is missing.
 
+#![allow(clippy::unwrap_used, reason = "a fixture fails its test rather than have every test handle an error")]
+
 mod fixture;
 mod money;
 mod nodes;

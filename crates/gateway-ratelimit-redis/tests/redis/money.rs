@@ -1,6 +1,6 @@
 //! Budgets: what all nodes spend counts, and a Redis that has forgotten is told.
 
-use gateway_ratelimit::{BudgetPeriod, DenialCause, LimitStore, SpendBook, Used};
+use gateway_ratelimit::{BudgetPeriod, DenialCause, LimitStore, Moment, SpendBook, Used};
 use gateway_testing::RedisServer;
 use jiff::Timestamp;
 
@@ -47,14 +47,9 @@ async fn what_is_recorded_counts_where_redis_knows_nothing() {
     assert_eq!(node.take_unrecorded(), []);
     node.note_totals(&[(key.clone(), window, usd(9))]);
     server.start_again();
-    until("Redis answers again", async || call_by_redis(&node, &key).await).await;
+    until_redis_decides(&node).await;
     assert!(reserve(&node, &key, &limits, costs(2)).await.is_err());
     assert!(reserve(&node, &key, &limits, costs(1)).await.is_ok());
-}
-
-/// Whether Redis is asked; of an account that has nothing to do with the others.
-async fn call_by_redis(node: &gateway_ratelimit_redis::RedisLimits, _: &std::sync::Arc<str>) -> bool {
-    call(node, &account("probe"), &requests_a_day(1_000_000)).await.is_ok_and(|call| call.origin == BY_REDIS)
 }
 
 #[tokio::test]
@@ -67,12 +62,12 @@ async fn a_new_window_begins_with_nothing_spent() {
     let late = node.reserve(&key, &limits, costs(10), today).await.unwrap();
     let denial = node.reserve(&key, &limits, costs(1), today).await.unwrap_err();
     assert_eq!(denial.retry_after, Some(today.wall.duration_until(end).try_into().unwrap()));
-    let tomorrow = gateway_ratelimit::Moment { wall: end, ..today };
+    let tomorrow = Moment { wall: end, ..today };
     let _early = node.reserve(&key, &limits, costs(9), tomorrow).await.unwrap();
     // It began yesterday, and is paid with yesterday's money.
     node.settle(late, used(10), tomorrow);
     assert!(node.reserve(&key, &limits, costs(1), tomorrow).await.is_ok());
-    assert!(node.reserve(&key, &limits, Default::default(), tomorrow).await.is_err());
+    assert!(node.reserve(&key, &limits, costs(0), tomorrow).await.is_err());
     assert_eq!(node.take_unrecorded()[0].1, BudgetPeriod::Day.window(today.wall));
 }
 

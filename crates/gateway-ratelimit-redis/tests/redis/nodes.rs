@@ -1,8 +1,11 @@
 //! Many nodes, one limit.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use gateway_ratelimit::{DenialCause, LimitStore, Used};
+use gateway_ratelimit::{DenialCause, LimitStore, RateLimit, Used};
 use gateway_testing::RedisServer;
 use tokio::task::JoinSet;
 
@@ -124,10 +127,7 @@ async fn a_question_that_nobody_waits_for_leaves_no_call_behind() {
     for _ in 0..20 {
         // Polled once, the question is on its way.
         let mut question = one.reserve(&key, &limits, tokens(0), now());
-        let polled = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(std::future::Future::poll(std::pin::Pin::new(&mut question), context).is_pending())
-        });
-        assert!(polled.await);
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut question).poll(context).is_pending())).await);
         tokio::task::yield_now().await;
         drop(question);
     }
@@ -140,11 +140,7 @@ async fn what_is_not_used_vanishes_from_redis() {
     let node = connect(patient(&server)).await;
     let mut direct = direct(&server).await;
     // Full again after a tenth of a second.
-    let limits = limits(gateway_ratelimit::RateLimit {
-        requests_per_second: Some(10),
-        burst_size: Some(1),
-        ..Default::default()
-    });
+    let limits = limits(&RateLimit { requests_per_second: Some(10), burst_size: Some(1), ..RateLimit::default() });
     assert!(call(&node, &account("gone"), &limits).await.is_ok());
     node.close().await;
     let mut keys = async || {

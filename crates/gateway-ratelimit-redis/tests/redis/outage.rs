@@ -22,8 +22,7 @@ async fn a_silent_redis_is_waited_for_once() {
     assert!(matches!(at_once, Answer::Now(Some(Ok(_)))), "{at_once:?}");
     assert!(matches!(node.reserve(&key, &limits, Demand::default(), now()), Answer::Now(Some(Err(_)))));
     server.resume();
-    until("Redis decides again", async || call(&node, &key, &limits).await.is_ok_and(|call| call.origin == BY_REDIS))
-        .await;
+    until_redis_decides(&node).await;
 }
 
 #[tokio::test]
@@ -33,15 +32,17 @@ async fn what_was_asked_of_a_silent_redis_does_not_happen_later() {
     let (rate, at_once) = (requests_a_day(5), at_once(1));
     until_reachable(&node).await;
     server.pause();
-    let _call = call(&node, &account("at once"), &at_once).await.unwrap();
-    // The question lies in the connection's buffer; long after it was given up, Redis reads it.
+    // The question lies in the connection's buffer; when it was given up long ago, Redis reads it.
+    let asked = call(&node, &account("rate"), &rate).await.unwrap();
+    assert_ne!(asked.origin, BY_REDIS);
+    let own = call(&node, &account("at once"), &at_once).await.unwrap();
     tokio::time::sleep(3 * hasty(&server).timeout).await;
     server.resume();
     until_reachable(&node).await;
     assert_eq!(admitted(&witness, &account("rate"), &rate, 6).await, 5);
     // The call that the node let through by itself is counted, once.
     until("the call is counted", async || call(&witness, &account("at once"), &at_once).await.is_err()).await;
-    node.settle(_call, Used::default(), now());
+    node.settle(own, Used::default(), now());
     until("the call has ended", async || call(&witness, &account("at once"), &at_once).await.is_ok()).await;
 }
 
@@ -72,8 +73,7 @@ async fn every_call_is_answered_while_redis_comes_and_goes() {
     let node = connect(hasty(&server)).await;
     let (key, limits) = (account("a"), requests_a_day(1_000_000));
     for _ in 0..3 {
-        until("Redis decides", async || call(&node, &key, &limits).await.is_ok_and(|call| call.origin == BY_REDIS))
-            .await;
+        until_redis_decides(&node).await;
         let calls = async {
             let mut own = 0;
             while own < 100 {
@@ -96,8 +96,8 @@ async fn calls_in_flight_survive_a_redis_that_forgets() {
     let first = call(&one, &key, &limits).await.unwrap();
     let _second = call(&one, &key, &limits).await.unwrap();
     server.start_again();
-    until_unreachable_then_reachable(&one).await;
-    until_unreachable_then_reachable(&other).await;
+    until_redis_decides(&one).await;
+    until_redis_decides(&other).await;
     until("the calls are counted again", async || match call(&other, &key, &limits).await {
         Ok(call) => {
             other.settle(call, Used::default(), now());
@@ -108,12 +108,6 @@ async fn calls_in_flight_survive_a_redis_that_forgets() {
     .await;
     one.settle(first, Used::default(), now());
     until("a call has ended", async || call(&other, &key, &limits).await.is_ok()).await;
-}
-
-async fn until_unreachable_then_reachable(node: &gateway_ratelimit_redis::RedisLimits) {
-    // A node that has not noticed is asked something that makes it notice.
-    let (key, limits) = (account("probe"), requests_a_day(1_000_000));
-    until("Redis decides", async || call(node, &key, &limits).await.is_ok_and(|call| call.origin == BY_REDIS)).await;
 }
 
 #[tokio::test]
@@ -163,7 +157,7 @@ async fn without_redis_a_node_spends_its_share_of_what_was_left() {
     assert!((29..=30).contains(&spent), "{spent}");
     // Back again, Redis is told what was spent without it.
     server.start_again();
-    until_unreachable_then_reachable(&one).await;
+    until_redis_decides(&one).await;
     assert!(reserve(&one, &key, &limits, costs(101 - spent)).await.is_err());
 }
 
@@ -205,8 +199,7 @@ async fn a_server_that_is_no_longer_the_master_is_down() {
     let () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).query_async(&mut direct).await.unwrap();
     assert_ne!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);
     let () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut direct).await.unwrap();
-    until("Redis decides again", async || call(&node, &key, &limits).await.is_ok_and(|call| call.origin == BY_REDIS))
-        .await;
+    until_redis_decides(&node).await;
 }
 
 #[tokio::test]

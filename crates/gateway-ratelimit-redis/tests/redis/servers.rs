@@ -1,6 +1,9 @@
 //! Servers as they are found: with passwords, behind TLS, and forgetting scripts.
 
-use gateway_ratelimit_redis::{RedisSettings, RedisStatus};
+use std::time::Duration;
+
+use gateway_ratelimit::{Demand, LimitStore, Moment, RateLimit};
+use gateway_ratelimit_redis::{Clock, RedisSettings, RedisStatus};
 use gateway_secret::Secret;
 use gateway_testing::RedisServer;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -49,18 +52,15 @@ async fn a_script_that_was_forgotten_is_loaded_again() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_moves_nothing() {
-    // With the callers' clock, to which a server's own is no different.
+async fn a_clock_that_is_set_back_neither_fills_nor_empties_a_bucket() {
+    // With the callers' clock, which the script cannot tell from the server's own.
     let Some(server) = RedisServer::start() else { return };
-    let settings = RedisSettings { clock: gateway_ratelimit_redis::Clock::Caller, ..patient(&server) };
-    let node = connect(settings).await;
-    let (key, limits) =
-        (account("a"), limits(gateway_ratelimit::RateLimit { requests_per_minute: Some(2), ..Default::default() }));
+    let node = connect(RedisSettings { clock: Clock::Caller, ..patient(&server) }).await;
+    let (key, limits) = (account("a"), limits(&RateLimit { requests_per_minute: Some(2), ..RateLimit::default() }));
     let late = now();
-    let early = gateway_ratelimit::Moment { wall: late.wall - std::time::Duration::from_secs(3600), ..late };
-    use gateway_ratelimit::{Demand, LimitStore};
+    let early = Moment { wall: late.wall - Duration::from_hours(1), ..late };
     assert!(node.reserve(&key, &limits, Demand::default(), late).await.is_ok());
     assert!(node.reserve(&key, &limits, Demand::default(), early).await.is_ok());
     let denial = node.reserve(&key, &limits, Demand::default(), early).await.unwrap_err();
-    assert_eq!(denial.retry_after, Some(std::time::Duration::from_secs(30)));
+    assert_eq!(denial.retry_after, Some(Duration::from_secs(30)));
 }

@@ -86,12 +86,7 @@ impl Feed {
             self.apply(changes).await;
         }
         self.directory.set_reachable(true);
-        let after = FollowerStatus {
-            is_reachable: true,
-            loaded_from: LoadedFrom::Store,
-            version,
-            last_error: None,
-        };
+        let after = FollowerStatus { is_reachable: true, loaded_from: LoadedFrom::Store, version, last_error: None };
         let before = self.status.borrow().clone();
         if before != after {
             if before.last_error.is_some() {

@@ -1,8 +1,6 @@
 //! Reading and writing keys, and what was noted of it.
 
-use gateway_keystore::{
-    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, Pending, StoreError, Version,
-};
+use gateway_keystore::{AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, Pending, StoreError, Version};
 use sqlx::Connection;
 
 use super::row::{self, Written, time};

@@ -25,7 +25,8 @@ impl<D: Dialect> Ledger for SqlStore<D> {
         within::<D, _>(PATIENCE, async move {
             let rows = sums(spent);
             let newest = rows.keys().filter(|(_, period, _)| *period != "total").map(|(_, _, start)| *start).max();
-            let rows: Vec<_> = rows.iter().map(|((account, period, start), sum)| (account, period, start, sum)).collect();
+            let rows: Vec<_> =
+                rows.iter().map(|((account, period, start), sum)| (account, period, start, sum)).collect();
             let mut connection = self.lease().await?;
             let mut transaction = connection.begin_with(D::STATEMENTS.begin_write).await?;
             let rows = written_json(&rows);

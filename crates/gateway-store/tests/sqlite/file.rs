@@ -1,8 +1,10 @@
 //! A store in a file of a test's own.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gateway_secret::KeyDigest;
 use gateway_store::{Backend, Schema, SqliteStore};
 use gateway_testing::store_conformance::Subject;
 use sqlx::sqlite::SqliteConnection;
@@ -36,6 +38,14 @@ impl File {
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("gateway.db")
     }
+}
+
+/// The digest of a key, as it is written in hexadecimal.
+pub(crate) fn hex(key: &str) -> String {
+    KeyDigest::of(key.as_bytes()).as_bytes().iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 impl Subject for File {

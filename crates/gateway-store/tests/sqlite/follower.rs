@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::book::Book;
-use crate::file::File;
+use crate::file::{File, hex};
 use crate::unsteady::Unsteady;
 
 /// How long anything may take. It is there so that a test ends.
@@ -53,7 +53,7 @@ impl Scene {
     }
 
     /// The same file, followed by another process.
-    async fn restart(self) -> Self {
+    fn restart(self) -> Self {
         let backend = Arc::new(Unsteady::new(self.file.backend()));
         Self { file: self.file, backend, directory: Arc::default(), book: Arc::default() }
     }
@@ -80,8 +80,7 @@ async fn a_change_by_another_process_is_live_without_being_told() {
     assert!(before.is_reachable && before.loaded_from == LoadedFrom::Store && before.last_error.is_none());
     assert!(scene.knows("first").await && !scene.knows("second").await);
 
-    let digest: String = KeyDigest::of(b"second").as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let sql = format!("INSERT INTO master_keys (id, name, digest) VALUES ('second', 'by hand', x'{digest}')");
+    let sql = format!("INSERT INTO master_keys (id, name, digest) VALUES ('second', 'by hand', x'{}')", hex("second"));
     scene.file.execute(&sql).await;
     wait_until!(follower, |status| status.version > before.version);
     assert!(scene.knows("first").await && scene.knows("second").await);
@@ -132,7 +131,7 @@ async fn without_the_store_a_start_takes_the_last_good_state() {
     scene.insert("first").await;
     scene.follow().await.stop().await;
 
-    let scene = scene.restart().await;
+    let scene = scene.restart();
     scene.backend.go_away();
     let follower = scene.follow().await;
     timeout(PATIENCE, follower.ready()).await.unwrap();
@@ -255,9 +254,8 @@ async fn the_last_good_state_is_for_nobody_elses_eyes_and_holds_no_key() {
     scene.follow().await.stop().await;
     let path = scene.file.folder.path().join("snapshot");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let digest: String = KeyDigest::of(b"sk-secret-value").as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(&digest));
+    assert!(text.contains(&hex("sk-secret-value")));
     assert_eq!(text.lines().count(), 2);
     let beside = fs::read_dir(scene.file.folder.path()).unwrap();
     let beside = beside.filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("snapshot"));

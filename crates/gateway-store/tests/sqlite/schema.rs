@@ -14,8 +14,7 @@ use crate::file::File;
 struct Release<const STEPS: usize>(Arc<SqliteStore>);
 
 const TODAY: &[Step] = SqliteFile::STEPS;
-const NEXT: Step =
-    Step { version: 3, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
+const NEXT: Step = Step { version: 3, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
 const BROKEN: Step = Step {
     version: 3,
     name: "broken",

@@ -161,9 +161,7 @@ pub(super) async fn wakes_when_something_has_changed(subject: &impl Subject) {
             insert(&*backend, "key").await;
         }
         // It may wake for nothing, but not for ever.
-        let seen = async {
-            while wait().await && changes(&*backend, Some(before)).await.version == before {}
-        };
+        let seen = async { while wait().await && changes(&*backend, Some(before)).await.version == before {} };
         assert!(timeout(PATIENCE, seen).await.is_ok(), "by hand: {by_hand}");
         assert_ne!(changes(&*backend, None).await.version, before);
     }

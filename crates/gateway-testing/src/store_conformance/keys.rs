@@ -88,7 +88,8 @@ pub(super) async fn have_identifiers_and_values_of_their_own(subject: &impl Subj
     assert!(key(&*backend, "second").await == second, "what was refused has left no trace");
 
     // Rotated once more, the first value is free again.
-    let again = KeyRecord { digest: KeyDigest::of(b"newer"), previous: retired(&rotated), revision: 2, ..first.clone() };
+    let again =
+        KeyRecord { digest: KeyDigest::of(b"newer"), previous: retired(&rotated), revision: 2, ..first.clone() };
     write(&*backend, KeyChange::Replace(again)).await;
     write(&*backend, KeyChange::Insert(KeyRecord { digest: first.digest, ..third })).await;
 }
@@ -149,7 +150,8 @@ pub(super) async fn are_noted_with_every_change_and_only_then(subject: &impl Sub
     insert(&*backend, "one").await;
     write(&*backend, KeyChange::Replace(plain_key("one"))).await;
     let version = done(backend.changes(None).await).version;
-    let refused = [KeyChange::Insert(plain_key("one")), KeyChange::Replace(plain_key("one")), KeyChange::Remove("two".into())];
+    let refused =
+        [KeyChange::Insert(plain_key("one")), KeyChange::Replace(plain_key("one")), KeyChange::Remove("two".into())];
     for change in refused {
         assert!(try_write(&*backend, change).await.is_err());
     }
