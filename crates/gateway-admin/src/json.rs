@@ -66,7 +66,9 @@ fn refuse_value(Failure { param, cause }: Failure) -> Invalid {
         None if message.starts_with("invalid type") => {
             return Invalid::new(Fault::InvalidValue, None, "the body has to be a JSON object");
         }
-        Some("key") => return Invalid::new(Fault::InvalidValue, param, "has to be a string"),
+        Some("key") if message.starts_with("invalid type") => {
+            return Invalid::new(Fault::InvalidValue, param, "has to be a string");
+        }
         _ => {}
     }
     let fault = if message.starts_with("unknown field `") { Fault::UnknownField } else { Fault::InvalidValue };

@@ -72,6 +72,19 @@ async fn a_new_window_begins_with_nothing_spent() {
 }
 
 #[tokio::test]
+async fn what_a_node_keeps_back_of_yesterdays_money_is_not_todays() {
+    let Some(server) = RedisServer::start() else { return };
+    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Day));
+    let today = now();
+    let tomorrow = Moment { wall: BudgetPeriod::Day.window(today.wall).end().unwrap(), ..today };
+    let _kept_back = one.reserve(&key, &limits, costs(10), today).await.unwrap();
+    assert!(other.reserve(&key, &limits, costs(10), today).await.is_err());
+    let _new = other.reserve(&key, &limits, costs(10), tomorrow).await.unwrap();
+    assert!(other.reserve(&key, &limits, costs(1), tomorrow).await.is_err());
+}
+
+#[tokio::test]
 async fn a_call_that_costs_more_than_was_kept_back_is_paid_in_full() {
     let Some(server) = RedisServer::start() else { return };
     let node = connect(patient(&server)).await;

@@ -1,0 +1,57 @@
+//! Callers who go on calling.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gateway_testing::Client;
+use gateway_tests::site::{Node, calling, verdict};
+use gateway_tests::stage::CALL;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Between two calls of one caller: a test's load, not a benchmark's.
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// Callers of some keys, each over a connection of its own.
+pub(crate) struct Load {
+    stopping: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<(usize, Vec<(u16, String)>)>>,
+}
+
+impl Load {
+    pub(crate) fn start(node: &Node, keys: &[&str]) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let address = node.process.address();
+        let caller = |key: &&str| {
+            let (key, stopping) = ((*key).to_owned(), Arc::clone(&stopping));
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await;
+                let (mut count, mut failures) = (0, Vec::new());
+                while !stopping.load(Ordering::Relaxed) {
+                    let answer = client.send(calling(&key, CALL)).await;
+                    count += 1;
+                    if answer.status != 200 {
+                        failures.push(verdict(&answer));
+                    }
+                    sleep(PAUSE).await;
+                }
+                (count, failures)
+            })
+        };
+        let callers = keys.iter().map(caller).collect();
+        Self { stopping, callers }
+    }
+
+    /// Stops, and gives how many calls there were. Panics if one was not served.
+    pub(crate) async fn assert_served(self) -> usize {
+        self.stopping.store(true, Ordering::Relaxed);
+        let mut all = 0;
+        for caller in self.callers {
+            let (count, failures) = caller.await.unwrap();
+            assert!(failures.is_empty() && count > 0, "{} of {count} calls: {:?}", failures.len(), failures.first());
+            all += count;
+        }
+        all
+    }
+}
