@@ -38,6 +38,11 @@ drill *ARGS:
     cargo build --release --locked --bin gateway-server
     cargo run --release --locked --package gateway-tests --bin drill -- {{ ARGS }}
 
+# Make three times as many calls as can be served, and print what callers got; ARGS such as --seconds 8
+overload *ARGS:
+    cargo build --release --locked --bin gateway-server
+    cargo run --release --locked --package gateway-tests --bin overload -- {{ ARGS }}
+
 # Measure the gateway beside nginx (needs nginx and wrk); ARGS such as --seconds 5
 compare *ARGS:
     python3 bench/compare {{ ARGS }}

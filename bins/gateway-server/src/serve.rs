@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
 use gateway_admin::AdminService;
+use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
 use gateway_core::{Gateway, GatewayBuilder};
 use gateway_listener::{Drained, HeadLimits, Listener, ListenerConfig, TlsFiles};
 use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
@@ -94,7 +94,9 @@ impl Listeners {
 
     /// Serves until told to stop, and until the calls in flight are over.
     async fn serve(self, stopping: impl Future<Output = ()>) -> Drained {
-        let Some((listener, admin)) = self.administrators else { return self.callers.serve(self.front, stopping).await };
+        let Some((listener, admin)) = self.administrators else {
+            return self.callers.serve(self.front, stopping).await;
+        };
         let stopped = CancellationToken::new();
         let callers = self.callers.serve(self.front, async {
             stopping.await;

@@ -59,9 +59,9 @@ impl State {
     pub(crate) fn equip(&self, builder: GatewayBuilder) -> GatewayBuilder {
         let builder = match &self.counters {
             Counters::Local(limits) => builder.limit_store(Arc::<LocalLimits>::clone(limits)),
-            Counters::Shared(limits) => {
-                builder.limit_store(Arc::<RedisLimits>::clone(limits)).condition(Arc::new(RedisCondition(Arc::clone(limits))))
-            }
+            Counters::Shared(limits) => builder
+                .limit_store(Arc::<RedisLimits>::clone(limits))
+                .condition(Arc::new(RedisCondition(Arc::clone(limits)))),
         };
         match &self.stored {
             Some(stored) => {
@@ -122,12 +122,8 @@ impl Stored {
         snapshot: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let directory = Arc::new(KeyDirectory::default());
-        let following = Following {
-            backend: Arc::clone(&backend),
-            directory: Arc::clone(&directory),
-            spending,
-            snapshot,
-        };
+        let following =
+            Following { backend: Arc::clone(&backend), directory: Arc::clone(&directory), spending, snapshot };
         let follower = Arc::new(Follower::start(following).await.context("store")?);
         // Without keys yet, the process listens all the same, and says that it is not ready.
         let _ = timeout(PATIENCE, follower.ready()).await;
@@ -150,8 +146,10 @@ pub(crate) fn backend(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>
 pub(crate) fn required_backend(config: &Config) -> anyhow::Result<Arc<dyn Backend>> {
     match &config.store.place {
         StorePlace::Default(path) => sqlite(path),
-        _ => backend(config)?.context("store.url is `none`, so there is no store; set it, or DB_URL, to sqlite:PATH or a \
-                                        postgresql:// URL"),
+        _ => backend(config)?.context(
+            "store.url is `none`, so there is no store; set it, or DB_URL, to sqlite:PATH or a \
+                                        postgresql:// URL",
+        ),
     }
 }
 

@@ -104,7 +104,10 @@ impl Endpoint {
 
     /// Whether the model writes its answer token by token, so that tokens are what the answer costs.
     pub const fn answers_in_tokens(self) -> bool {
-        matches!(self, Self::ChatCompletions | Self::Completions | Self::Responses | Self::Transcriptions | Self::Translations)
+        matches!(
+            self,
+            Self::ChatCompletions | Self::Completions | Self::Responses | Self::Transcriptions | Self::Translations
+        )
     }
 }
 

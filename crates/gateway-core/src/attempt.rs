@@ -124,7 +124,15 @@ impl Search<'_> {
             };
             let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.ledger).await;
             let failure = match result {
-                Ok(opened) => return ControlFlow::Break(Ok(committed::commit(leg, attempt, opened, self.sending.outgoing, self.ledger))),
+                Ok(opened) => {
+                    return ControlFlow::Break(Ok(committed::commit(
+                        leg,
+                        attempt,
+                        opened,
+                        self.sending.outgoing,
+                        self.ledger,
+                    )));
+                }
                 Err(failure) => failure,
             };
             let verdict = course.conclude(attempt, &failure, self.ledger);

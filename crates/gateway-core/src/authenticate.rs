@@ -6,8 +6,8 @@ use gateway_keystore::{KeyStore, VirtualKey};
 use gateway_secret::KeyDigester;
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::clock::wall_clock;
 use crate::rejection::{KeyFault, Rejection};
-use crate::reserve::wall_clock;
 use crate::settle::Settlement;
 
 /// Whoever makes a call, once that is known.
@@ -25,6 +25,14 @@ impl Caller {
         match self {
             Self::Key(key) => key.allows(model),
             Self::Anonymous => true,
+        }
+    }
+
+    /// Whose turn it is when callers take turns; those without a key are one.
+    pub(crate) fn account(&self) -> Arc<str> {
+        match self {
+            Self::Key(key) => Arc::clone(&key.account),
+            Self::Anonymous => Arc::default(),
         }
     }
 
@@ -76,7 +84,10 @@ pub(crate) async fn authenticate(
         Ok(None) => Err(KeyFault::Unknown.into()),
         Err(error) => {
             // Whoever keeps the store says so once; here it would be said for every call.
-            tracing::debug!(error = &error as &dyn std::error::Error, "the key store cannot tell whether a key is good");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the key store cannot tell whether a key is good"
+            );
             Err(Rejection::StoreUnavailable)
         }
     }

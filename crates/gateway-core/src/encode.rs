@@ -11,6 +11,7 @@ use crate::headers;
 use crate::ingest::{BoundedBody, Payload, Upload};
 use crate::plan::Aim;
 use crate::rejection::Rejection;
+use crate::reserve::Reserved;
 use crate::service::RequestSource;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -27,19 +28,19 @@ pub(crate) struct Outgoing<'a> {
     via: &'a HeaderValue,
 }
 
-/// What to send for a call whose payload was read. `counts_tokens` says whether it matters what a stream has taken.
+/// What to send for a call whose payload was read, and for which everything was reserved.
 pub(crate) fn encode<'a, B: RequestSource>(
     endpoint: Endpoint,
     payload: Payload<B>,
     caller: &'a Parts,
     via: &'a HeaderValue,
-    counts_tokens: bool,
+    reserved: Reserved,
 ) -> Outgoing<'a> {
     let (template, upload) = match payload {
         Payload::Whole(template) => (template, None),
         Payload::Streaming(template, rest) => (template, Some(Upload::new(*rest))),
     };
-    let asks_usage = counts_tokens && template.can_ask_usage();
+    let asks_usage = reserved.counts_tokens && template.can_ask_usage();
     Outgoing { endpoint, template, asks_usage, upload, caller, via }
 }
 

@@ -190,8 +190,7 @@ impl GatewayBuilder {
 
 impl Default for GatewayBuilder {
     fn default() -> Self {
-        let parts =
-            Parts { protocols: gateway_protocol::builtin(), policies: gateway_routing::builtin(), keys: None };
+        let parts = Parts { protocols: gateway_protocol::builtin(), policies: gateway_routing::builtin(), keys: None };
         Self { parts, observer: Arc::new(Unobserved), limits: None, conditions: Vec::new() }
     }
 }

@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use gateway_call::{BodyKind, Call, Endpoint};
 use gateway_config::Affinity;
 use gateway_protocol::{
-    Conversation, MultipartError, MultipartScanner, ParsedRequest, Prompt, RequestError, Sizing, Template, boundary, parse_json,
+    Conversation, MultipartError, MultipartScanner, ParsedRequest, Prompt, RequestError, Sizing, Template, boundary,
+    parse_json,
 };
 use gateway_routing::StableHasher;
 use http::request::Parts;
@@ -16,11 +17,11 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout_at;
 
+use crate::gate::Entered;
 use crate::headers::media_type;
 use crate::rejection::Rejection;
 use crate::service::RequestSource;
 use crate::settle::Settlement;
-use crate::snapshot::BodyLimits;
 
 mod bounded;
 mod multipart;
@@ -56,7 +57,6 @@ impl Asked {
         (Self { call, conversation, session: head.headers.get(SESSION).cloned(), prompt, sizing }, template)
     }
 
-
     /// What calls of the kind that should go to the same target have in common; none if the call has nothing of it.
     pub(crate) fn affinity(&self, kind: Affinity) -> Option<u64> {
         let session = self.session.as_ref().map(HeaderValue::as_bytes).filter(|session| !session.is_empty());
@@ -91,9 +91,10 @@ pub(crate) async fn ingest<B: RequestSource>(
     endpoint: Endpoint,
     head: &Parts,
     body: B,
-    limits: BodyLimits,
+    entered: Entered,
     ledger: &mut Settlement,
 ) -> Result<Ingested<B>, Rejection> {
+    let limits = entered.limits;
     ledger.note_endpoint(endpoint);
     refuse_declared_excess(&head.headers, limits.size)?;
     refuse_coded(&head.headers)?;

@@ -29,6 +29,7 @@ mod admit;
 mod answer;
 mod attempt;
 mod authenticate;
+mod clock;
 mod cors;
 mod encode;
 mod gate;

@@ -38,6 +38,8 @@ pub(crate) struct Leg<'a> {
     pub(crate) shown: ModelName,
     /// The model as the configuration knows it; logs and metrics show this name.
     pub(crate) model: ModelName,
+    /// Whose turn it is when callers take turns.
+    pub(crate) account: Arc<str>,
     /// How often and when it may be tried again.
     pub(crate) retry: RetryPolicy,
     /// Whether the answer is to say who served.
@@ -86,7 +88,7 @@ pub(crate) fn plan<'a>(
     snapshot: &'a Snapshot,
     ledger: &mut Settlement,
 ) -> Result<Plan<'a>, Rejection> {
-    let drafter = Drafter { asked, snapshot, started: ledger.started() };
+    let drafter = Drafter { asked, snapshot, account: permit.caller.account(), started: ledger.started() };
     let mut legs: Vec<Leg<'a>> = Vec::with_capacity(permit.models.len());
     for (name, spelled) in permit.models.iter().zip(&asked.call.models) {
         let resolved = snapshot.resolve(name);
@@ -113,6 +115,7 @@ pub(crate) fn plan<'a>(
 /// What all legs of a call have in common.
 struct Drafter<'c, 'a> {
     asked: &'c Asked,
+    account: Arc<str>,
     snapshot: &'a Snapshot,
     started: Instant,
 }
@@ -128,6 +131,7 @@ impl<'a> Drafter<'_, 'a> {
         Leg {
             shown: shown.clone(),
             model: model.clone(),
+            account: Arc::clone(&self.account),
             retry: RetryPolicy { max_retries, ..retry },
             rewrite: settings.and_then(|settings| settings.rewrite_response).unwrap_or(self.snapshot.rewrite_response),
             resolved,

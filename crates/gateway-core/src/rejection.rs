@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use gateway_call::{Outcome, TimeoutPhase};
-use gateway_ratelimit::DenialCause;
 use gateway_protocol::{Refusal, RequestError, Trail};
+use gateway_ratelimit::DenialCause;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// Every way in which the gateway itself ends a call.
@@ -355,7 +355,9 @@ fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
         ),
         DenialCause::Tokens { .. } => format!("The API key may not use as many tokens as this. {advice}"),
         DenialCause::Concurrency { limit } => {
-            format!("The API key may make {limit} calls at once, and so many are under way. Try again when one is over.")
+            format!(
+                "The API key may make {limit} calls at once, and so many are under way. Try again when one is over."
+            )
         }
         DenialCause::Budget => format!("The API key's budget is spent. {advice}"),
         DenialCause::Blocked => format!("The API key may not make any such call: its limit is 0. {advice}"),

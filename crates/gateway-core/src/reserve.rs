@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use gateway_call::Usage;
 use gateway_keystore::VirtualKey;
-use gateway_ratelimit::{Demand, Levels, LimitStore, Moment, Price, RecentMean, Reservation, Used};
-use jiff::Timestamp;
-use tokio::time::Instant;
+use gateway_ratelimit::{Demand, Levels, LimitStore, Price, RecentMean, Reservation, Used};
 
 use crate::authenticate::Caller;
+use crate::clock::moment;
 use crate::ingest::Asked;
 use crate::plan::Plan;
 use crate::rejection::Rejection;
@@ -30,8 +29,17 @@ pub(crate) struct Debt {
     /// What prompt and answer were estimated at, in tokens.
     prompt: u64,
     output: u64,
+    /// How many answers the caller asked for in one, at least 1.
+    choices: u64,
     /// Where the length of the answer is noted for the estimates to come; none if tokens are not counted.
     outputs: Option<Arc<RecentMean>>,
+}
+
+/// Leave to send: what the call may need is taken, or nothing is counted for its caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reserved {
+    /// Whether it matters how many tokens the answer has.
+    pub(crate) counts_tokens: bool,
 }
 
 /// Who counts, and what is known of earlier answers.
@@ -48,8 +56,8 @@ pub(crate) async fn reserve(
     plan: &Plan<'_>,
     counters: Counters<'_>,
     ledger: &mut Settlement,
-) -> Result<(), Rejection> {
-    let Some(key) = caller.limited_key() else { return Ok(()) };
+) -> Result<Reserved, Rejection> {
+    let Some(key) = caller.limited_key() else { return Ok(Reserved { counts_tokens: false }) };
     let outputs = plan.legs.first().filter(|_| key.limits.counts_tokens()).map(|leg| counters.outputs.of(&leg.model));
     let (mut prompt, mut output) = (0, 0);
     if let Some(outputs) = &outputs {
@@ -58,8 +66,9 @@ pub(crate) async fn reserve(
     }
     let demand = Demand { tokens: prompt.saturating_add(output), cost: plan.dearest().cost(prompt, output) };
     let reservation = take(key, demand, counters.limits, ledger).await?;
-    ledger.owe(Debt { store: Arc::clone(counters.limits), reservation, prompt, output, outputs });
-    Ok(())
+    let store = Arc::clone(counters.limits);
+    ledger.owe(Debt { store, reservation, prompt, output, choices: asked.sizing.choices, outputs });
+    Ok(Reserved { counts_tokens: key.limits.counts_tokens() })
 }
 
 /// How long an answer is taken to be if neither the caller nor earlier answers say, in tokens.
@@ -86,7 +95,7 @@ pub(crate) async fn reserve_request(
 ) -> Result<(), Rejection> {
     let Some(key) = caller.limited_key() else { return Ok(()) };
     let reservation = take(key, Demand::default(), limits, ledger).await?;
-    ledger.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, output: 0, outputs: None });
+    ledger.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, output: 0, choices: 1, outputs: None });
     Ok(())
 }
 
@@ -114,11 +123,6 @@ impl Debt {
         self.output
     }
 
-    /// Whether it matters how many tokens the answer has.
-    pub(crate) fn counts_tokens(&self) -> bool {
-        self.outputs.is_some()
-    }
-
     /// Settles a call that failed: it has used nothing.
     pub(crate) fn forgive(self) {
         self.settle(Used::default());
@@ -127,7 +131,7 @@ impl Debt {
     /// Settles a call that was answered, by what the upstream reports, or by what was seen of the answer.
     pub(crate) fn pay(self, reported: Option<Usage>, seen: u64, price: Price) {
         if let (Some(usage), Some(outputs)) = (reported, &self.outputs) {
-            outputs.note(usage.completion);
+            outputs.note(usage.completion / self.choices.max(1));
         }
         let usage = reported.unwrap_or(Usage { prompt: self.prompt, completion: seen, cached: 0 });
         self.settle(Used { tokens: usage.total(), cost: price.cost(usage.prompt, usage.completion) });
@@ -136,15 +140,4 @@ impl Debt {
     fn settle(self, used: Used) {
         self.store.settle(self.reservation, used, moment());
     }
-}
-
-fn moment() -> Moment {
-    Moment { now: Instant::now().into_std(), wall: wall_clock() }
-}
-
-/// The time by the calendar, which budgets and expiries go by.
-pub(crate) fn wall_clock() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "only the wall clock knows the calendar")]
-    let now = std::time::SystemTime::now();
-    Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH)
 }

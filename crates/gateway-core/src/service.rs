@@ -20,7 +20,7 @@ use crate::attempt::{attempt, attempt_passthrough};
 use crate::authenticate::authenticate;
 use crate::cors::CorsRules;
 use crate::encode::{encode, encode_passthrough};
-use crate::gate::enter;
+use crate::gate::{Entered, enter};
 use crate::gateway::Gateway;
 use crate::ingest::{BoundedBody, ingest, refuse_declared_excess};
 use crate::plan::{Aim, plan};
@@ -140,12 +140,12 @@ async fn call<B: RequestSource>(
     ledger: &mut Settlement,
 ) -> Result<Answer, Rejection> {
     let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
-    enter(&gateway.shared.gate, snapshot.room, ledger).await?;
-    let ingested = ingest(endpoint, head, body, snapshot.body_limits, ledger).await?;
+    let entered = enter(&caller, gateway, snapshot, ledger).await?;
+    let ingested = ingest(endpoint, head, body, entered, ledger).await?;
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
     let plan = plan(&permit, &ingested.asked, snapshot, ledger)?;
-    reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), ledger).await?;
-    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via, ledger.counts_tokens());
+    let reserved = reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), ledger).await?;
+    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via, reserved);
     let committed = attempt(&plan, &ingested.asked, &outgoing, ledger).await?;
     Ok(relay(committed))
 }
@@ -166,12 +166,12 @@ async fn pass_through<B: RequestSource>(
     let health = provider.passthrough.as_ref().ok_or(Rejection::PathNotFound)?;
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
-    let body = BoundedBody::new(body, snapshot.body_limits);
-    enter(&gateway.shared.gate, snapshot.room, ledger).await?;
+    let Entered { limits } = enter(&caller, gateway, snapshot, ledger).await?;
+    let body = BoundedBody::new(body, limits);
     reserve_request(&caller, &gateway.shared.limits, ledger).await?;
     let request =
         |aim: &Aim<'_>, credential| encode_passthrough((aim, credential), url, body, head, &gateway.shared.via);
-    let committed = attempt_passthrough((provider, health), request, ledger).await?;
+    let committed = attempt_passthrough((provider, health), &caller, request, ledger).await?;
     Ok(relay(committed))
 }
 

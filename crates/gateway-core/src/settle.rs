@@ -135,11 +135,6 @@ impl Settlement {
         self.key = Some(key);
     }
 
-    /// Whose turn it is when callers take turns; those without a key are one.
-    pub(crate) fn account(&self) -> Arc<str> {
-        self.key.as_ref().map_or_else(Arc::default, |key| Arc::clone(&key.account))
-    }
-
     /// Takes the call's place, which it has until it is settled.
     pub(crate) fn occupy(&mut self, place: Place) {
         self.place = Some(place);
@@ -161,16 +156,12 @@ impl Settlement {
         self.levels
     }
 
-    /// Whether it matters for the caller's limits how many tokens the answer has.
-    pub(crate) fn counts_tokens(&self) -> bool {
-        self.debt.as_ref().is_some_and(Debt::counts_tokens)
-    }
-
     /// Notes how much there is of an answer that is not watched as it passes: what the upstream reports of it, else what its
-    /// `bytes` amount to, a token for every four of them; never more than was expected, for much of it is no content.
-    pub(crate) fn measure_whole(&mut self, reported: Option<Usage>, bytes: u64) {
+    /// `bytes` amount to, a token for every four of them, if it is known how many there are. Never more than was expected, for
+    /// much of it is no content.
+    pub(crate) fn measure_whole(&mut self, reported: Option<Usage>, bytes: Option<u64>) {
         let expected = self.debt.as_ref().map_or(0, Debt::expected_output);
-        self.measure(reported, expected.min(bytes.div_ceil(4)));
+        self.measure(reported, bytes.map_or(expected, |bytes| expected.min(bytes.div_ceil(4))));
     }
 
     /// Notes how much of the answer there was: what the upstream reports of it, and what was seen, in tokens.

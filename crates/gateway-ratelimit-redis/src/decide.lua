@@ -4,7 +4,7 @@
 --   clock      when it was last written
 --   expires    until when it is kept
 --   q:NAME     a bucket: arrival, micros, units, capacity (so many micros are so many units' worth)
---   $:PERIOD   money: the start of a window, and what is spent in it
+--   $:PERIOD   money of a window: its start, what is spent, what is known to be spent at least, and when this count began
 --   n:NODE     what a node has said: its counters, and what it has in flight
 -- ARGV[1] is the question, as JSON: see script.rs, which also reads the answer.
 --
@@ -137,15 +137,24 @@ local function hear_of_calls(node)
   end
 end
 
+local function known_spent(spending)
+  return math.max(spending.spent, spending.base)
+end
+
 local function hear_of_money(node, window, spending)
   if node.window ~= window then
     node.window, node.reserved, node.released, node.spent = window, 0, nil, nil
   end
   local released = growth(node, 'released')
   node.reserved = within(math.max(node.reserved - released, 0), money.reserved, money.awaited)
-  local spent = math.max(spending.spent + growth(node, 'spent'), money.base)
-  if spent > spending.spent then
-    spending.spent = spent
+  -- Whoever has told another count, which is lost, tells this one all that it has spent. What is known from elsewhere is no
+  -- part of the count, as it may be told as well.
+  local spent, confirmed = unpack(said.spent)
+  local counted = node.spent or (money.epoch == spending.epoch and confirmed or 0)
+  local grown = math.max(spent - counted, 0)
+  if grown > 0 or money.base > known_spent(spending) then
+    node.spent, is_news = math.max(spent, counted), true
+    spending.spent, spending.base = spending.spent + grown, math.max(spending.base, money.base)
     keep('$:' .. money.period, spending, money.ends or now + YEAR)
   end
 end
@@ -153,7 +162,7 @@ end
 -- A node whose clock is behind may speak of a window that has ended for others. Its calls then count in the new one.
 local function window_of_money()
   local spending = account['$:' .. money.period]
-  if not spending or spending.start < money.start then spending = { start = money.start, spent = 0 } end
+  if not spending or spending.start < money.start then spending = { start = money.start, spent = 0, base = 0, epoch = now } end
   return spending, money.period .. string.format('%.0f', money.start), spending.start == money.start
 end
 
@@ -170,7 +179,7 @@ if said then
 end
 
 -- Calls and money of all nodes that are alive; what a node has said is forgotten later, as it may only be cut off.
-local in_flight, committed = 0, spending and spending.spent or 0
+local in_flight, committed = 0, spending and known_spent(spending) or 0
 local obsolete = {}
 for field, other in pairs(account) do
   if string.sub(field, 1, 2) == 'n:' and other ~= node then
@@ -233,6 +242,6 @@ if next(changed) or #obsolete > 0 then
   redis.call('PEXPIRE', key, string.format('%.0f', math.ceil((useful_until - now) / 1000) + 1000))
 end
 
-local answer = { verdict, now, in_flight, math.min(committed, 2 ^ 62) }
-for i, bucket in ipairs(buckets) do answer[4 + i] = bucket.arrival end
+local answer = { verdict, now, in_flight, math.min(committed, 2 ^ 62), spending and spending.epoch or 0 }
+for i, bucket in ipairs(buckets) do answer[5 + i] = bucket.arrival end
 return answer

@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Reports that are sent at once: Redis is busy with them for a few milliseconds at most, and decisions wait so long.
 const REPORTS: usize = 64;
 
-/// How long Redis may take for them.
+/// How long Redis may take for them, unless decisions may take longer.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long Redis may take to load the scripts of a new connection.
@@ -44,7 +44,7 @@ impl Keeper {
         match self.open().await {
             Ok(session) => {
                 self.node.link.establish(session);
-                self.node.ledger.repeat_all();
+                self.node.ledger.repeat_in_use();
             }
             Err(loss) => self.node.link.miss(&loss),
         }
@@ -116,7 +116,7 @@ impl Keeper {
     /// Says that the node is alive, and what it has in flight.
     async fn beat(&self, session: &Session) -> Result<(), Loss> {
         in_time(self.node.settings.timeout, self.call_roll(session, true)).await?;
-        self.node.ledger.repeat_all();
+        self.node.ledger.repeat_in_use();
         Ok(())
     }
 
@@ -127,6 +127,9 @@ impl Keeper {
         let roll = node.roll.call(&mut session.connection(), listed, is_there).await?;
         node.link.note_clock(roll.clock);
         // A Redis that has just come back empty does not know yet of those that have not connected again.
+        if roll.is_new {
+            node.ledger.repeat_all();
+        }
         let is_complete = session.age() > node.settings.alive_for();
         node.alone.note_nodes(if is_complete { roll.nodes } else { roll.nodes.max(node.alone.nodes()) });
         Ok(())
@@ -139,8 +142,9 @@ impl Keeper {
         if told == 0 {
             return Ok(0);
         }
-        in_time(REPORT_TIMEOUT, self.node.tell(session, batch.reports())).await?;
-        batch.confirm();
+        let answers =
+            in_time(REPORT_TIMEOUT.max(self.node.settings.timeout), self.node.tell(session, batch.reports())).await?;
+        batch.confirm(answers.iter().map(|answer| answer.epoch).collect());
         if told == REPORTS {
             self.node.ledger.news.notify_one();
         }

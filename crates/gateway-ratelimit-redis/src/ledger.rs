@@ -2,8 +2,9 @@
 //!
 //! Everything a node tells Redis is said in a way that may be lost, repeated or overtaken: counters that only grow, and the
 //! number of calls in flight as a whole. So there is nothing to queue: an account has one entry, however many calls end
-//! while Redis is away, and the next message says it all. An entry exists while a call is in flight or Redis has not
-//! confirmed the last message.
+//! while Redis is away, and the next message says it all. An entry exists while a call is in flight, or Redis has not
+//! confirmed the last message, or money was spent in a window that is not over: a Redis that comes back empty is told of all
+//! of that again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_ratelimit::{BudgetWindow, Limits};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 mod entry;
 
 use entry::Entry;
-pub(crate) use entry::{Ending, Report, countable};
+pub(crate) use entry::{Ending, Money, Report, countable};
 
 /// Accounts are spread over so many locks, so that looking through all of them holds up few.
 const SHARDS: usize = 16;
@@ -58,6 +60,7 @@ pub(crate) struct Awaited<'a> {
     window: Option<BudgetWindow>,
     report: Report,
     outcome: Outcome,
+    epoch: u64,
 }
 
 /// Reports on their way to Redis. Whoever drops them unconfirmed does not know whether they have arrived, and they are due
@@ -66,7 +69,8 @@ pub(crate) struct Awaited<'a> {
 pub(crate) struct Batch<'a> {
     ledger: &'a Ledger,
     reports: Vec<(Arc<str>, Report)>,
-    is_confirmed: bool,
+    /// When Redis's counts of their money began, once it has heard them.
+    confirmed: Option<Vec<u64>>,
 }
 
 impl Ledger {
@@ -89,7 +93,7 @@ impl Ledger {
         // That of the entry is another if this call's is already over.
         let window = report.money.map(|money| money.window).filter(|_| window.is_some());
         entry.ask(cost, window);
-        Awaited { ledger: self, key: Arc::clone(key), cost, window, report, outcome: Outcome::Unknown }
+        Awaited { ledger: self, key: Arc::clone(key), cost, window, report, outcome: Outcome::Unknown, epoch: 0 }
     }
 
     /// Notes a call that this node has let through by itself.
@@ -126,15 +130,34 @@ impl Ledger {
                 reports.extend(shard.due_report(&key, || self.next()).map(|report| (key, report)));
             }
         }
-        Batch { ledger: self, reports, is_confirmed: false }
+        Batch { ledger: self, reports, confirmed: None }
     }
 
     /// Makes a report due of every account with calls in flight.
+    pub(crate) fn repeat_in_use(&self) {
+        self.repeat(Entry::is_in_use);
+    }
+
+    /// Makes a report due of everything that this node knows, for a Redis that may have forgotten it.
     pub(crate) fn repeat_all(&self) {
+        self.repeat(|_| true);
+    }
+
+    /// Forgets what was spent in windows that are over.
+    pub(crate) fn sweep(&self, wall: Timestamp) {
+        for shard in &self.shards {
+            shard.lock().entries.retain(|_, entry| {
+                entry.forget_past(wall);
+                !entry.is_done()
+            });
+        }
+    }
+
+    fn repeat(&self, which: impl Fn(&Entry) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.lock();
             let Shard { entries, unsent } = &mut *shard;
-            for (key, entry) in entries.iter_mut().filter(|(_, entry)| entry.is_in_use()) {
+            for (key, entry) in entries.iter_mut().filter(|(_, entry)| which(entry)) {
                 entry.must_report = true;
                 if !std::mem::replace(&mut entry.is_unsent, true) {
                     unsent.push(Arc::clone(key));
@@ -199,9 +222,9 @@ impl Awaited<'_> {
         self.window
     }
 
-    /// What Redis has decided.
-    pub(crate) fn resolve(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    /// What Redis has decided, whose count of the account's money began at `epoch`.
+    pub(crate) fn resolve(mut self, outcome: Outcome, epoch: u64) {
+        (self.outcome, self.epoch) = (outcome, epoch);
     }
 }
 
@@ -212,7 +235,7 @@ impl Drop for Awaited<'_> {
         shard.change(&self.key, |entry| {
             entry.hear(self.cost, self.window, outcome);
             if outcome != Outcome::Unknown {
-                entry.confirm(&self.report);
+                entry.confirm(&self.report, self.epoch);
             }
         });
         if outcome == Outcome::Unknown {
@@ -228,24 +251,26 @@ impl Batch<'_> {
         &self.reports
     }
 
-    /// Redis has heard them.
-    pub(crate) fn confirm(mut self) {
-        self.is_confirmed = true;
+    /// Redis has heard them; its counts of their money began at these epochs, one for each.
+    pub(crate) fn confirm(mut self, epochs: Vec<u64>) {
+        self.confirmed = Some(epochs);
     }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        for (key, report) in &self.reports {
+        let confirmed = self.confirmed.take();
+        for (at, (key, report)) in self.reports.iter().enumerate() {
+            let epoch = confirmed.as_ref().and_then(|epochs| epochs.get(at));
             let mut shard = self.ledger.shard(key).lock();
             shard.change(key, |entry| {
                 entry.is_being_sent = false;
-                entry.must_report |= !self.is_confirmed;
-                if self.is_confirmed {
-                    entry.confirm(report);
+                match epoch {
+                    Some(epoch) => entry.confirm(report, *epoch),
+                    None => entry.must_report = true,
                 }
             });
-            if !self.is_confirmed {
+            if epoch.is_none() {
                 shard.send_soon(key);
             }
         }

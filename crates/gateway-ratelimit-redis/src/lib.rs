@@ -6,7 +6,7 @@
 //!
 //! How calls have ended is told by a background task, and with the next question about the account, whichever comes first;
 //! nobody waits for that, and nothing of it is lost while Redis is away: what is to be told is one entry for each account in
-//! use, however many calls have ended.
+//! use, however many calls have ended; an account with a budget is kept in mind until its window ends.
 //!
 //! # Without Redis
 //!
@@ -22,10 +22,10 @@
 //!   others may add their shares, so there are never twice as many.
 //! - Money: each node may spend its share of what was left when it last heard of it.
 //!
-//! The same holds for what Redis counts when it comes back: as much as it remembers of requests and tokens, so one that comes
-//! back empty lets through a limit's burst once more. It is told of calls under way within a heartbeat, and of money spent
-//! with the first question about it. A call whose answer was lost may have been counted in Redis as well: its tokens come back
-//! with time, its money and its place at once.
+//! When it comes back, Redis counts requests and tokens as it remembers them; one that comes back empty lets through what a
+//! limit lets through at once, once more. Of calls under way and of money spent it is told by every node, at once. A call
+//! whose answer was lost may have been counted in Redis and by the node: its tokens come back with time, its money and its
+//! place at once.
 //!
 //! This crate connects to one server or to what stands for one, such as a proxy or a managed service's address. It follows
 //! neither sentinels nor a cluster's redirections. A server that evicts keys forgets limits; give it memory enough, or a

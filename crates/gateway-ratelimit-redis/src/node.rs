@@ -118,8 +118,14 @@ impl Node {
         }
     }
 
+    /// Forgets what no longer matters.
+    pub(crate) fn sweep(&self, at: Moment) {
+        self.alone.sweep(at);
+        self.ledger.sweep(at.wall);
+    }
+
     /// Says something of many accounts.
-    pub(crate) async fn tell(&self, session: &Session, reports: &[(Arc<str>, Report)]) -> Result<(), Loss> {
+    pub(crate) async fn tell(&self, session: &Session, reports: &[(Arc<str>, Report)]) -> Result<Vec<Answer>, Loss> {
         let now = self.caller_time();
         let questions: Vec<_> = reports
             .iter()
@@ -163,7 +169,7 @@ impl Node {
             self.alone.note_committed(request.key, window, answer.committed);
         }
         if let Some(awaited) = awaited {
-            awaited.resolve(if is_admitted { Outcome::Admitted } else { Outcome::Denied });
+            awaited.resolve(if is_admitted { Outcome::Admitted } else { Outcome::Denied }, answer.epoch);
         }
         let standing = Standing::of(request.limits, request.demand, answer);
         if !is_admitted {

@@ -10,14 +10,15 @@ use crate::connection::Loss;
 const ROLL: &str = "
 local clock = redis.call('TIME')
 local now, alive_for = clock[1] * 1000000 + clock[2], tonumber(ARGV[3])
+local is_new = 0
 if ARGV[2] == '1' then
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+  is_new = redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 else
   redis.call('ZREM', KEYS[1], ARGV[1])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - alive_for))
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(alive_for / 1000)))
-return { now, redis.call('ZCARD', KEYS[1]) }
+return { now, redis.call('ZCARD', KEYS[1]), is_new }
 ";
 
 /// The script that calls the roll.
@@ -42,6 +43,8 @@ pub(crate) struct Roll {
     pub(crate) clock: u64,
     /// The nodes that are alive.
     pub(crate) nodes: u32,
+    /// This one was not among them: it is new, was silent for long, or Redis has forgotten it.
+    pub(crate) is_new: bool,
 }
 
 impl RollScript {
@@ -63,7 +66,8 @@ impl RollScript {
     ) -> Result<Roll, Loss> {
         let mut invocation = self.script.key(listed.list);
         invocation.arg(listed.node).arg(u8::from(is_there)).arg(listed.alive_for);
-        let (clock, nodes): (u64, u32) = invocation.invoke_async(connection).await.map_err(Loss::Failed)?;
-        Ok(Roll { clock, nodes })
+        let (clock, nodes, is_new): (u64, u32, bool) =
+            invocation.invoke_async(connection).await.map_err(Loss::Failed)?;
+        Ok(Roll { clock, nodes, is_new })
     }
 }

@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind};
 
 use crate::connection::Loss;
-use crate::ledger::{Report, countable};
+use crate::ledger::{Money, Report, countable};
 
 /// The script knows the same bound: no bucket reaches further ahead, in microseconds.
 const FURTHEST: u64 = 1 << 52;
@@ -34,6 +34,8 @@ pub(crate) struct Answer {
     pub(crate) in_flight: u64,
     /// Money spent, and kept back for calls in flight, by all nodes.
     pub(crate) committed: u64,
+    /// When this count of the money began; 0 if there is none.
+    pub(crate) epoch: u64,
     /// When each bucket would be full again, in the order of [`buckets`].
     pub(crate) arrivals: Vec<u64>,
 }
@@ -94,17 +96,19 @@ impl DecideScript {
         &self,
         connection: &mut MultiplexedConnection,
         questions: &[(Arc<str>, Question<'_>)],
-    ) -> Result<(), Loss> {
+    ) -> Result<Vec<Answer>, Loss> {
         let mut pipeline = redis::pipe();
         for (key, question) in questions {
-            pipeline.add_command(self.command(key, question)).ignore();
+            pipeline.add_command(self.command(key, question));
         }
-        let mut told: RedisResult<()> = pipeline.query_async(connection).await;
+        let mut told: RedisResult<Vec<Vec<i64>>> = pipeline.query_async(connection).await;
         if is_unknown(&told) {
             self.load(connection).await?;
             told = pipeline.query_async(connection).await;
         }
-        told.map_err(Loss::Failed)
+        let told = told.map_err(Loss::Failed)?;
+        let answers: Option<Vec<_>> = told.iter().map(|numbers| Answer::read(numbers)).collect();
+        answers.filter(|answers| answers.len() == questions.len()).ok_or(Loss::Nonsense)
     }
 
     fn command(&self, key: &str, question: &Question<'_>) -> Cmd {
@@ -131,8 +135,8 @@ impl Answer {
         };
         let clock = numbers.next()??;
         let mut or_none = || numbers.next().unwrap_or(Some(0));
-        let (in_flight, committed) = (or_none()?, or_none()?);
-        Some(Self { verdict, clock, in_flight, committed, arrivals: numbers.collect::<Option<_>>()? })
+        let (in_flight, committed, epoch) = (or_none()?, or_none()?, or_none()?);
+        Some(Self { verdict, clock, in_flight, committed, epoch, arrivals: numbers.collect::<Option<_>>()? })
     }
 }
 
@@ -190,7 +194,8 @@ fn write_money(f: &mut fmt::Formatter<'_>, report: &Report, base: u64) -> fmt::R
         BudgetPeriod::Total => "total",
     };
     write!(f, r#","money":{{"period":"{period}","start":{}"#, start.as_microsecond())?;
-    write!(f, r#","reserved":{},"awaited":{},"base":{base}"#, money.reserved, money.awaited)?;
+    let Money { reserved, awaited, epoch, .. } = money;
+    write!(f, r#","reserved":{reserved},"awaited":{awaited},"epoch":{epoch},"base":{base}"#)?;
     if let Some(end) = money.window.end() {
         write!(f, r#","ends":{}"#, end.as_microsecond())?;
     }

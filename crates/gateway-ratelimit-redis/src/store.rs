@@ -50,7 +50,7 @@ impl RedisLimits {
     /// Forgets accounts of which nothing is spent and nothing is under way; once a minute is plenty. Redis forgets by
     /// itself.
     pub fn sweep(&self, at: Moment) {
-        self.node.alone.sweep(at);
+        self.node.sweep(at);
     }
 
     /// Tells Redis what it does not know yet, for two seconds at most, and disconnects. To be called when all calls have

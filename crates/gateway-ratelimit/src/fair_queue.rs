@@ -118,7 +118,8 @@ impl<W> FairQueue<W> {
         before
     }
 
-    fn waiting(&self, key: &str) -> usize {
+    /// How many wait under a key.
+    pub fn waiting(&self, key: &str) -> usize {
         self.lines.get(key).map_or(0, BTreeMap::len)
     }
 

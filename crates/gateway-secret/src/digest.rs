@@ -38,7 +38,8 @@ impl KeyDigester {
 
     /// The digest of a presented key.
     pub fn digest(&self, key: &[u8]) -> KeyDigest {
-        let keyed = self.pepper.as_ref().and_then(|pepper| Hmac::<Sha256>::new_from_slice(pepper.expose().as_bytes()).ok());
+        let keyed =
+            self.pepper.as_ref().and_then(|pepper| Hmac::<Sha256>::new_from_slice(pepper.expose().as_bytes()).ok());
         let Some(mut keyed) = keyed else { return KeyDigest::of(key) };
         keyed.update(key);
         KeyDigest(keyed.finalize().into_bytes().into())

@@ -105,6 +105,11 @@ impl Dialect for PostgreSql {
         // data_corrupted and index_corrupted (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
         matches!(code, "XX001" | "XX002")
     }
+
+    fn is_refusal(code: &str) -> bool {
+        // Classes 23 and 42: constraint violations, and errors of syntax and of privilege.
+        code.starts_with("23") || code.starts_with("42")
+    }
 }
 
 /// How long connecting may take.

@@ -123,8 +123,11 @@ impl Follower {
 
     /// Returns when this node has seen a version of the store, or two seconds later; and which of the two.
     pub async fn refresh(&self, version: Version) -> bool {
-        self.hurry.notify_one();
         let is_seen = |status: &FollowerStatus| status.loaded_from == LoadedFrom::Store && status.version >= version;
+        if is_seen(&self.status.borrow()) {
+            return true;
+        }
+        self.hurry.notify_one();
         timeout(REFRESH, self.until(is_seen)).await.is_ok()
     }
 

@@ -48,6 +48,9 @@ pub trait Dialect: Send + Sync + Sized + 'static {
 
     /// Whether an error code says that what the database holds makes no sense, as opposed to not being within reach.
     fn is_damage(code: &str) -> bool;
+
+    /// Whether an error code says that a statement can never succeed, as opposed to not at the moment.
+    fn is_refusal(code: &str) -> bool;
 }
 
 /// A connection of a dialect's driver.

@@ -32,8 +32,10 @@ const LOOK: Duration = Duration::from_millis(250);
 /// threads spend more time on waking each other than on rows.
 const ROWS: usize = 1024;
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
+const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_CONSTRAINT: i32 = 19;
 const SQLITE_NOTADB: i32 = 26;
 
 /// A store in an SQLite file.
@@ -135,7 +137,11 @@ impl Dialect for SqliteFile {
     }
 
     fn is_damage(code: &str) -> bool {
-        code.parse().is_ok_and(|code: i32| matches!(code & 0xFF, SQLITE_CORRUPT | SQLITE_NOTADB))
+        matches!(primary(code), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
+    }
+
+    fn is_refusal(code: &str) -> bool {
+        matches!(primary(code), Some(SQLITE_ERROR | SQLITE_CONSTRAINT))
     }
 }
 
@@ -184,5 +190,10 @@ async fn turn_to_wal(connection: &mut SqliteConnection) -> Result<(), Failure> {
 }
 
 fn is_busy(code: Option<&str>) -> bool {
-    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xFF == SQLITE_BUSY)
+    code.and_then(primary) == Some(SQLITE_BUSY)
+}
+
+/// The primary part of an extended result code.
+fn primary(code: &str) -> Option<i32> {
+    code.parse::<i32>().ok().map(|code| code & 0xFF)
 }

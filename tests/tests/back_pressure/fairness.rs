@@ -51,14 +51,14 @@ async fn a_flood_does_not_fill_the_line() {
     for number in 1..5 {
         flood.push(Caller::come(&stage, "flood", &format!("flood-{number}")).await);
     }
-    Caller::come(&stage, "flood", "flood-5").await.is_turned_away().await;
+    Caller::come(&stage, "flood", "flood-5").await.turned_away().await;
     for (name, mark) in [("a", "a-1"), ("b", "b-1")] {
         callers.push(Caller::come(&stage, name, mark).await);
-        flood.pop().unwrap().is_turned_away().await;
+        flood.pop().unwrap().turned_away().await;
     }
     // The flood has two places of four; with one more, `a` would have as many.
-    Caller::come(&stage, "a", "a-2").await.is_turned_away().await;
-    Caller::come(&stage, "flood", "flood-6").await.is_turned_away().await;
+    Caller::come(&stage, "a", "a-2").await.turned_away().await;
+    Caller::come(&stage, "flood", "flood-6").await.turned_away().await;
     callers.extend(flood);
     gate.open();
     all_are_served(&stage, callers).await;

@@ -20,7 +20,7 @@ async fn fill(stage: &Stage, places: usize, row: &str) -> (Gate, Vec<Caller>) {
         callers.push(Caller::come(stage, "a", &format!("{row}-{place}")).await);
         stage.upstream.request(before + place).await;
     }
-    Caller::come(stage, "a", &format!("{row}-beyond")).await.is_turned_away().await;
+    Caller::come(stage, "a", &format!("{row}-beyond")).await.turned_away().await;
     assert_eq!(stage.upstream.requests().len(), before + places, "{row}");
     (gate, callers)
 }
@@ -37,9 +37,9 @@ async fn without_a_queue_whoever_finds_no_place_is_turned_away() {
     let stage = stage(2, "size: 0").await;
     let (gate, callers) = fill(&stage, 2, "first").await;
     // Whoever it is, and whatever is asked.
-    Caller::come(&stage, "b", "other").await.is_turned_away().await;
-    Caller::with(&stage, "b", "stream", r#"{"model":"gpt-4o","stream":true}"#).await.is_turned_away().await;
-    Caller::with(&stage, "b", "broken", "{").await.is_turned_away().await;
+    Caller::come(&stage, "b", "other").await.turned_away().await;
+    Caller::with(&stage, "b", "stream", r#"{"model":"gpt-4o","stream":true}"#).await.turned_away().await;
+    Caller::with(&stage, "b", "broken", "{").await.turned_away().await;
     gate.open();
     all_are_served(&stage, callers).await;
     assert_all_free(&stage, 2, "again").await;
@@ -74,7 +74,7 @@ async fn what_is_passed_through_needs_a_place_too() {
     let mut wire = Wire::open(stage.gateway.address()).await;
     wire.write(files("passed")).await;
     stage.upstream.request(before).await;
-    Caller::come(&stage, "a", "beyond").await.is_turned_away().await;
+    Caller::come(&stage, "a", "beyond").await.turned_away().await;
     gate.open();
     assert_eq!(wire.reply().await.status, 200);
 }
@@ -120,7 +120,9 @@ async fn no_place_is_lost() {
         ("no-model", r#"{"model":"unknown"}"#, None, 404),
     ] {
         for again in 0..4 {
-            script.iter().for_each(|script| stage.upstream.push(script.clone()));
+            if let Some(script) = &script {
+                stage.upstream.push(script.clone());
+            }
             let mark = format!("{row}-{again}");
             let answer = stage.send(request("a", &mark, body)).await;
             assert_eq!(answer.status, status, "{mark}: {}", answer.text());
@@ -146,7 +148,7 @@ async fn no_place_is_lost_with_who_leaves() {
             stage.upstream.push(script.clone());
             let caller = Caller::with(&stage, "a", &format!("{row}-{again}"), body).await;
             stage.upstream.request(number).await;
-            caller.leave(&stage).await;
+            caller.leave(&stage);
         }
     }
     // In the middle of the request: it has a place, and nobody to read its body for.

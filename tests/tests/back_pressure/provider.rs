@@ -70,7 +70,7 @@ async fn when_all_are_full_a_call_waits_in_line() {
     all_are_served(&stage, [first].into_iter().chain(waiting)).await;
     assert_eq!(marks(&stage.upstream.requests()), ["first", "next-0", "next-1"]);
     other_gate.open();
-    second.is_served().await;
+    second.served().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn when_all_are_full_and_nobody_may_wait_a_call_is_turned_away() {
         assert_eq!(reply.header("x-gateway-attempts"), "", "nothing was tried");
         gate.open();
         all_are_served(&stage, callers).await;
-        Caller::come(&stage, "a", "last").await.is_served().await;
+        Caller::come(&stage, "a", "last").await.served().await;
     }
 }
 
@@ -98,10 +98,10 @@ async fn whatever_goes_to_a_provider_needs_a_place() {
     let files = format!("GET /v1/files HTTP/1.1\r\nhost: gw\r\nx-api-key: {}\r\n\r\n", key("b"));
     let gate = Gate::new();
     let first = holds(&stage, &stage.upstream, &gate, "first").await;
-    Caller::with(&stage, "b", "mini", r#"{"model":"mini"}"#).await.is_turned_away().await;
+    Caller::with(&stage, "b", "mini", r#"{"model":"mini"}"#).await.turned_away().await;
     assert_overloaded("files", &exchange(stage.gateway.address(), files).await);
     gate.open();
-    first.is_served().await;
+    first.served().await;
     assert_eq!(stage.upstream.requests().len(), 1);
 }
 
@@ -133,7 +133,7 @@ async fn nobody_waits_beyond_its_own_time() {
     assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
     gate.open();
     all_are_served(&stage, [first]).await;
-    Caller::come(&stage, "a", "last").await.is_served().await;
+    Caller::come(&stage, "a", "last").await.served().await;
     assert_eq!(marks(&stage.upstream.requests()), ["first", "last"]);
 }
 
@@ -167,14 +167,14 @@ async fn no_place_is_lost() {
         stage.upstream.push(script);
         let caller = Caller::with(&stage, "a", row, body).await;
         stage.upstream.request(number).await;
-        Caller::come(&stage, "a", "beyond").await.is_turned_away().await;
-        caller.leave(&stage).await;
+        Caller::come(&stage, "a", "beyond").await.turned_away().await;
+        caller.leave(&stage);
     }
     let gate = Gate::new();
     let last = holds(&stage, &stage.upstream, &gate, "last").await;
-    Caller::come(&stage, "a", "beyond").await.is_turned_away().await;
+    Caller::come(&stage, "a", "beyond").await.turned_away().await;
     gate.open();
-    last.is_served().await;
+    last.served().await;
 }
 
 /// Where no place has become free, one may have elsewhere.
@@ -186,9 +186,9 @@ async fn a_call_that_waits_in_vain_goes_elsewhere() {
     let second = holds(&stage, &stage.other, &other_gate, "second").await;
     let next = Caller::come(&stage, "a", "next").await;
     other_gate.open();
-    second.is_served().await;
-    next.is_served().await;
+    second.served().await;
+    next.served().await;
     assert_eq!(marks(&stage.other.requests()), ["second", "next"]);
     gate.open();
-    first.is_served().await;
+    first.served().await;
 }

@@ -43,20 +43,20 @@ async fn a_slow_reader_holds_one_place() {
     let reader = unread(&stage).await;
     for number in 0..10 {
         let mark = format!("next-{number}");
-        Caller::come(&stage, "b", &mark).await.is_served().await;
+        Caller::come(&stage, "b", &mark).await.served().await;
         stage.access_line(&mark);
     }
     let gate = Gate::new();
     stage.upstream.push(held(&gate));
     let second = Caller::come(&stage, "b", "second").await;
     stage.upstream.request(11).await;
-    Caller::come(&stage, "b", "third").await.is_turned_away().await;
+    Caller::come(&stage, "b", "third").await.turned_away().await;
     // The reader's place is free when it leaves, and the upstream's call is over.
     drop(reader);
     assert_eq!(stage.access_line("reader")["status"], 499);
     stage.upstream.connection_closed(0).await;
-    Caller::come(&stage, "b", "fourth").await.is_served().await;
+    Caller::come(&stage, "b", "fourth").await.served().await;
     gate.open();
-    second.is_served().await;
+    second.served().await;
     assert_eq!(stage.upstream.request(0).await.target(), CHAT);
 }

@@ -10,6 +10,7 @@ use gateway_tests::stage::{CHAT, ONE_ATTEMPT, PLAIN, Stage, with_header};
 use gateway_tests::wire::{Reply, Wire};
 use http::Request;
 use http_body_util::Full;
+use serde_json::Value;
 
 /// A minute is longer than any test: nobody is turned away for having waited, nor for a line that does not move.
 pub(crate) const PATIENT: &str = "timeout: 60s";
@@ -86,24 +87,25 @@ impl Caller {
     }
 
     /// The answer, which has to be a success.
-    pub(crate) async fn is_served(self) {
+    pub(crate) async fn served(self) {
         let mark = self.mark.clone();
         let reply = self.reply().await;
         assert_eq!(reply.status, 200, "{mark}: {}", reply.body);
     }
 
     /// The answer, which has to turn the caller away.
-    pub(crate) async fn is_turned_away(self) {
+    pub(crate) async fn turned_away(self) {
         let mark = self.mark.clone();
         assert_overloaded(&mark, &self.reply().await);
     }
 
-    /// Closes the connection, and waits until the gateway has noticed.
-    pub(crate) async fn leave(self, stage: &Stage) {
+    /// Closes the connection, and waits until the gateway has noticed. Gives the call's line in the log.
+    pub(crate) fn leave(self, stage: &Stage) -> Value {
         let Self { wire, mark } = self;
         drop(wire);
         let line = stage.access_line(&mark);
         assert_eq!(line["status"], 499, "{line}");
+        line
     }
 }
 
@@ -138,7 +140,7 @@ pub(crate) async fn all_are_served(stage: &Stage, callers: impl IntoIterator<Ite
     let mut marks = Vec::new();
     for caller in callers {
         marks.push(caller.mark.clone());
-        caller.is_served().await;
+        caller.served().await;
     }
     are_over(stage, marks.iter().map(String::as_str));
 }
@@ -154,8 +156,10 @@ pub(crate) fn assert_overloaded(row: &str, reply: &Reply) {
     assert!((1..=60).contains(&wait), "{row}: {wait}");
     let said = reply.body.split("Try again in ").nth(1).and_then(|rest| rest.split(" s.").next());
     let said: f64 = said.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{row}: {reply:?}"));
-    assert!(said.ceil() == Duration::from_secs(wait).as_secs_f64(), "{row}: {said} s and {wait} s");
-    let message = format!("This gateway has more calls than it can serve right now. Try again in {said} s.");
+    let said = Duration::from_secs_f64(said);
+    assert!(said <= Duration::from_secs(wait) && said + Duration::from_secs(1) > Duration::from_secs(wait), "{row}");
+    let message =
+        format!("This gateway has more calls than it can serve right now. Try again in {} s.", said.as_secs_f64());
     assert_refused(row, reply, 503, &refusal("overloaded_error", "overloaded", "", &message));
     assert_eq!(reply.header("x-should-retry"), "", "{row}");
 }
@@ -163,7 +167,7 @@ pub(crate) fn assert_overloaded(row: &str, reply: &Reply) {
 /// The marks of the calls that an upstream has received, in order.
 pub(crate) fn marks(requests: &[ReceivedRequest]) -> Vec<String> {
     let mark = |request: &ReceivedRequest| {
-        let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+        let body: Value = serde_json::from_slice(&request.body).expect("JSON");
         body["user"].as_str().unwrap_or_default().to_owned()
     };
     requests.iter().map(mark).collect()

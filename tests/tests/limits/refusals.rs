@@ -28,9 +28,9 @@ fn assert_refused(row: &str, answer: &Answer, problem: &str, longest: Duration) 
 async fn requests_beyond_a_limit_are_refused() {
     let rows = [
         ("minute", "rate_limit: { requests_per_minute: 2 }", Duration::from_secs(30)),
-        ("period", "rate_limit: { limit: 2, period_seconds: 7200 }", Duration::from_secs(3600)),
+        ("period", "rate_limit: { limit: 2, period_seconds: 7200 }", Duration::from_hours(1)),
         // The one that lets something through last is the one to wait for.
-        ("both", "rate_limit: { requests_per_minute: 2, limit: 2, period_seconds: 7200 }", Duration::from_secs(3600)),
+        ("both", "rate_limit: { requests_per_minute: 2, limit: 2, period_seconds: 7200 }", Duration::from_hours(1)),
         (
             "long",
             "rate_limit: { limit: 1000, period_seconds: 31622400, requests_per_minute: 2 }",
@@ -175,7 +175,7 @@ async fn a_refused_call_costs_nothing() {
     // Refused for requests, and so not charged for tokens.
     for _ in 0..5 {
         let refused = call(&stage, "team-a", asking(600)).await;
-        assert_refused("requests", &refused, REQUESTS, Duration::from_secs(12_000));
+        assert_refused("requests", &refused, REQUESTS, Duration::from_mins(200));
         assert_eq!(number(&refused, "x-ratelimit-remaining-tokens"), 600);
     }
     assert_eq!(stage.upstream.requests().len(), 3);

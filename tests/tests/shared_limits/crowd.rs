@@ -10,8 +10,10 @@ use gateway_tests::clock::now;
 use http::Request;
 use http_body_util::Full;
 use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
-use super::scene::Scene;
+use super::scene::{Scene, number};
+use super::upstream::Counts;
 
 /// Callers who are connected.
 #[derive(Debug)]
@@ -50,15 +52,12 @@ impl Crowd {
         Self { callers }
     }
 
-    /// Has all of them call at the same moment, each by its number. `is_decided` is told how many are answered, so that it can
-    /// release those that are held.
-    pub(crate) async fn rush(
-        &mut self,
-        request: impl Fn(usize) -> Request<Full<Bytes>>,
-        mut answered: impl FnMut(usize),
-    ) -> Outcomes {
-        let start = Arc::new(Barrier::new(self.callers.len()));
-        let mut calls = tokio::task::JoinSet::new();
+    /// Has all of them call at the same moment, each by its number. Who is held at the upstream is released when all others are
+    /// answered.
+    pub(crate) async fn rush(&mut self, scene: &Scene, request: impl Fn(usize) -> Request<Full<Bytes>>) -> Outcomes {
+        let (size, before) = (self.callers.len(), scene.upstream.counts().total);
+        let start = Arc::new(Barrier::new(size));
+        let mut calls = JoinSet::new();
         let began = now();
         for (number, (node, mut caller)) in self.callers.drain(..).enumerate() {
             let (start, request) = (Arc::clone(&start), request(number));
@@ -69,12 +68,20 @@ impl Crowd {
                 ((node, caller), Outcome { node, number, answer, took: began.elapsed() })
             });
         }
-        let mut all = Vec::new();
-        while let Some(call) = calls.join_next().await {
-            let (caller, outcome) = call.unwrap();
-            self.callers.push(caller);
-            all.push(outcome);
-            answered(all.len());
+        let (mut all, mut is_released) = (Vec::new(), false);
+        while all.len() < size {
+            let are_decided = |counts: Counts| counts.total - before + all.len() >= size;
+            tokio::select! {
+                () = scene.upstream.reaches("all to be decided", are_decided), if !is_released => {
+                    scene.upstream.release();
+                    is_released = true;
+                }
+                Some(call) = calls.join_next() => {
+                    let (caller, outcome) = call.unwrap();
+                    self.callers.push(caller);
+                    all.push(outcome);
+                }
+            }
         }
         Outcomes { all, took: began.elapsed() }
     }
@@ -97,11 +104,16 @@ impl Outcomes {
 
     /// Panics unless all that were refused were told so in this way, and when to come again.
     pub(crate) fn assert_refused_with(&self, code: &str) {
-        for outcome in self.refused() {
-            let answer = &outcome.answer;
+        self.assert_refused_with_code(code);
+        for Outcome { answer, .. } in self.refused() {
+            assert!(number(answer, "retry-after") >= 1, "{:?}", answer.headers);
+        }
+    }
+
+    /// Panics unless all that were refused were told so in this way.
+    pub(crate) fn assert_refused_with_code(&self, code: &str) {
+        for Outcome { answer, .. } in self.refused() {
             assert_eq!((answer.status.as_u16(), &*answer.error_code()), (429, code), "{}", answer.text());
-            let wait: u64 = answer.header("retry-after").parse().unwrap_or_else(|_| panic!("{:?}", answer.headers));
-            assert!(wait >= 1, "{wait}");
         }
     }
 }

@@ -2,7 +2,15 @@
 //! and that nothing is lost or kept for ever, through the built server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod address;
+mod changes;
 mod crowd;
+mod denial;
+mod leaving;
+mod load;
+mod outage;
 mod scene;
+mod silence;
+mod start;
 mod together;
 mod upstream;

@@ -1,20 +1,22 @@
 //! Two gateways that share a Redis, in front of one upstream.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
 
 use bytes::Bytes;
 use gateway_testing::{Answer, Client, GatewayProcess, RedisServer, client};
 use gateway_tests::patience::until;
-use gateway_tests::stage::{CHAT, ONE_ATTEMPT, with_header};
+use gateway_tests::site;
+use gateway_tests::stage::ONE_ATTEMPT;
 use gateway_tests::wire::Wire;
 use http::Request;
 use http_body_util::Full;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
-use super::upstream::{HELD, Upstream};
+use super::upstream::{FAILING, HELD, Upstream};
 
 /// A token of an answer is a dollar.
 const PRICED: &str = r#"
@@ -39,6 +41,7 @@ pub(crate) struct Scene {
     pub(crate) redis: RedisServer,
     pub(crate) upstream: Upstream,
     pub(crate) nodes: Vec<GatewayProcess>,
+    sections: String,
     config: String,
     _turn: MutexGuard<'static, ()>,
 }
@@ -63,9 +66,39 @@ impl Scene {
         let turn = turn().await;
         let redis = RedisServer::start()?;
         let upstream = Upstream::start(completion).await;
+        let mut scene = Self {
+            redis,
+            upstream,
+            nodes: Vec::new(),
+            sections: sections.to_owned(),
+            config: String::new(),
+            _turn: turn,
+        };
+        scene.change(keys);
+        Some(scene)
+    }
+
+    /// Gateways that are started from now on have these keys.
+    pub(crate) fn change(&mut self, keys: &[(&str, &str)]) {
         let lines = keys.iter().map(|(name, fields)| format!("  - {{ name: {name}, key: {}, {fields} }}\n", key(name)));
-        let config = format!("{PRICED}{ONE_ATTEMPT}{sections}master_keys:\n{}", lines.collect::<String>());
-        Some(Self { redis, upstream, nodes: Vec::new(), config, _turn: turn })
+        let keys: String = lines.collect();
+        self.config = format!("{PRICED}{ONE_ATTEMPT}{}master_keys:\n{keys}", self.sections);
+    }
+
+    /// Stops all gateways; gives their logs.
+    pub(crate) fn stop(&mut self) -> Vec<Vec<String>> {
+        std::mem::take(&mut self.nodes).into_iter().map(GatewayProcess::stop).collect()
+    }
+
+    /// Stops all gateways. Panics unless each has said so often that Redis was lost, and as often that it is back.
+    pub(crate) fn assert_lost_and_back(&mut self, times: usize) -> Vec<Vec<String>> {
+        let logs = self.stop();
+        for log in &logs {
+            let count = |words: &str| log.iter().filter(|line| line.contains(words)).count();
+            let found = (count("Redis does not answer"), count("Redis answers again"));
+            assert_eq!(found, (times, times), "lost and back: {}", log.join("\n"));
+        }
+        logs
     }
 
     /// Starts another gateway.
@@ -85,13 +118,21 @@ impl Scene {
     /// it is there, and then hears of all.
     pub(crate) async fn are_acquainted(&self, nodes: usize) {
         let all_are_there = Timestamp::now().as_microsecond();
-        let redis = SocketAddr::from((Ipv4Addr::LOCALHOST, self.redis.port()));
-        until("the gateways to know of each other", async || {
-            let mut wire = Wire::open(redis).await;
-            wire.write(format!("ZCOUNT llmgw:{{nodes}} ({all_are_there} +inf\r\nQUIT\r\n")).await;
-            wire.rest().await.starts_with(&format!(":{nodes}\r\n")).then_some(())
-        })
-        .await;
+        let count = format!("ZCOUNT llmgw:{{nodes}} ({all_are_there} +inf");
+        let look = async || self.tell_redis(&count).await.starts_with(&format!(":{nodes}\r\n")).then_some(());
+        until("the gateways to know of each other", look).await;
+    }
+
+    /// Gives Redis a command; what it answers.
+    pub(crate) async fn tell_redis(&self, command: &str) -> String {
+        let mut wire = Wire::open((Ipv4Addr::LOCALHOST, self.redis.port()).into()).await;
+        wire.write(format!("{command}\r\nQUIT\r\n")).await;
+        wire.rest().await
+    }
+
+    /// Where the gateways are.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(GatewayProcess::address).collect()
     }
 
     /// Makes a call at a gateway, by its number.
@@ -108,6 +149,44 @@ impl Scene {
             answer = &mut call => Err(answer.unwrap()),
             () = self.upstream.reaches("a call", |counts| counts.total > total) => Ok(call),
         }
+    }
+
+    /// Panics unless a key has so many places, which both gateways find, and not one more.
+    pub(crate) async fn assert_places(&self, name: &str, places: usize) {
+        let mut held = Vec::new();
+        for place in 0..places {
+            let node = place % self.nodes.len();
+            let (call, _) = until("a place", async || self.hold(node, name, 0).await.ok()).await;
+            held.push(call);
+        }
+        for node in 0..self.nodes.len() {
+            let refused = self.hold(node, name, 0).await.expect_err("one more place");
+            assert_eq!(refused.error_code(), "concurrency_limit_exceeded", "{}", refused.text());
+        }
+        self.upstream.release();
+        for call in held {
+            assert_eq!(call.await.unwrap().status, 200);
+        }
+    }
+
+    /// Waits until so many dollars are left of a key's budget, as both gateways see it. Panics if there are more. Changes
+    /// nothing: the calls that find it out fail.
+    pub(crate) async fn assert_left(&self, name: &str, dollars: u64) {
+        let is_refused = async |node: usize, dollars: u64| {
+            let answer = self.call(node, name, asking(dollars, FAILING)).await;
+            assert!(answer.status == 502 || answer.error_code() == "insufficient_quota", "{}", answer.text());
+            answer.status != 502
+        };
+        for node in 0..self.nodes.len() {
+            let look = async || (!is_refused(node, dollars).await).then_some(());
+            until(&format!("{dollars} dollars to be left"), look).await;
+        }
+        for node in 0..self.nodes.len() {
+            assert!(is_refused(node, dollars + 1).await, "more than {dollars} dollars left");
+        }
+        // What the last look has kept back is there again.
+        let look = async || (!is_refused(0, dollars).await).then_some(());
+        until(&format!("{dollars} dollars to be left"), look).await;
     }
 
     /// What `/readyz` says of Redis, for each gateway. Panics if one is not ready.
@@ -128,6 +207,17 @@ impl Scene {
     }
 }
 
+impl Drop for Scene {
+    /// Says what the gateways said, if the test fails.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for node in &self.nodes {
+                println!("the log of {}:\n{}", node.address(), node.log_lines().join("\n"));
+            }
+        }
+    }
+}
+
 /// What `/readyz` says of Redis. Panics if the gateway is not ready.
 pub(crate) async fn redis_state(node: &GatewayProcess) -> String {
     let answer = client::get(node.address(), "/readyz").await;
@@ -143,7 +233,7 @@ pub(crate) fn key(name: &str) -> String {
 
 /// A call of the caller of this name.
 pub(crate) fn calling(name: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-    with_header(client::request("POST", CHAT, body), "authorization", &format!("Bearer {}", key(name)))
+    site::calling(&key(name), body)
 }
 
 /// A call without a prompt that takes so many tokens at most; `user` says what the upstream does with it.
@@ -155,17 +245,4 @@ pub(crate) fn asking(tokens: u64, user: &str) -> String {
 pub(crate) fn number(answer: &Answer, name: &str) -> u64 {
     let value = answer.header(name);
     value.parse().unwrap_or_else(|_| panic!("{name}: {value:?}: {} {}", answer.status, answer.text()))
-}
-
-/// The log lines that say that Redis was lost, and those that say that it is back.
-pub(crate) fn lost_and_back(log: &[String]) -> (usize, usize) {
-    let count = |words: &str| {
-        log.iter().filter(|line| line.contains(words)).count()
-    };
-    (count("Redis does not answer"), count("Redis answers again"))
-}
-
-/// A log line's members. Panics if it has none.
-pub(crate) fn parsed(line: &str) -> Value {
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))
 }

@@ -128,8 +128,9 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 }
 
 async fn serve(state: &State, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let _visit = Visit::begin(&state.counts);
+    // First, so that whoever is seen here can be released.
     let mut releases = state.releases.subscribe();
+    let _visit = Visit::begin(&state.counts);
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut status = StatusCode::OK;

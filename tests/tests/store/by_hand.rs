@@ -46,7 +46,10 @@ async fn what_is_done_by_hand_holds_within_a_second() {
         assert_eq!(node.verdict(OTHER).await, unknown);
         // What was made by hand can be changed in the ordinary way, and is noted from then on.
         let found = node.admin().find("hand").await;
-        assert_eq!((&found["name"], &found["key_preview"], &found["metadata"]), (&json!("by hand"), &json!(""), &json!({})));
+        assert_eq!(
+            (&found["name"], &found["key_preview"], &found["metadata"]),
+            (&json!("by hand"), &json!(""), &json!({}))
+        );
         let newer = node.admin().rotate("hand", 600).await;
         assert_eq!((node.verdict(KEY).await, node.verdict(&newer.key).await), (good(), good()));
         assert_eq!(node.admin().audit().await.len(), 1);

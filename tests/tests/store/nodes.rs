@@ -73,6 +73,8 @@ providers:
   - name: main
     api_base: "${UPSTREAM}"
     model_mapping: { gpt-4o: { mapped_model: dear-1, output_cost_per_million_tokens: 1000000 } }
+retry: { max_retries: 0 }
+circuit_breaker: { consecutive_failures: 1000, min_requests: 1000 }
 "#;
     for database in Database::each() {
         let site = Site::of(PRICED).await.with("DB_URL", &database.url());

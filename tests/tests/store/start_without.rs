@@ -17,7 +17,8 @@ async fn with_the_last_good_state_it_serves_the_keys_of_that() {
     let Some(mut server) = PostgresServer::start() else { return };
     let site = Site::of(&[STORED, FILED, STATE].concat()).await.with("DB_URL", &server.create_database());
     let node = site.start();
-    let fields = json!({ "id": "team", "name": "team", "allowed_models": ["gpt-4o"], "rate_limit": { "max_concurrent": 9 } });
+    let fields =
+        json!({ "id": "team", "name": "team", "allowed_models": ["gpt-4o"], "rate_limit": { "max_concurrent": 9 } });
     let made = node.admin().create(fields).await;
     let newer = node.admin().rotate("team", 600).await;
     let off = node.admin().create(json!({ "id": "off", "name": "off", "is_enabled": false })).await;
@@ -48,7 +49,8 @@ async fn with_the_last_good_state_it_serves_the_keys_of_that() {
     node.admin().remove("team").await;
     assert_eq!(node.verdict(&newer.key).await, bad(401, "invalid_api_key"));
     // A key that has ended is not in the next state either.
-    let is_forgotten = async || std::fs::read_to_string(&path).is_ok_and(|text| !text.contains("\"team\"")).then_some(());
+    let is_forgotten =
+        async || std::fs::read_to_string(&path).is_ok_and(|text| !text.contains("\"team\"")).then_some(());
     until("the last good state to be written again", is_forgotten).await;
 }
 
@@ -100,7 +102,10 @@ async fn a_damaged_last_good_state_is_not_believed() {
     let Some(mut server) = PostgresServer::start() else { return };
     let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &server.create_database());
     let node = site.start();
-    let keys = [node.admin().create(json!({ "id": "k0", "name": "x" })).await, node.admin().create(json!({ "id": "k1", "name": "x" })).await];
+    let keys = [
+        node.admin().create(json!({ "id": "k0", "name": "x" })).await,
+        node.admin().create(json!({ "id": "k1", "name": "x" })).await,
+    ];
     let path = site.folder.path().join(SNAPSHOT);
     let is_written = async || std::fs::read_to_string(&path).ok().filter(|text| text.contains("\"k1\""));
     let (state, _) = until("the last good state to be written", is_written).await;

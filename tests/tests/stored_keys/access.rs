@@ -111,7 +111,11 @@ async fn with_the_key_it_is_said_what_there_is() {
         ("BREW", AUDIT, "GET"),
     ] {
         let answer = node.admin().send(method, path, "").await;
-        assert_eq!((verdict(&answer), answer.header("allow")), (bad(405, "method_not_allowed"), allow), "{method} {path}");
+        assert_eq!(
+            (verdict(&answer), answer.header("allow")),
+            (bad(405, "method_not_allowed"), allow),
+            "{method} {path}"
+        );
     }
     // What only looks alike is no business of the Admin API.
     for path in ["/administrator", "/api/keysx", "/v1/admin/v1/master-keys", "//admin/v1/master-keys"] {

@@ -64,7 +64,8 @@ async fn what_is_used_stays_used_when_something_else_changes() {
         assert_eq!((verdict(&answer), left(&answer)), (good(), expected), "{change}");
     }
     // A higher limit is so much more. A lower one may be used up, but not more than that.
-    for (limit, is_let_through, expected) in [(20, true, 11), (9, false, 0), (5, false, 0), (7, true, 1), (7, true, 0)] {
+    for (limit, is_let_through, expected) in [(20, true, 11), (9, false, 0), (5, false, 0), (7, true, 1), (7, true, 0)]
+    {
         node.admin().change("team", json!({ "rate_limit": { "limit": limit, "period_seconds": 36000 } })).await;
         let answer = node.call(&made.key).await;
         let found = (answer.status == 200, left(&answer));

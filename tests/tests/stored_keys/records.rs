@@ -44,7 +44,8 @@ async fn it_is_written_who_did_what() {
     let site = Site::new().await;
     let node = site.start();
     let before = Timestamp::now();
-    let made = node.admin().create(json!({ "id": "team", "name": "one", "budget": { "usd": 1.5, "period": "day" } })).await;
+    let made =
+        node.admin().create(json!({ "id": "team", "name": "one", "budget": { "usd": 1.5, "period": "day" } })).await;
     node.admin().change("team", json!({ "name": "two", "budget": null })).await;
     let newer = node.admin().rotate("team", 60).await;
     // What changes nothing and what is refused is not written.

@@ -37,7 +37,12 @@ async fn nothing_is_stored_of_what_is_refused() {
         (r#"{"name":"a\u0000b"}"#, 400, "invalid_value", "name"),
         (r#"{"name":"a\nb"}"#, 400, "invalid_value", "name"),
         (r#"{"name":7}"#, 400, "invalid_value", "name"),
-        (r#"{"name":"x","rate_limit":{"requests_per_minute":-1}}"#, 400, "invalid_value", "rate_limit.requests_per_minute"),
+        (
+            r#"{"name":"x","rate_limit":{"requests_per_minute":-1}}"#,
+            400,
+            "invalid_value",
+            "rate_limit.requests_per_minute",
+        ),
         (
             r#"{"name":"x","rate_limit":{"requests_per_second":18446744073709551616}}"#,
             400,
@@ -56,8 +61,18 @@ async fn nothing_is_stored_of_what_is_refused() {
             "invalid_value",
             "rate_limit.tokens_per_minute",
         ),
-        (r#"{"name":"x","rate_limit":{"max_concurrent":4294967296}}"#, 400, "invalid_value", "rate_limit.max_concurrent"),
-        (r#"{"name":"x","rate_limit":{"limit":1,"period_seconds":0}}"#, 400, "invalid_value", "rate_limit.period_seconds"),
+        (
+            r#"{"name":"x","rate_limit":{"max_concurrent":4294967296}}"#,
+            400,
+            "invalid_value",
+            "rate_limit.max_concurrent",
+        ),
+        (
+            r#"{"name":"x","rate_limit":{"limit":1,"period_seconds":0}}"#,
+            400,
+            "invalid_value",
+            "rate_limit.period_seconds",
+        ),
         (r#"{"name":"x","rate_limit":[1,2,3,4,5,6,7]}"#, 400, "invalid_value", "rate_limit"),
         (r#"{"name":"x","budget":{"usd":-0.01,"period":"day"}}"#, 400, "invalid_value", "budget.usd"),
         (r#"{"name":"x","budget":{"usd":1e300,"period":"day"}}"#, 400, "invalid_value", "budget.usd"),
@@ -97,7 +112,11 @@ async fn nothing_is_stored_of_what_is_refused() {
             assert_eq!(error["param"].as_str().unwrap_or_default(), param, "{body_shown}: {error}");
         }
         assert!(!error["message"].as_str().unwrap().is_empty());
-        assert!(!answer.text().contains("sk-taken") && !answer.text().contains("0123456789abcdef"), "{}", answer.text());
+        assert!(
+            !answer.text().contains("sk-taken") && !answer.text().contains("0123456789abcdef"),
+            "{}",
+            answer.text()
+        );
     }
     assert_eq!((node.admin().list().await, node.admin().audit().await), before);
 }
@@ -110,8 +129,13 @@ async fn sql_is_text_like_any_other() {
     let known = node.admin().create(json!({ "id": "known", "name": "x" })).await;
     for (number, text) in SQL.into_iter().enumerate() {
         let answer = node.admin().send("POST", KEYS, json!({ "name": "x", "id": text }).to_string()).await;
-        assert_eq!((verdict(&answer), answer.json()["error"]["param"].as_str()), (bad(400, "invalid_value"), Some("id")));
-        let made = node.admin().create(json!({ "id": format!("k{number}"), "name": text, "key": text, "metadata": { text: text } }));
+        assert_eq!(
+            (verdict(&answer), answer.json()["error"]["param"].as_str()),
+            (bad(400, "invalid_value"), Some("id"))
+        );
+        let made = node
+            .admin()
+            .create(json!({ "id": format!("k{number}"), "name": text, "key": text, "metadata": { text: text } }));
         let made = made.await;
         assert_eq!((&made.answer["name"], &made.answer["metadata"][text]), (&json!(text), &json!(text)));
         assert_eq!(node.verdict(text).await, good(), "{text}");

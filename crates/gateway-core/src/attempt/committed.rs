@@ -40,12 +40,11 @@ pub(super) fn commit(
     let committed = match opened {
         Opened::Fault(fault) => fault,
         Opened::Raw { head, relay } => {
-            // Of an answer that nobody reads, nobody knows how long its text is.
-            ledger.measure_whole(None, u64::MAX);
+            ledger.measure_whole(None, None);
             raw(head, relay, &attempt)
         }
         Opened::Whole { head, scan, body } => {
-            ledger.measure_whole(scan.usage, body.len() as u64);
+            ledger.measure_whole(scan.usage, Some(body.len() as u64));
             whole(leg, &attempt, (head, scan, body), ledger)
         }
         Opened::Events { head, opening } => {

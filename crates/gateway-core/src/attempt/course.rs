@@ -103,9 +103,13 @@ impl<'c, 'a> Course<'c, 'a> {
                     return Err(OutOfTime);
                 }
             }
-            let Some(place) = self.find_room(step.target, &aim, ledger).await else {
-                self.retries.refuse(step.target);
-                continue;
+            let place = match self.find_room(step.target, &aim, ledger).await {
+                Ok(place) => place,
+                Err(crowded) => {
+                    self.crowded = Some(crowded);
+                    self.retries.refuse(step.target);
+                    continue;
+                }
             };
             match self.admit((step.target, place), &aim, Toll::of(&step, &aim, ledger)) {
                 Some(admission) => {
@@ -131,10 +135,7 @@ impl<'c, 'a> Course<'c, 'a> {
         };
         let found = self.ranking.iter().filter(|target| is_fresh(target)).find_map(|target| {
             let aim = self.leg.aim(target)?;
-            let place = match aim.provider.room {
-                Some(room) => Some(aim.provider.state.gate.try_enter(room)?),
-                None => None,
-            };
+            let place = aim.provider.try_enter().ok()?;
             let admission = self.admit((target, place), &aim, Toll::Retry)?;
             Some((target, aim, admission))
         });
@@ -181,26 +182,17 @@ impl<'c, 'a> Course<'c, 'a> {
         has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(now))
     }
 
-    /// One of the provider's places, or that it has any number of them; none if there is no room.
+    /// One of the provider's places; none is needed if it has any number of them.
     ///
     /// The call waits in line only where it has nobody else to go to: behind that door, or where it comes for the second time.
-    async fn find_room(
-        &mut self,
-        target: usize,
-        aim: &Aim<'_>,
-        ledger: &mut Settlement,
-    ) -> Option<Option<Place>> {
-        let Some(room) = aim.provider.room else { return Some(None) };
-        let gate = &aim.provider.state.gate;
-        let found = if self.door >= Door::Crowded || self.retries.has_tried(target) {
-            let account = ledger.account();
-            let deadline = Instant::from_std(aim.deadline.instant());
-            let place = ledger.wait_for(timeout_at(deadline, gate.enter(room, &account))).await;
-            place.unwrap_or(Err(Crowded::NOW))
-        } else {
-            gate.try_enter(room).ok_or(Crowded::NOW)
+    async fn find_room(&self, target: usize, aim: &Aim<'_>, ledger: &mut Settlement) -> Result<Option<Place>, Crowded> {
+        let Some(room) = aim.provider.room.filter(|_| self.door >= Door::Crowded || self.retries.has_tried(target))
+        else {
+            return aim.provider.try_enter();
         };
-        found.map_err(|crowded| self.crowded = Some(crowded)).ok().map(Some)
+        let deadline = Instant::from_std(aim.deadline.instant());
+        let entering = timeout_at(deadline, aim.provider.state.gate.enter(room, &self.leg.account));
+        ledger.wait_for(entering).await.unwrap_or(Err(Crowded::NOW)).map(Some)
     }
 
     /// Asks the target's breaker, and for a retry the provider's budget.

@@ -15,6 +15,7 @@ use super::exchange::Attempt;
 use super::failure::Failure;
 use super::fault;
 use super::whole::error_words;
+use crate::authenticate::Caller;
 use crate::plan::{Aim, Hurry};
 use crate::rejection::Rejection;
 use crate::relay::RawRelay;
@@ -28,12 +29,12 @@ const ANY: &str = "*";
 /// which are none of the caller's business. `request` makes it for one of the provider's credentials.
 pub(crate) async fn attempt_passthrough(
     (provider, health): (&ProviderRuntime, &Arc<TargetHealth>),
+    caller: &Caller,
     request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
     ledger: &mut Settlement,
 ) -> Result<Committed, Rejection> {
-    let account = ledger.account();
     let place = match provider.room {
-        Some(room) => Some(ledger.wait_for(provider.state.gate.enter(room, &account)).await?),
+        Some(room) => Some(ledger.wait_for(provider.state.gate.enter(room, &caller.account())).await?),
         None => None,
     };
     let now = Instant::now();

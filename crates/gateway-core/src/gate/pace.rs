@@ -18,6 +18,13 @@ pub(super) struct Pace {
     elapsed: f64,
 }
 
+impl From<Instant> for Pace {
+    /// The pace of a line that begins now.
+    fn from(now: Instant) -> Self {
+        Self { since: Some(now), ..Self::default() }
+    }
+}
+
 impl Pace {
     /// The place is full from now on.
     pub(super) fn filled(&mut self, now: Instant) {

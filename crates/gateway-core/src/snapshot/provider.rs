@@ -16,7 +16,7 @@ use http::{Uri, uri};
 
 use super::Build;
 use super::carried::ProviderState;
-use crate::gate::Room;
+use crate::gate::{Crowded, Place, Room};
 use crate::redact::Redactor;
 
 /// What upstreams see as `user-agent`.
@@ -62,6 +62,14 @@ impl ProviderRuntime {
     pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
         // One URL per endpoint was made, in the order of `Endpoint::ALL`, which is that of the variants.
         self.urls.get(endpoint as usize).unwrap_or(&self.base)
+    }
+
+    /// One of its places, if there is one now that nobody waits for; none is needed if it has any number of them.
+    pub(crate) fn try_enter(&self) -> Result<Option<Place>, Crowded> {
+        match self.room {
+            Some(room) => self.state.gate.try_enter(room).ok_or(Crowded::NOW).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What a model costs here: what is said of the name that it is asked for by, or of its public name.

@@ -1,6 +1,7 @@
 //! One account of the ledger.
 
 use gateway_ratelimit::{BudgetWindow, Quota};
+use jiff::Timestamp;
 
 use super::Outcome;
 
@@ -15,7 +16,7 @@ pub(crate) fn countable(amount: u64) -> u64 {
     amount.min(MOST)
 }
 
-/// What has come together since the entry was made, or since its window began; each wraps at 2^52.
+/// What has come together since the entry was made, or since its window began; all but the last wrap at 2^52.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Totals {
     /// Calls that have ended.
@@ -26,7 +27,7 @@ pub(crate) struct Totals {
     pub(crate) owed: u64,
     /// Money that calls had taken, before they ended.
     pub(crate) released: u64,
-    /// Money that calls have used.
+    /// Money that calls have used; the entry is kept until its window ends, so it is all that this node has spent in it.
     pub(crate) spent: u64,
 }
 
@@ -58,6 +59,8 @@ pub(crate) struct Money {
     pub(crate) reserved: u64,
     /// To be taken by calls that Redis has not decided.
     pub(crate) awaited: u64,
+    /// When the count began in Redis that has confirmed what was spent; 0 if none has.
+    pub(crate) epoch: u64,
 }
 
 /// How a call has ended.
@@ -122,7 +125,7 @@ impl Entry {
         if self.money.is_some_and(|money| is_earlier(money.window)) {
             return;
         }
-        self.money = Some(Money { window, reserved: 0, awaited: 0 });
+        self.money = Some(Money { window, reserved: 0, awaited: 0, epoch: 0 });
         for totals in [&mut self.totals, &mut self.confirmed] {
             (totals.released, totals.spent) = (0, 0);
         }
@@ -185,21 +188,39 @@ impl Entry {
         if let Some(money) = self.money_of(ending.window) {
             money.reserved = money.reserved.saturating_sub(ending.cost);
             add(&mut self.totals.released, ending.cost);
-            add(&mut self.totals.spent, ending.spent);
+            self.totals.spent = self.totals.spent.saturating_add(countable(ending.spent));
         }
     }
 
-    /// Notes that Redis has heard a report.
-    pub(super) fn confirm(&mut self, report: &Report) {
+    /// Notes that Redis, whose count of the money began at `epoch`, has heard a report.
+    pub(super) fn confirm(&mut self, report: &Report, epoch: u64) {
         if report.generation != self.generation || report.sequence < self.confirmed_sequence {
             return;
         }
         self.confirmed_sequence = report.sequence;
         let (released, spent) = (self.confirmed.released, self.confirmed.spent);
         self.confirmed = report.totals;
-        if self.money.map(|money| money.window) != report.money.map(|money| money.window) {
+        if let Some(money) = self.money_of(report.money.map(|money| money.window)) {
+            money.epoch = epoch;
+        } else {
             (self.confirmed.released, self.confirmed.spent) = (released, spent);
         }
+    }
+
+    /// Forgets the money of a window that is over, once no call holds any of it.
+    pub(super) fn forget_past(&mut self, wall: Timestamp) {
+        let is_over = |money: &Money| money.window.end().is_some_and(|end| end <= wall);
+        let is_free = |money: &Money| money.reserved == 0 && money.awaited == 0;
+        if self.money.as_ref().is_some_and(|money| is_over(money) && is_free(money)) {
+            self.money = None;
+            for totals in [&mut self.totals, &mut self.confirmed] {
+                (totals.released, totals.spent) = (0, 0);
+            }
+        }
+    }
+
+    pub(super) fn has_spent(&self) -> bool {
+        self.totals.spent > 0
     }
 
     pub(super) fn is_in_use(&self) -> bool {
@@ -214,7 +235,7 @@ impl Entry {
     /// Whether there is nothing more to say.
     pub(super) fn is_done(&self) -> bool {
         let is_quiet = !self.is_unsent && !self.is_being_sent && !self.must_report;
-        is_quiet && self.in_flight == 0 && self.awaited == 0 && self.is_settled()
+        is_quiet && self.in_flight == 0 && self.awaited == 0 && self.is_settled() && !self.has_spent()
     }
 
     fn money_of(&mut self, window: Option<BudgetWindow>) -> Option<&mut Money> {

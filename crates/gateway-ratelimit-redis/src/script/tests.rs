@@ -45,7 +45,7 @@ fn a_question_is_json_that_the_script_reads() {
         r#"{"alive_for":5000000,"now":1800000000000000,"deadline":1800000000000001,"#,
         r#""node":{"id":"n","sequence":1,"generation":1,"in_flight":0,"awaited":0,"#,
         r#""ended":[0,0],"given_back":[0,0],"owed":[0,0],"released":[0,0],"spent":[0,0]},"#,
-        r#""money":{"period":"day","start":0,"reserved":0,"awaited":0,"base":5,"ends":86400000000},"#,
+        r#""money":{"period":"day","start":0,"reserved":0,"awaited":0,"epoch":0,"base":5,"ends":86400000000},"#,
         r#""call":{"cost":8,"max_concurrent":1000,"budget":1000000,"quotas":["#,
         r#"{"name":"requests.1000000.0","micros":333334,"units":1,"cost":333334,"capacity":1666670},"#,
         r#"{"name":"requests.60000000.0","micros":8571429,"units":1,"cost":8571429,"capacity":60000003},"#,
@@ -58,12 +58,12 @@ fn a_question_is_json_that_the_script_reads() {
 
 #[test]
 fn answers_are_read_or_refused() {
-    let answer = Answer::read(&[1, 10, 2, 3, 4, 5]).unwrap();
+    let answer = Answer::read(&[1, 10, 2, 3, 9, 4, 5]).unwrap();
     assert_eq!(answer.verdict, Verdict::Admitted);
-    assert_eq!((answer.clock, answer.in_flight, answer.committed), (10, 2, 3));
+    assert_eq!((answer.clock, answer.in_flight, answer.committed, answer.epoch), (10, 2, 3, 9));
     assert_eq!(answer.arrivals, [4, 5]);
     assert_eq!(Answer::read(&[3, 10]).unwrap().verdict, Verdict::Late);
-    for nonsense in [&[][..], &[1], &[7, 1], &[1, -1], &[1, 1, 1, 1, -1]] {
+    for nonsense in [&[][..], &[1], &[7, 1], &[1, -1], &[1, 1, 1, 1, 1, -1]] {
         assert_eq!(Answer::read(nonsense), None, "{nonsense:?}");
     }
 }
@@ -82,6 +82,10 @@ async fn seen(
     script.ask(connection, key, &question).await.unwrap()
 }
 
+fn ending(cost: u64, spent: u64) -> Ending {
+    Ending { was_admitted_by_redis: true, window: Some(window()), cost, spent, tokens: None, at: None }
+}
+
 fn window() -> BudgetWindow {
     BudgetPeriod::Day.window(Timestamp::from_microsecond(NOW.cast_signed()).unwrap())
 }
@@ -97,7 +101,7 @@ async fn a_call_that_ends_makes_room_while_others_are_awaited() {
     let call = Some((&limits, Demand { tokens: 0, cost: NanoUsd(7) }));
     let question = Question { report: Some(first.report()), call, ..question("n") };
     assert_eq!(script.ask(&mut connection, &key, &question).await.unwrap().verdict, Verdict::Admitted);
-    first.resolve(Outcome::Admitted);
+    first.resolve(Outcome::Admitted, 0);
     // Redis may have let this one through, so its place alone says nothing.
     let _awaited = ledger.ask(&key, &limits, 7, Some(window()));
     let ending =
@@ -109,6 +113,33 @@ async fn a_call_that_ends_makes_room_while_others_are_awaited() {
     }
     let answer = seen(&script, &mut connection, &key, &limits).await;
     assert_eq!((answer.in_flight, answer.committed), (0, 5));
+}
+
+#[tokio::test]
+async fn a_node_that_was_forgotten_for_its_silence_is_not_counted_twice() {
+    let Some(server) = RedisServer::start() else { return };
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let (script, ledger, key) = (DecideScript::new(), Ledger::new(), Arc::from("a"));
+    let limits = Limits { requests: Vec::new(), ..limits() };
+    ledger.admit_alone(&key, &limits, 7, Some(window()));
+    ledger.end(&key, Ending { was_admitted_by_redis: false, ..ending(7, 5) });
+    let batch = ledger.due(1);
+    let said = Question { report: Some(&batch.reports()[0].1), ..question("n") };
+    let epoch = script.ask(&mut connection, &key, &said).await.unwrap().epoch;
+    batch.confirm(vec![epoch]);
+    // An hour later, somebody else's question finds that it has been silent.
+    let later = Question { now: Some(NOW + 3_600_000_000), ..question("another") };
+    let stranger = Ledger::new();
+    let awaited = stranger.ask(&key, &limits, 0, Some(window()));
+    let asked = Question { report: Some(awaited.report()), call: Some((&limits, Demand::default())), ..later };
+    assert_eq!(script.ask(&mut connection, &key, &asked).await.unwrap().committed, 5);
+    let is_known: bool = redis::cmd("HEXISTS").arg(&*key).arg("n:n").query_async(&mut connection).await.unwrap();
+    assert!(!is_known);
+    ledger.repeat_all();
+    let batch = ledger.due(1);
+    let said = Question { now: later.now, report: Some(&batch.reports()[0].1), ..question("n") };
+    assert_eq!(script.ask(&mut connection, &key, &said).await.unwrap().committed, 5);
 }
 
 /// What happens to a node's calls, and to what it says of them.
@@ -131,6 +162,8 @@ enum Step {
     },
     /// A report that was on its way for long arrives.
     Overtaken,
+    /// Redis is empty.
+    Forget,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -141,6 +174,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..3_usize, any::<bool>(), any::<bool>())
             .prop_map(|(times, again, heard)| Step::Tell { times, again, is_confirmed: heard && times > 0 }),
         1 => Just(Step::Overtaken),
+        1 => prop::bool::weighted(0.2).prop_map(|forgets| if forgets { Step::Forget } else { Step::Overtaken }),
     ]
 }
 
@@ -154,9 +188,10 @@ struct World {
     window: Option<BudgetWindow>,
     delayed: VecDeque<Report>,
     calls: Vec<Demand>,
-    /// In the time of the token bucket.
-    backlog: u64,
+    /// In the time of the token bucket; none once it was forgotten.
+    backlog: Option<u64>,
     spent: u64,
+    now: u64,
 }
 
 impl World {
@@ -168,18 +203,19 @@ impl World {
                 let awaited = ledger.ask(&self.key, &self.limits, cost, self.window);
                 let answer = self.say(awaited.report(), Some(demand)).await;
                 assert_eq!(answer.verdict, Verdict::Admitted);
-                self.backlog += self.time_of(tokens);
+                self.backlog = self.backlog.map(|backlog| backlog + self.time_of(tokens));
                 if is_answer_lost {
                     drop(awaited);
                 } else {
-                    awaited.resolve(Outcome::Admitted);
+                    awaited.resolve(Outcome::Admitted, answer.epoch);
                     self.calls.push(demand);
                 }
                 self.ledger = ledger;
             }
             Step::End { tokens, cost } => {
                 let Some(demand) = self.calls.pop() else { return };
-                self.backlog = self.backlog + self.time_of(tokens) - self.time_of(demand.tokens);
+                let (used, taken) = (self.time_of(tokens), self.time_of(demand.tokens));
+                self.backlog = self.backlog.map(|backlog| backlog + used - taken);
                 self.spent += cost;
                 let tokens = Some((demand.tokens, tokens));
                 let ending = Ending {
@@ -195,18 +231,24 @@ impl World {
             Step::Tell { times, again, is_confirmed } => {
                 let ledger = std::mem::replace(&mut self.ledger, Ledger::new());
                 let batch = ledger.due(1);
+                let mut epochs = Vec::new();
                 for (_, report) in batch.reports() {
                     for _ in 0..times {
-                        self.say(report, None).await;
+                        epochs = vec![self.say(report, None).await.epoch];
                     }
                     self.delayed.extend(again.then_some(*report));
                 }
                 if is_confirmed {
-                    batch.confirm();
+                    batch.confirm(epochs);
                 } else {
                     drop(batch);
                 }
                 self.ledger = ledger;
+            }
+            Step::Forget => {
+                let () = redis::cmd("FLUSHALL").query_async(&mut self.connection).await.unwrap();
+                self.backlog = None;
+                self.now += 1;
             }
             Step::Overtaken => {
                 if let Some(report) = self.delayed.pop_front() {
@@ -218,7 +260,7 @@ impl World {
 
     async fn say(&mut self, report: &Report, demand: Option<Demand>) -> Answer {
         let call = demand.map(|demand| (&self.limits, demand));
-        let question = Question { report: Some(report), call, ..question("n") };
+        let question = Question { now: Some(self.now), report: Some(report), call, ..question("n") };
         self.script.ask(&mut self.connection, &self.key, &question).await.unwrap()
     }
 
@@ -249,8 +291,9 @@ fn messages_may_be_lost_repeated_and_overtaken() {
             window,
             delayed: VecDeque::new(),
             calls: Vec::new(),
-            backlog: 0,
+            backlog: Some(0),
             spent: 0,
+            now: NOW,
         };
         runtime.block_on(async {
             for step in steps {
@@ -269,7 +312,7 @@ fn messages_may_be_lost_repeated_and_overtaken() {
         let answer = runtime.block_on(seen(&world.script, &mut world.connection, &world.key, &world.limits));
         prop_assert_eq!(answer.in_flight, in_flight);
         prop_assert_eq!(answer.committed, committed);
-        prop_assert_eq!(answer.arrivals[0] - NOW, backlog);
+        prop_assert!(backlog.is_none_or(|backlog| answer.arrivals[0] - NOW == backlog), "{:?} {:?}", answer, backlog);
         Ok(())
     });
     outcome.unwrap();

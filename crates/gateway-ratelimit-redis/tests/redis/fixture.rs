@@ -21,10 +21,14 @@ pub(crate) const BY_REDIS: u64 = 1;
 /// So rarely does a request come back in these tests that none does.
 pub(crate) const DAY: u32 = 24 * 3600;
 
-/// Settings under which only Redis decides, however busy the machine is, and a node is dead soon.
+/// Settings under which only Redis decides, however busy the machine is.
 pub(crate) fn patient(server: &RedisServer) -> RedisSettings {
-    let url = Secret::from(server.url());
-    RedisSettings { timeout: PATIENCE, heartbeat: Duration::from_millis(100), ..RedisSettings::new(url) }
+    RedisSettings { timeout: PATIENCE, ..RedisSettings::new(Secret::from(server.url())) }
+}
+
+/// The same, with nodes that are taken for dead after two seconds, for tests that wait for it.
+pub(crate) fn mortal(server: &RedisServer) -> RedisSettings {
+    RedisSettings { heartbeat: Duration::from_millis(400), ..patient(server) }
 }
 
 /// The usual settings, with which a silent Redis is given up soon.
@@ -34,6 +38,13 @@ pub(crate) fn hasty(server: &RedisServer) -> RedisSettings {
 
 pub(crate) async fn connect(settings: RedisSettings) -> RedisLimits {
     RedisLimits::connect(settings).await.unwrap()
+}
+
+/// A node that has found its Redis, which on a busy machine may take more than one attempt.
+pub(crate) async fn connected(settings: RedisSettings) -> RedisLimits {
+    let node = connect(settings).await;
+    until_reachable(&node).await;
+    node
 }
 
 pub(crate) fn account(name: &str) -> Arc<str> {
@@ -93,6 +104,11 @@ pub(crate) async fn reserve(
 /// The same for a call that needs nothing but to be made.
 pub(crate) async fn call(store: &RedisLimits, key: &Arc<str>, limits: &Arc<Limits>) -> Result<Reservation, Denial> {
     reserve(store, key, limits, Demand::default()).await
+}
+
+/// Whether there is not that much; if there is, it is given back.
+pub(crate) async fn is_refused(store: &RedisLimits, key: &Arc<str>, limits: &Arc<Limits>, demand: Demand) -> bool {
+    reserve(store, key, limits, demand).await.map(|call| store.settle(call, Used::default(), now())).is_err()
 }
 
 /// Asks for so many calls, one after the other, and counts those that are let through.

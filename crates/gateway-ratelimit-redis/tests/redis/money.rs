@@ -9,7 +9,7 @@ use crate::fixture::*;
 #[tokio::test]
 async fn what_one_node_spends_or_keeps_back_the_other_cannot_spend() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
     let kept_back = reserve(&one, &key, &limits, costs(8)).await.unwrap();
     let denial = reserve(&other, &key, &limits, costs(3)).await.unwrap_err();
@@ -22,7 +22,7 @@ async fn what_one_node_spends_or_keeps_back_the_other_cannot_spend() {
 #[tokio::test]
 async fn a_node_that_vanishes_keeps_nothing_back() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(mortal(&server)).await, connected(mortal(&server)).await);
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
     let spent = reserve(&one, &key, &limits, costs(4)).await.unwrap();
     one.settle(spent, used(4), now());
@@ -35,7 +35,7 @@ async fn a_node_that_vanishes_keeps_nothing_back() {
 #[tokio::test]
 async fn what_is_recorded_counts_where_redis_knows_nothing() {
     let Some(mut server) = RedisServer::start() else { return };
-    let node = connect(patient(&server)).await;
+    let node = connected(patient(&server)).await;
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
     let window = BudgetPeriod::Total.window(Timestamp::now());
     node.note_totals(&[(key.clone(), window, usd(7))]);
@@ -53,9 +53,50 @@ async fn what_is_recorded_counts_where_redis_knows_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_spent_without_redis_is_counted_once() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
+    let (key, limits) = (account("spender"), dollars(20, BudgetPeriod::Total));
+    server.stop();
+    let call = reserve(&one, &key, &limits, costs(5)).await.unwrap();
+    one.settle(call, used(5), now());
+    // It is recorded, and all nodes are told, before Redis is.
+    let recorded = one.take_unrecorded();
+    one.note_totals(&recorded);
+    other.note_totals(&recorded);
+    server.start_again();
+    until_redis_decides(&other).await;
+    let kept_back = reserve(&other, &key, &limits, costs(15)).await.unwrap();
+    until_redis_decides(&one).await;
+    assert!(reserve(&one, &key, &limits, costs(1)).await.is_err());
+    other.settle(kept_back, used(0), now());
+    until("the other's call has ended", async || !is_refused(&one, &key, &limits, costs(15)).await).await;
+    assert!(reserve(&one, &key, &limits, costs(16)).await.is_err());
+}
+
+#[tokio::test]
+async fn nodes_tell_a_redis_that_has_forgotten_what_they_have_spent() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
+    let (key, limits) = (account("spender"), dollars(20, BudgetPeriod::Month));
+    for node in [&one, &other] {
+        let call = reserve(node, &key, &limits, costs(6)).await.unwrap();
+        node.settle(call, used(6), now());
+    }
+    // Both have been heard.
+    until("all is known", async || is_refused(&one, &key, &limits, costs(9)).await).await;
+    server.start_again();
+    until_redis_decides(&one).await;
+    until_redis_decides(&other).await;
+    // Nobody asks the other about this account: it tells by itself.
+    until("all is known again", async || is_refused(&one, &key, &limits, costs(9)).await).await;
+    assert!(reserve(&one, &key, &limits, costs(8)).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_new_window_begins_with_nothing_spent() {
     let Some(server) = RedisServer::start() else { return };
-    let node = connect(patient(&server)).await;
+    let node = connected(patient(&server)).await;
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Day));
     let today = now();
     let end = BudgetPeriod::Day.window(today.wall).end().unwrap();
@@ -74,7 +115,7 @@ async fn a_new_window_begins_with_nothing_spent() {
 #[tokio::test]
 async fn what_a_node_keeps_back_of_yesterdays_money_is_not_todays() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Day));
     let today = now();
     let tomorrow = Moment { wall: BudgetPeriod::Day.window(today.wall).end().unwrap(), ..today };
@@ -87,7 +128,7 @@ async fn what_a_node_keeps_back_of_yesterdays_money_is_not_todays() {
 #[tokio::test]
 async fn a_call_that_costs_more_than_was_kept_back_is_paid_in_full() {
     let Some(server) = RedisServer::start() else { return };
-    let node = connect(patient(&server)).await;
+    let node = connected(patient(&server)).await;
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Month));
     let call = reserve(&node, &key, &limits, costs(1)).await.unwrap();
     node.settle(call, Used { tokens: 5, ..used(12) }, now());

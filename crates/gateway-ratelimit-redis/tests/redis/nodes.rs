@@ -14,7 +14,7 @@ use crate::fixture::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_calls_on_two_nodes_get_exactly_what_one_limit_allows() {
     let Some(server) = RedisServer::start() else { return };
-    let nodes = [Arc::new(connect(patient(&server)).await), Arc::new(connect(patient(&server)).await)];
+    let nodes = [Arc::new(connected(patient(&server)).await), Arc::new(connected(patient(&server)).await)];
     let limits = requests_a_day(100);
     let mut calls = JoinSet::new();
     for number in 0..1_000 {
@@ -32,7 +32,7 @@ async fn a_thousand_calls_on_two_nodes_get_exactly_what_one_limit_allows() {
 #[tokio::test]
 async fn accounts_are_counted_apart() {
     let Some(server) = RedisServer::start() else { return };
-    let node = connect(patient(&server)).await;
+    let node = connected(patient(&server)).await;
     let limits = requests_a_day(1);
     for name in ["a", "b", "", "{a}", "a}b", "ü \r\n"] {
         assert_eq!(admitted(&node, &account(name), &limits, 2).await, 1, "{name:?}");
@@ -42,7 +42,7 @@ async fn accounts_are_counted_apart() {
 #[tokio::test]
 async fn calls_at_once_are_counted_over_all_nodes() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("busy"), at_once(3));
     let first = call(&one, &key, &limits).await.unwrap();
     let second = call(&one, &key, &limits).await.unwrap();
@@ -62,7 +62,7 @@ async fn calls_at_once_are_counted_over_all_nodes() {
 #[tokio::test]
 async fn calls_of_a_node_that_has_vanished_stop_counting() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(mortal(&server)).await, connected(mortal(&server)).await);
     let (key, limits) = (account("busy"), at_once(1));
     until_nodes(&other, 2).await;
     let lost = call(&one, &key, &limits).await.unwrap();
@@ -77,11 +77,11 @@ async fn calls_of_a_node_that_has_vanished_stop_counting() {
 #[tokio::test]
 async fn calls_of_a_node_that_lives_go_on_counting() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(mortal(&server)).await, connected(mortal(&server)).await);
     let (key, limits) = (account("busy"), at_once(1));
     let _long = call(&one, &key, &limits).await.unwrap();
     // A third node comes and goes; by the time that it is forgotten, a silent one would be, too.
-    let guest = connect(patient(&server)).await;
+    let guest = connected(mortal(&server)).await;
     until_nodes(&other, 3).await;
     drop(guest);
     until_nodes(&other, 2).await;
@@ -91,7 +91,7 @@ async fn calls_of_a_node_that_lives_go_on_counting() {
 #[tokio::test]
 async fn tokens_that_were_not_needed_come_back() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("reader"), tokens_a_minute(1_000));
     let whole = reserve(&one, &key, &limits, tokens(1_000)).await.unwrap();
     let denial = reserve(&other, &key, &limits, tokens(900)).await.unwrap_err();
@@ -105,7 +105,7 @@ async fn tokens_that_were_not_needed_come_back() {
 #[tokio::test]
 async fn a_node_that_closes_has_told_everything() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let limits = tokens_a_minute(1_000);
     let names: Vec<_> = (0..200).map(|number| account(&format!("account {number}"))).collect();
     for key in &names {
@@ -122,7 +122,7 @@ async fn a_node_that_closes_has_told_everything() {
 #[tokio::test]
 async fn a_question_that_nobody_waits_for_leaves_no_call_behind() {
     let Some(server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("busy"), at_once(1));
     for _ in 0..20 {
         // Polled once, the question is on its way.
@@ -137,7 +137,7 @@ async fn a_question_that_nobody_waits_for_leaves_no_call_behind() {
 #[tokio::test]
 async fn what_is_not_used_vanishes_from_redis() {
     let Some(server) = RedisServer::start() else { return };
-    let node = connect(patient(&server)).await;
+    let node = connected(patient(&server)).await;
     let mut direct = direct(&server).await;
     // Full again after a tenth of a second.
     let limits = limits(&RateLimit { requests_per_second: Some(10), burst_size: Some(1), ..RateLimit::default() });

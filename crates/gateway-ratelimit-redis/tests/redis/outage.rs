@@ -11,9 +11,8 @@ use crate::fixture::*;
 #[tokio::test]
 async fn a_silent_redis_is_waited_for_once() {
     let Some(server) = RedisServer::start() else { return };
-    let node = connect(hasty(&server)).await;
+    let node = connected(hasty(&server)).await;
     let (key, limits) = (account("a"), requests_a_day(2));
-    until_reachable(&node).await;
     server.pause();
     // Redis will not say a word until it is resumed, so this answer is the node's own.
     assert_ne!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);
@@ -28,9 +27,8 @@ async fn a_silent_redis_is_waited_for_once() {
 #[tokio::test]
 async fn what_was_asked_of_a_silent_redis_does_not_happen_later() {
     let Some(server) = RedisServer::start() else { return };
-    let (node, witness) = (connect(hasty(&server)).await, connect(patient(&server)).await);
+    let (node, witness) = (connected(hasty(&server)).await, connected(patient(&server)).await);
     let (rate, at_once) = (requests_a_day(5), at_once(1));
-    until_reachable(&node).await;
     server.pause();
     // The question lies in the connection's buffer; when it was given up long ago, Redis reads it.
     let asked = call(&node, &account("rate"), &rate).await.unwrap();
@@ -41,7 +39,7 @@ async fn what_was_asked_of_a_silent_redis_does_not_happen_later() {
     until_reachable(&node).await;
     assert_eq!(admitted(&witness, &account("rate"), &rate, 6).await, 5);
     // The call that the node let through by itself is counted, once.
-    until("the call is counted", async || call(&witness, &account("at once"), &at_once).await.is_err()).await;
+    until("the call is counted", async || is_refused(&witness, &account("at once"), &at_once, tokens(0)).await).await;
     node.settle(own, Used::default(), now());
     until("the call has ended", async || call(&witness, &account("at once"), &at_once).await.is_ok()).await;
 }
@@ -49,7 +47,7 @@ async fn what_was_asked_of_a_silent_redis_does_not_happen_later() {
 #[tokio::test]
 async fn nodes_without_redis_let_through_their_shares_and_no_more() {
     let Some(mut server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("a"), requests_a_day(100));
     for node in [&one, &other] {
         until_nodes(node, 2).await;
@@ -70,7 +68,7 @@ async fn nodes_without_redis_let_through_their_shares_and_no_more() {
 #[tokio::test]
 async fn every_call_is_answered_while_redis_comes_and_goes() {
     let Some(mut server) = RedisServer::start() else { return };
-    let node = connect(hasty(&server)).await;
+    let node = connected(hasty(&server)).await;
     let (key, limits) = (account("a"), requests_a_day(1_000_000));
     for _ in 0..3 {
         until_redis_decides(&node).await;
@@ -91,21 +89,14 @@ async fn every_call_is_answered_while_redis_comes_and_goes() {
 #[tokio::test]
 async fn calls_in_flight_survive_a_redis_that_forgets() {
     let Some(mut server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("busy"), at_once(2));
     let first = call(&one, &key, &limits).await.unwrap();
     let _second = call(&one, &key, &limits).await.unwrap();
     server.start_again();
     until_redis_decides(&one).await;
     until_redis_decides(&other).await;
-    until("the calls are counted again", async || match call(&other, &key, &limits).await {
-        Ok(call) => {
-            other.settle(call, Used::default(), now());
-            false
-        }
-        Err(_) => true,
-    })
-    .await;
+    until("the calls are counted again", async || is_refused(&other, &key, &limits, tokens(0)).await).await;
     one.settle(first, Used::default(), now());
     until("a call has ended", async || call(&other, &key, &limits).await.is_ok()).await;
 }
@@ -113,7 +104,7 @@ async fn calls_in_flight_survive_a_redis_that_forgets() {
 #[tokio::test]
 async fn without_redis_the_nodes_own_calls_of_before_still_count() {
     let Some(mut server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("busy"), at_once(4));
     until_nodes(&one, 2).await;
     let first = call(&one, &key, &limits).await.unwrap();
@@ -134,7 +125,7 @@ async fn without_redis_the_nodes_own_calls_of_before_still_count() {
 #[tokio::test]
 async fn without_redis_a_node_spends_its_share_of_what_was_left() {
     let Some(mut server) = RedisServer::start() else { return };
-    let (one, other) = (connect(patient(&server)).await, connect(patient(&server)).await);
+    let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("spender"), dollars(100, BudgetPeriod::Total));
     until_nodes(&one, 2).await;
     let call = reserve(&other, &key, &limits, costs(40)).await.unwrap();
@@ -164,9 +155,8 @@ async fn without_redis_a_node_spends_its_share_of_what_was_left() {
 #[tokio::test]
 async fn denied_if_the_administrator_wants_it() {
     let Some(mut server) = RedisServer::start() else { return };
-    let node = connect(RedisSettings { on_error: OnError::Deny, ..hasty(&server) }).await;
+    let node = connected(RedisSettings { on_error: OnError::Deny, ..hasty(&server) }).await;
     let (key, limits) = (account("a"), requests_a_day(1_000_000));
-    until_reachable(&node).await;
     server.stop();
     for _ in 0..2 {
         let denial = call(&node, &key, &limits).await.unwrap_err();
@@ -192,7 +182,7 @@ async fn a_gateway_starts_without_redis() {
 #[tokio::test]
 async fn a_server_that_is_no_longer_the_master_is_down() {
     let Some(server) = RedisServer::start() else { return };
-    let node = connect(patient(&server)).await;
+    let node = connected(patient(&server)).await;
     let mut direct = direct(&server).await;
     let (key, limits) = (account("a"), requests_a_day(1_000_000));
     assert_eq!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);

@@ -13,7 +13,7 @@ use gateway_testing::{RedisServer, limit_vectors};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::fixture::{connect, patient};
+use crate::fixture::{connected, patient};
 
 /// Redis goes by the callers' calendar, and no answer can be the node's own.
 fn by_the_callers_clock(server: &RedisServer) -> RedisSettings {
@@ -28,7 +28,7 @@ fn base() -> Instant {
 #[tokio::test]
 async fn in_the_shared_scenarios() {
     let Some(server) = RedisServer::start() else { return };
-    let store = connect(by_the_callers_clock(&server)).await;
+    let store = connected(by_the_callers_clock(&server)).await;
     let base = base();
     limit_vectors::run(&store, |at_us| limit_vectors::moment(base, at_us)).await;
     store.close().await;
@@ -88,7 +88,7 @@ fn whatever_happens() {
     let Some(server) = RedisServer::start() else { return };
     // On one thread, what is sent earlier arrives earlier, and so the time that is sent with it never goes back.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let store = runtime.block_on(connect(by_the_callers_clock(&server)));
+    let store = runtime.block_on(connected(by_the_callers_clock(&server)));
     let (limits, base) = (limits(), base());
     let cases = Cell::new(0);
     let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) });

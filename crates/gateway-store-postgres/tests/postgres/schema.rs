@@ -48,6 +48,10 @@ impl Dialect for Faulty {
     fn is_damage(code: &str) -> bool {
         PostgreSql::is_damage(code)
     }
+
+    fn is_refusal(code: &str) -> bool {
+        PostgreSql::is_refusal(code)
+    }
 }
 
 #[tokio::test]
@@ -72,7 +76,8 @@ async fn a_step_that_fails_leaves_everything_as_it_was() {
     write(&*database.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
     let before = database.store.changes(None).await.unwrap();
     let faulty = SqlStore::new(Faulty(Arc::clone(&database.store)));
-    assert!(faulty.migrate_up().await.is_err());
+    let answer = faulty.migrate_up().await;
+    assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
     assert_eq!(faulty.version().await.unwrap(), 2);
     let after = database.store.changes(None).await.unwrap();
     assert_eq!((after.version, after.keys.len()), (before.version, 1));
@@ -89,4 +94,24 @@ async fn a_store_of_a_later_release_is_left_alone() {
     for answer in [database.store.migrate_up().await, database.store.migrate_down().await] {
         assert!(matches!(answer, Err(StoreError::TooNew { found: 7, known: 2 })), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn tables_that_are_there_can_be_used_without_the_right_to_change_them() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    let role = database.url.rsplit_once('/').unwrap().1.replace("test", "user");
+    let grant = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'own'; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    );
+    server.execute(&database.url, &grant);
+    let user = store(&database.url.replace("postgres:for-tests-only", &format!("{role}:own")));
+    assert_eq!(user.migrate_up().await.unwrap(), 2);
+    write(&user, gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
+    assert_eq!(user.changes(None).await.unwrap().keys.len(), 1);
+
+    server.execute(&database.url, "DELETE FROM _sqlx_migrations WHERE version = 2");
+    let refused = user.migrate_up().await;
+    assert!(matches!(&refused, Err(StoreError::Damaged { problem }) if problem.contains("denied")), "{refused:?}");
 }

@@ -60,6 +60,10 @@ impl<const STEPS: usize> Dialect for Release<STEPS> {
     fn is_damage(code: &str) -> bool {
         SqliteFile::is_damage(code)
     }
+
+    fn is_refusal(code: &str) -> bool {
+        SqliteFile::is_refusal(code)
+    }
 }
 
 fn release<const STEPS: usize>(file: &File) -> SqlStore<Release<STEPS>> {
@@ -96,7 +100,8 @@ async fn a_step_that_fails_leaves_everything_as_it_was() {
     write(&*file.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
     let before = file.store.changes(None).await.unwrap();
     let faulty = release::<FAULTY>(&file);
-    assert!(faulty.migrate_up().await.is_err());
+    let answer = faulty.migrate_up().await;
+    assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
     assert_eq!(faulty.version().await.unwrap(), 2);
     let after = file.store.changes(None).await.unwrap();
     assert_eq!((after.version, after.keys.len()), (before.version, 1));

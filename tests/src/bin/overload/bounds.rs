@@ -9,8 +9,8 @@ use crate::report::{Report, milliseconds};
 /// How much of what can be served is served, at least.
 const GOODPUT: f64 = 0.9;
 
-/// The same where the machine may be slow.
-const SLOW_GOODPUT: f64 = 0.5;
+/// The same where the machine may stand still for seconds.
+const SLOW_GOODPUT: f64 = 0.1;
 
 /// Within what time all but one in a hundred of those who are turned away are told so, in milliseconds.
 const REFUSAL: f64 = 100.0;
@@ -23,7 +23,7 @@ const DELAY: f64 = 100.0;
 /// By how much the gateway may grow in the second half of the overload, in bytes.
 const GROWTH: u64 = 10_000_000;
 
-/// When the overload has no effect any more: the line is empty after a second, because nobody waits for longer.
+/// When nobody is turned away any more for what was before: nobody waits for longer, so that the line is shorter by then.
 const RECOVERY: Duration = Duration::from_secs(1);
 
 /// How late calls may be made, all but one in a hundred, in milliseconds. Beyond it, what was measured is the callers.
@@ -117,12 +117,12 @@ fn quiet_keys(report: &Report<'_>, missed: &mut Vec<String>) {
     }
 }
 
-/// Where the machine stands still for a moment, nobody is let into line; the flood has to bear more of that than others.
+/// Where the machine stands still for a moment, nobody is let into line. Even so, the flood has to bear most of it.
 fn quiet_keys_fare_better(report: &Report<'_>, missed: &mut Vec<String>) {
     let share = |index: usize| refused_share(report, index, &report.course.overload);
     let flood = KEYS.iter().position(|key| key.floods).map_or(0.0, share);
     for (index, key) in KEYS.iter().enumerate().filter(|(_, key)| !key.floods) {
-        if share(index) > flood / 2.0 {
+        if share(index) > flood {
             let (own, flood) = (share(index) * 100.0, flood * 100.0);
             missed.push(format!("{own:.0} % of {} was turned away, and {flood:.0} % of the flood", key.name));
         }

@@ -10,7 +10,7 @@ const OVERLOAD: f64 = 3.0;
 
 /// How much of what can be served each of the quiet keys asks for at all times. With one more key, the flood, a fair part is
 /// a quarter: they never ask for theirs.
-const QUIET: f64 = 0.15;
+const QUIET: f64 = 0.2;
 
 /// A caller.
 #[derive(Debug, Clone, Copy)]

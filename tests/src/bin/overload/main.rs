@@ -40,14 +40,17 @@ struct Arguments {
     /// How long the upstream takes for each, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(10..=10_000))]
     latency: u32,
+    /// How many may wait in line
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    queue: u32,
     /// Judge only what does not depend on how fast the machine is
     #[arg(long)]
     counts_only: bool,
 }
 
-/// `IN_FLIGHT` stands for the room. The line holds a quarter of a second's calls at the usual numbers.
+/// `IN_FLIGHT` and `IN_LINE` stand for the room.
 const CONFIG: &str = r#"
-server: { max_in_flight: IN_FLIGHT, queue: { size: 100, timeout: 1s } }
+server: { max_in_flight: IN_FLIGHT, queue: { size: IN_LINE, timeout: 1s } }
 providers:
   - { name: main, api_base: "${UPSTREAM}", model_mapping: [gpt-4o] }
 store: { url: none }
@@ -64,7 +67,9 @@ async fn main() -> ExitCode {
     let course = Course::new(Duration::from_secs(arguments.seconds.into()), arguments.in_flight, latency);
     let upstream = FakeUpstream::start([]).await.expect("a free port");
     upstream.otherwise(move |_| Script::new().pause(latency).answer(200, "application/json", ANSWER));
-    let config = CONFIG.replace("IN_FLIGHT", &arguments.in_flight.to_string()) + &listed_keys();
+    let room = [("IN_FLIGHT", arguments.in_flight), ("IN_LINE", arguments.queue)];
+    let config = room.iter().fold(CONFIG.to_owned(), |config, (name, room)| config.replace(name, &room.to_string()));
+    let config = config + &listed_keys();
     let gateway = GatewayProcess::start_with(&config, &[("UPSTREAM", &upstream.api_base())]);
     println!("{}\n", config.trim());
 
@@ -82,5 +87,6 @@ async fn main() -> ExitCode {
 }
 
 fn listed_keys() -> String {
-    KEYS.iter().map(|key| format!("  - {{ name: {}, key: {} }}\n", key.name, key.secret)).collect()
+    let lines = KEYS.map(|key| format!("  - {{ name: {}, key: {} }}\n", key.name, key.secret));
+    lines.concat()
 }

@@ -148,6 +148,45 @@ async fn a_smaller_room_is_emptied_first_and_a_larger_one_is_used_at_once() {
     assert!(gate.try_enter(room(2, 4)).is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn more_room_is_used_at_once_by_those_who_wait() {
+    let gate = Gate::new();
+    let _first = gate.try_enter(room(1, 4)).unwrap();
+    let mut waiting: Vec<_> = (0..3).map(|_| come(&gate, room(1, 4), "a").0).collect();
+    let (last, _) = come(&gate, room(3, 4), "a");
+    waiting.push(last);
+    let _places: Vec<_> = waiting.iter_mut().map(look).filter(|turn| matches!(turn, Poll::Ready(Ok(_)))).collect();
+    assert_eq!((inside(&gate), in_line(&gate)), (3, 2), "two more came in, and the newcomer stands behind");
+}
+
+/// Somebody leaves every 65 ms, but of those only each fifth makes way for the flood: four others come between, and none of
+/// them is in line when the flood's next one asks.
+#[tokio::test(start_paused = true)]
+async fn a_line_is_as_slow_as_those_make_it_who_are_not_seen_in_it() {
+    let gate = Gate::new();
+    let mut place = gate.try_enter(room(1, 100)).unwrap();
+    let mut line: Vec<Entering> = (0..4).map(|_| come(&gate, room(1, 100), "flood").0).collect();
+    for _ in 0..3 {
+        line.extend((0..4).map(|quiet| come(&gate, room(1, 100), &format!("quiet {quiet}")).0));
+        for _ in 0..5 {
+            advance(ms(65)).await;
+            drop(place);
+            let called = line.iter_mut().enumerate().find_map(|(index, it)| match look(it) {
+                Poll::Ready(Ok(place)) => Some((index, place)),
+                _ => None,
+            });
+            let (index, next) = called.unwrap();
+            drop(line.remove(index));
+            place = next;
+        }
+    }
+    assert_eq!(in_line(&gate), 1);
+    let (_, Poll::Ready(Err(_))) = come(&gate, room(1, 100), "flood") else {
+        panic!("it would wait for more than half a second")
+    };
+    let (_, Poll::Pending) = come(&gate, room(1, 100), "quiet 1") else { panic!("this one is next but one") };
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Come(u8),

@@ -1,0 +1,86 @@
+//! Ways to Redis that lead nowhere: what is said of them, and what is not.
+
+use gateway_testing::{GatewayProcess, RedisServer};
+use gateway_tests::patience::until;
+use gateway_tests::site::Site;
+
+use super::scene::{Scene, asking, redis_state};
+
+const PASSWORD: &str = "hunter2-5c1e0b7f";
+
+const LIMITED: [(&str, &str); 1] = [("team", "rate_limit: { limit: 5, period_seconds: 72000 }")];
+
+/// Stops a gateway that cannot use Redis, and gives the reason that it gave, once.
+fn reason(node: GatewayProcess) -> String {
+    let log = node.stop();
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("Redis does not answer")).collect();
+    let [line] = lines[..] else { panic!("said once: {log:#?}") };
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "WARN");
+    assert!(!log.concat().contains(PASSWORD), "{log:#?}");
+    line["reason"].as_str().unwrap_or_else(|| panic!("no reason in {line}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_does_not_let_the_gateway_in_is_one_that_is_away() {
+    let Some(mut scene) = Scene::empty(1, &LIMITED, "").await else { return };
+    let Some(redis) = RedisServer::start_with(&["--requirepass", "the-right-one"]) else { return };
+    let host = format!("127.0.0.1:{}", redis.port());
+    for (row, url, expected) in [
+        ("a wrong password", format!("redis://:{PASSWORD}@{host}"), "authentication failed"),
+        ("a wrong name", format!("redis://{PASSWORD}:the-right-one@{host}"), "authentication failed"),
+        ("no password", format!("redis://{host}"), "NOAUTH"),
+        ("no such database", format!("redis://:the-right-one@{host}/99"), ""),
+        ("nobody there", format!("redis://:{PASSWORD}@127.0.0.1:1"), "refused"),
+        ("TLS where there is none", format!("rediss://:{PASSWORD}@{host}"), ""),
+        ("no such host", format!("redis://:{PASSWORD}@redis.invalid"), ""),
+    ] {
+        let node = scene.start_with_redis_at(&url);
+        assert_eq!(redis_state(&node).await, "unreachable", "{row}");
+        scene.nodes = vec![node];
+        assert_eq!(scene.call(0, "team", asking(1, "")).await.status, 200, "{row}");
+        let reason = reason(scene.nodes.remove(0));
+        println!("{row}: {reason}");
+        assert!(reason.to_lowercase().contains(&expected.to_lowercase()), "{row}: {reason}");
+        assert!(!reason.is_empty() && reason.len() < 200, "{row}: {reason}");
+    }
+    let node = scene.start_with_redis_at(&format!("redis://:the-right-one@{host}/3"));
+    assert_eq!(redis_state(&node).await, "reachable");
+    let log = node.stop();
+    assert!(!log.concat().contains("the-right-one"), "{log:#?}");
+}
+
+/// A password that was forgotten is one that can be given: nothing has to be started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_becomes_right_lets_the_gateway_in() {
+    let Some(mut scene) = Scene::empty(1, &LIMITED, "").await else { return };
+    let node = scene.start_with_redis_at(&format!("redis://:{PASSWORD}@127.0.0.1:{}", scene.redis.port()));
+    // A server without passwords takes none.
+    assert_eq!(redis_state(&node).await, "unreachable");
+    scene.nodes = vec![node];
+    scene.tell_redis(&format!("CONFIG SET requirepass {PASSWORD}")).await;
+    until("Redis to be reachable", async || (scene.redis_states().await == ["reachable"]).then_some(())).await;
+    let log = scene.assert_lost_and_back(1).concat().concat();
+    assert!(!log.contains(PASSWORD), "{log}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_an_error_at_the_start() {
+    for (url, expected) in [
+        (format!("http://:{PASSWORD}@localhost"), "redis.url"),
+        (PASSWORD.to_owned(), "redis.url"),
+        (format!("redis://:{PASSWORD}@localhost:port"), "redis.url"),
+        (format!("redis://:{PASSWORD}@localhost/database"), "redis.url"),
+        (format!("redis://:{PASSWORD}@"), "redis.url"),
+        ("redis://".to_owned(), "redis.url"),
+        (format!("rediss://:{PASSWORD}@localhost#insecure"), "#insecure"),
+    ] {
+        let site = Site::of("providers: [ { name: main, type: simulator } ]\n").await.with("REDIS_URL", &url);
+        let run = site.run(&["--config", "config.yaml"]);
+        let words = format!("{}{}", run.stdout, run.stderr);
+        println!("{url}: {words}");
+        assert!(run.code.is_some_and(|code| code != 0), "{url}: {words}");
+        assert!(words.contains(expected), "{url}: {words}");
+        assert!(!words.contains(PASSWORD), "{words}");
+    }
+}
