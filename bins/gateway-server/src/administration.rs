@@ -13,7 +13,7 @@ use crate::state::Stored;
 
 /// The Admin API of a gateway and its store. Without an admin key it lets nobody in, and says so.
 pub(crate) fn service(config: &Config, gateway: &Gateway, stored: Option<&Stored>) -> AdminService {
-    let digester = digester(config);
+    let digester = config.store.digester();
     let keys = match stored {
         Some(stored) => MasterKeys::new(Arc::<dyn Backend>::clone(&stored.backend), digester.clone(), "admin")
             .with_refresh(Arc::new(OwnView(Arc::clone(&stored.follower)))),
@@ -24,11 +24,6 @@ pub(crate) fn service(config: &Config, gateway: &Gateway, stored: Option<&Stored
     AdminService::new(config.admin.key.as_ref(), keys.with_file_keys(listed))
 }
 
-/// What digests of keys are made with.
-pub(crate) fn digester(config: &Config) -> KeyDigester {
-    config.store.key_pepper.clone().map_or_else(KeyDigester::default, KeyDigester::peppered)
-}
-
 /// A key of the file, as administrators see it.
 pub(crate) fn file_key(key: &MasterKey, digester: &KeyDigester) -> FileKey {
     FileKey {
@@ -37,6 +32,7 @@ pub(crate) fn file_key(key: &MasterKey, digester: &KeyDigester) -> FileKey {
         budget: key.budget,
         expires_at: key.expires_at,
         is_enabled: key.enabled,
+        metadata: key.metadata.clone(),
         ..FileKey::new(&key.name, &key.key, digester)
     }
 }

@@ -16,7 +16,7 @@ use hyper::service::Service;
 #[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) gateway: GatewayService,
-    /// None if it has a listener of its own, or if there is nothing to administer.
+    /// None if it has a listener of its own.
     pub(crate) admin: Option<AdminService>,
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Builder;
 
 use crate::ConfigSource;
-use crate::administration::{digester, file_key};
+use crate::administration::file_key;
 use crate::state::required_backend;
 use table::Table;
 
@@ -24,13 +24,13 @@ mod table;
 /// What is done with keys.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make a key and print it, this once
+    /// Create a key and print it, this once
     Create(Box<Create>),
     /// List all keys, those of the configuration file included
     List(List),
-    /// Make a new key in the place of one and print it, this once
+    /// Replace a key by a new one and print that, this once
     Rotate(Rotate),
-    /// End a key
+    /// Revoke a key: it is refused from now on
     Revoke(Revoke),
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Create {
     /// When it stops working, such as 2030-01-31T00:00:00Z [default: never]
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
-    /// Make it so that it is not accepted yet
+    /// Create it disabled
     #[arg(long)]
     disabled: bool,
     /// Notes of your own, a JSON object
@@ -92,7 +92,7 @@ struct Limits {
     /// How much money it may spend, in US dollars
     #[arg(long, value_name = "USD", requires = "budget_period")]
     budget_usd: Option<f64>,
-    /// By when
+    /// How long the budget lasts: a day or a month in UTC, or for good
     #[arg(long, value_name = "PERIOD", requires = "budget_usd", value_parser = ["day", "month", "total"])]
     budget_period: Option<String>,
 }
@@ -161,7 +161,7 @@ async fn open(path: Option<PathBuf>) -> anyhow::Result<MasterKeys> {
     let config = load(&Sources::from_process(path), &Gateway::builder().vocabulary())?.config;
     let backend = required_backend(&config)?;
     backend.migrate_up().await?;
-    let digester = digester(&config);
+    let digester = config.store.digester();
     let file_keys: Vec<_> = config.master_keys.iter().map(|key| file_key(key, &digester)).collect();
     Ok(MasterKeys::new(backend, digester, "cli").with_file_keys(move || file_keys.clone()))
 }

@@ -1,4 +1,4 @@
-//! `gateway-server migrate`: the tables of the store, by hand. The server makes missing steps by itself when it starts.
+//! `gateway-server migrate`: the tables of the store, by hand. The server brings them up to date by itself when it starts.
 
 use std::io::{Write, stdout};
 
@@ -13,11 +13,11 @@ use crate::state::required_backend;
 /// What is done with the tables.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Make every step that is missing
+    /// Bring the store's tables up to date
     Up(ConfigSource),
-    /// Take the last step back, with the data that only it has a place for
+    /// Undo the last migration; what its tables hold is lost
     Down(ConfigSource),
-    /// Print which step the store is at, and which is the last that this program knows
+    /// Print the version of the store's tables, and the one that this program knows
     Version(ConfigSource),
 }
 

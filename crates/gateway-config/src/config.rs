@@ -11,7 +11,7 @@ use std::time::Duration;
 use gateway_call::ModelPattern;
 use gateway_ratelimit::{Budget, Limits, Price, RateLimit};
 use gateway_resilience::{BreakerPolicy, BudgetPolicy, RetryPolicy};
-use gateway_secret::Secret;
+use gateway_secret::{KeyDigester, Secret};
 use gateway_upstream::Timeouts;
 use jiff::Timestamp;
 
@@ -257,6 +257,8 @@ pub struct MasterKey {
     pub limits: Arc<Limits>,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
+    /// The administrator's own notes.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// The administrator's access.
@@ -275,6 +277,13 @@ pub struct Store {
     pub place: StorePlace,
     /// What digests of keys are made with besides the key.
     pub key_pepper: Option<Secret>,
+}
+
+impl Store {
+    /// What digests of keys are made with, on the path of calls and wherever keys are stored.
+    pub fn digester(&self) -> KeyDigester {
+        self.key_pepper.as_ref().map_or_else(KeyDigester::default, KeyDigester::peppered)
+    }
 }
 
 /// Where a store is.

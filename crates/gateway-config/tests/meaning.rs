@@ -225,7 +225,7 @@ fn doubtful_files_load_with_warnings() {
         ("auth: none\nadmin: { key: 0123456789ab }", "admin.key: the key has 12 characters"),
         ("auth: none\nmaster_keys: [{ name: a, key: aaaaaaaaaaaaaaaa }]", "keys are configured, but"),
         ("master_keys: [{ name: a, key: aaaaaaaaaaaaaaa }]", "master_keys[0].key: the key is short"),
-        ("master_keys: [{ name: a, key: aaaaaaaaaaaaaaaa, enabled: false }]", "no caller can be served"),
+        ("master_keys: [{ name: a, key: aaaaaaaaaaaaaaaa, enabled: false }]", "callers need a key and none is enabled"),
         (
             "auth: none\nproviders: [{ name: a, enabled: false }]\nmodels: { m: { targets: [{ provider: a }] } }",
             "models.m.targets: every target is at a disabled provider",

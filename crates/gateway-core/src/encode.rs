@@ -63,9 +63,10 @@ impl Outgoing<'_> {
     /// The request for one attempt, with one of the provider's credentials.
     pub(crate) fn request(&self, aim: &Aim<'_>, credential: usize) -> Request<RequestBody> {
         let mut headers = base_headers(aim, credential, self.caller, self.via);
-        let filled = match self.asks_usage {
-            true => self.template.fill_asking_usage(&aim.upstream_model),
-            false => self.template.fill(&aim.upstream_model),
+        let filled = if self.asks_usage {
+            self.template.fill_asking_usage(&aim.upstream_model)
+        } else {
+            self.template.fill(&aim.upstream_model)
         };
         let body = match &self.upload {
             None => {

@@ -200,15 +200,14 @@ impl Rejection {
             Self::Unauthenticated(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::StoreUnavailable | Self::NoHealthyTarget => {
+            // Nobody knows when, in the last case because one of the key's other calls has to be over first.
+            Self::StoreUnavailable
+            | Self::NoHealthyTarget
+            | Self::Limited { cause: DenialCause::Unavailable | DenialCause::Concurrency { .. }, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::Overloaded { retry_after } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
-            }
-            // Nobody knows when one of the others will be over.
-            Self::Limited { cause: DenialCause::Unavailable | DenialCause::Concurrency { .. }, .. } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::Limited { retry_after: Some(wait), .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
@@ -262,10 +261,11 @@ impl Rejection {
             Self::PathNotFound => invalid(StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => invalid(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::LoopDetected => invalid(StatusCode::LOOP_DETECTED, "loop_detected"),
-            Self::StoreUnavailable => unavailable("store_unavailable"),
+            Self::StoreUnavailable | Self::Limited { cause: DenialCause::Unavailable, .. } => {
+                unavailable("store_unavailable")
+            }
             Self::NoHealthyTarget => unavailable("no_healthy_target"),
             Self::Overloaded { .. } => unavailable("overloaded"),
-            Self::Limited { cause: DenialCause::Unavailable, .. } => unavailable("store_unavailable"),
             Self::Limited { cause, .. } => {
                 Verdict(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some(limit_code(*cause)))
             }

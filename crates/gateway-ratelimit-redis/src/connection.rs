@@ -1,8 +1,8 @@
 //! Whether there is a connection to Redis, and who is told when that changes.
 //!
 //! There is one connection, which all calls share: their questions are pipelined, and Redis answers them in turn. Whoever
-//! gets no answer in time, or an error, gives the connection up for all, so that nobody else waits for it; a background
-//! task makes a new one.
+//! gets an error gives the connection up for all, so that nobody else waits for it, and so does the background task if there
+//! is no answer in time; it then makes a new one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -18,6 +18,10 @@ use crate::settings::OnError;
 
 /// How long a new connection may take, with TLS and the password.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// So many questions may be on their way from the calls to the connection. None has to wait for room: it would wait for its
+/// call to have another turn.
+const QUESTIONS: usize = 1 << 16;
 
 /// Whether Redis answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +52,6 @@ pub(crate) struct Link {
     state: RwLock<State>,
     on_error: OnError,
     clock: Mutex<Option<ClockReading>>,
-    /// Told when there is none any more.
-    pub(crate) lost: Notify,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,9 @@ enum State {
 pub(crate) struct Session {
     connection: MultiplexedConnection,
     began: Instant,
+    /// Told when somebody has waited for an answer for long.
+    pub(crate) doubted: Notify,
+    has_ended: watch::Sender<bool>,
 }
 
 /// What Redis's clock said, and when that was heard.
@@ -79,7 +84,7 @@ struct ClockReading {
 impl Link {
     pub(crate) fn new(on_error: OnError) -> Self {
         let state = RwLock::new(State::Down { since: Instant::now(), is_told: false });
-        Self { state, on_error, clock: Mutex::new(None), lost: Notify::new() }
+        Self { state, on_error, clock: Mutex::new(None) }
     }
 
     /// The connection, if there is one.
@@ -115,12 +120,15 @@ impl Link {
         *state = State::Down { since: Instant::now(), is_told: true };
         drop(state);
         self.warn(loss);
-        self.lost.notify_one();
+        session.end();
     }
 
     /// Gives up the connection for good.
     pub(crate) fn close(&self) {
-        *self.state.write() = State::Down { since: Instant::now(), is_told: true };
+        let before = std::mem::replace(&mut *self.state.write(), State::Down { since: Instant::now(), is_told: true });
+        if let State::Up(session) = before {
+            session.end();
+        }
     }
 
     /// Notes that there is still no connection.
@@ -147,6 +155,11 @@ impl Link {
         *self.clock.lock() = Some(ClockReading { micros, heard: Instant::now() });
     }
 
+    /// Whether anybody has heard anything of Redis since then.
+    pub(crate) fn was_heard_since(&self, since: Instant) -> bool {
+        self.clock.lock().is_some_and(|reading| reading.heard >= since)
+    }
+
     /// What Redis's clock will say in a while, at the earliest: an answer is heard later than it was given. None if it has
     /// never been heard.
     pub(crate) fn clock_in(&self, wait: Duration) -> Option<u64> {
@@ -160,15 +173,28 @@ impl Session {
     /// Connects and authenticates.
     pub(crate) async fn open(client: &Client) -> Result<Self, Loss> {
         // Whoever asks waits for as long as it sees fit, so the connection sets no time of its own.
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUESTIONS);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(Loss::Failed)?;
-        Ok(Self { connection, began: Instant::now() })
+        let (doubted, has_ended) = (Notify::new(), watch::Sender::new(false));
+        Ok(Self { connection, began: Instant::now(), doubted, has_ended })
     }
 
     /// The connection, to send one command or pipeline with.
     pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
+    }
+
+    /// Returns when it is given up.
+    pub(crate) async fn ended(&self) {
+        // An error would say that the sender is gone, which is here.
+        let _ = self.has_ended.subscribe().wait_for(|has_ended| *has_ended).await;
+    }
+
+    fn end(&self) {
+        self.has_ended.send_replace(true);
     }
 
     /// How long it has been in use.

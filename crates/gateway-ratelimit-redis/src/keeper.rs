@@ -1,9 +1,17 @@
-//! The one task of a node: connects, says that the node is alive, and tells Redis how calls have ended.
+//! The one task of a node: connects, says that the node is alive, tells Redis how calls have ended, and judges whether Redis
+//! still answers.
+//!
+//! That judgement is made here and nowhere else, on the node's own thread. A call that waits for an answer does not know
+//! whether Redis is late or the gateway is: it says that it is in doubt, and then Redis is asked behind all questions that
+//! were asked before. Who gets that answer has all of theirs as well.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connection::{Loss, Session};
 use crate::node::{Node, micros};
@@ -18,11 +26,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Reports that are sent at once: Redis is busy with them for a few milliseconds at most, and decisions wait so long.
 const REPORTS: usize = 64;
 
-/// How long Redis may take for them, unless decisions may take longer.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// How long Redis may take to load the scripts of a new connection.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// In so many parts a time is waited for.
+const TURNS: u32 = 5;
 
 /// How long a node that ends tries to tell what it has to say.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -39,8 +47,27 @@ impl Keeper {
         Self { node, wait: FIRST_WAIT }
     }
 
+    /// Connects, says so, and runs until it is told to stop.
+    pub(crate) async fn run(mut self, connected: oneshot::Sender<()>, stopping: oneshot::Receiver<()>) {
+        let node = Arc::clone(&self.node);
+        let keep = async {
+            self.connect().await;
+            // Whoever asked for it may have lost interest.
+            let _ = connected.send(());
+            self.keep().await
+        };
+        tokio::select! {
+            // An error says that it is not to be told but dropped, which it will be.
+            _ = stopping => {}
+            () = keep => {}
+        }
+        // Whoever waits for the end does not wait for long; what cannot be told by then is lost with the process.
+        let _ = timeout(FAREWELL, self.say_goodbye()).await;
+        node.link.close();
+    }
+
     /// Tries to connect, once.
-    pub(crate) async fn connect(&self) {
+    async fn connect(&self) {
         match self.open().await {
             Ok(session) => {
                 self.node.link.establish(session);
@@ -48,18 +75,6 @@ impl Keeper {
             }
             Err(loss) => self.node.link.miss(&loss),
         }
-    }
-
-    /// Runs until the node ends.
-    pub(crate) async fn run(mut self) {
-        let node = Arc::clone(&self.node);
-        tokio::select! {
-            () = node.closing.notified() => {}
-            () = self.keep() => {}
-        }
-        // Whoever waits for the end does not wait for long; what cannot be told by then is lost with the process.
-        let _ = timeout(FAREWELL, self.say_goodbye()).await;
-        node.link.close();
     }
 
     async fn keep(&mut self) {
@@ -73,24 +88,38 @@ impl Keeper {
 
     /// Keeps a connection until it is lost.
     async fn serve(&mut self, session: &Arc<Session>) {
-        let mut heartbeat = interval(self.node.settings.heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let done = tokio::select! {
-                () = self.node.link.lost.notified() => Ok(()),
-                _ = heartbeat.tick() => self.beat(session).await,
-                () = self.node.ledger.news.notified() => self.tell_some(session).await.map(drop),
-            };
-            if let Err(loss) = done {
-                self.node.link.lose(session, &loss);
-            }
-            let is_lost = self.node.link.session().is_none_or(|current| !Arc::ptr_eq(&current, session));
-            if is_lost {
-                break;
-            }
+        tokio::select! {
+            () = session.ended() => {}
+            loss = self.watch(session) => self.node.link.lose(session, &loss),
+            loss = self.report(session) => self.node.link.lose(session, &loss),
         }
         if session.age() >= LONGEST_WAIT {
             self.wait = FIRST_WAIT;
+        }
+    }
+
+    /// Says that the node is alive, and asks whether Redis is, until it is not.
+    async fn watch(&self, session: &Session) -> Loss {
+        let mut heartbeat = interval(self.node.settings.heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let checked = tokio::select! {
+                () = session.doubted.notified() => self.dispel_doubt(session).await,
+                _ = heartbeat.tick() => self.beat(session).await,
+            };
+            if let Err(loss) = checked {
+                return loss;
+            }
+        }
+    }
+
+    /// Tells Redis how calls have ended, until it does not listen.
+    async fn report(&self, session: &Session) -> Loss {
+        loop {
+            self.node.ledger.news.notified().await;
+            if let Err(loss) = self.tell_some(session).await {
+                return loss;
+            }
         }
     }
 
@@ -108,16 +137,30 @@ impl Keeper {
             self.node.decide.load(&mut session.connection()).await?;
             self.node.roll.load(&mut session.connection()).await
         };
-        in_time(LOAD_TIMEOUT, load).await?;
-        in_time(self.node.settings.timeout, self.call_roll(&session, true)).await?;
+        in_turns(LOAD_TIMEOUT, load).await.unwrap_or(Err(Loss::Timeout))?;
+        in_turns(self.node.settings.timeout, self.call_roll(&session, true)).await.unwrap_or(Err(Loss::Timeout))?;
         Ok(session)
     }
 
     /// Says that the node is alive, and what it has in flight.
     async fn beat(&self, session: &Session) -> Result<(), Loss> {
-        in_time(self.node.settings.timeout, self.call_roll(session, true)).await?;
+        in_turns(self.node.settings.timeout, self.call_roll(session, true)).await.unwrap_or(Err(Loss::Timeout))?;
         self.node.ledger.repeat_in_use();
         Ok(())
+    }
+
+    /// A decision has been waited for half as long as it may be. Redis has the other half to say anything, to anybody, and if
+    /// it does, once more as long to say that it has said everything until then.
+    async fn dispel_doubt(&self, session: &Session) -> Result<(), Loss> {
+        let (half, since) = (self.node.settings.timeout / 2, Instant::now());
+        let mut answer = pin!(self.call_roll(session, true));
+        if let Some(answer) = in_turns(half, &mut answer).await {
+            return answer;
+        }
+        if !self.node.link.was_heard_since(since) {
+            return Err(Loss::Timeout);
+        }
+        in_turns(half, answer).await.unwrap_or(Err(Loss::Timeout))
     }
 
     async fn call_roll(&self, session: &Session, is_there: bool) -> Result<(), Loss> {
@@ -142,8 +185,8 @@ impl Keeper {
         if told == 0 {
             return Ok(0);
         }
-        let answers =
-            in_time(REPORT_TIMEOUT.max(self.node.settings.timeout), self.node.tell(session, batch.reports())).await?;
+        // However long it takes: whether Redis is there at all is looked after elsewhere.
+        let answers = self.node.tell(session, batch.reports()).await?;
         batch.confirm(answers.iter().map(|answer| answer.epoch).collect());
         if told == REPORTS {
             self.node.ledger.news.notify_one();
@@ -159,6 +202,16 @@ impl Keeper {
     }
 }
 
-async fn in_time<T>(limit: Duration, answer: impl Future<Output = Result<T, Loss>>) -> Result<T, Loss> {
-    timeout(limit, answer).await.unwrap_or(Err(Loss::Timeout))
+/// Waits for an answer for as long as that, of the time in which this thread has its turns: where the machine is so busy that
+/// it does not, Redis is not the one who is late. None if there is no answer.
+async fn in_turns<T>(limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
+    let mut answer = pin!(answer);
+    for _ in 0..TURNS {
+        if let Ok(answer) = timeout(limit / TURNS, &mut answer).await {
+            return Some(answer);
+        }
+        // What the socket has got meanwhile is read first.
+        yield_now().await;
+    }
+    timeout(Duration::ZERO, answer).await.ok()
 }

@@ -65,6 +65,7 @@ mod roll;
 mod script;
 mod settings;
 mod store;
+mod thread;
 
 pub use connection::RedisStatus;
 pub use settings::{Clock, OnError, RedisSettings, RedisSettingsError};

@@ -1,12 +1,12 @@
 //! This node among those that share a Redis: what it asks, what it says, and what it does if there is no answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_ratelimit::{Denial, LimitStore, LocalLimits, Moment, NanoUsd, Reservation, SpendBook, Used};
 use redis::Client;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::alone::{Alone, unavailable};
@@ -33,8 +33,6 @@ pub(crate) struct Node {
     pub(crate) alone: Alone,
     pub(crate) decide: DecideScript,
     pub(crate) roll: RollScript,
-    /// Told when it is time to end.
-    pub(crate) closing: Notify,
     /// The time of the last call, where the clock is the callers'.
     caller_clock: AtomicU64,
 }
@@ -52,7 +50,6 @@ impl Node {
             alone: Alone::new(LocalLimits::new(Instant::now().into_std())),
             decide: DecideScript::new(),
             roll: RollScript::new(),
-            closing: Notify::new(),
             caller_clock: AtomicU64::new(0),
             settings,
         })
@@ -65,8 +62,7 @@ impl Node {
             self.ledger.ask(request.key, request.limits, cost, request.window())
         });
         let report = awaited.as_ref().map(Awaited::report);
-        let asked = timeout(self.settings.timeout, self.ask(&session, &request, report)).await;
-        match asked.unwrap_or(Err(Loss::Timeout)) {
+        match self.answer(&session, self.ask(&session, &request, report)).await {
             Ok(answer) => self.conclude(&request, &answer, awaited),
             Err(loss) => {
                 self.link.lose(&session, &loss);
@@ -132,6 +128,30 @@ impl Node {
             .map(|(key, report)| (self.key_of(key), Question { now, ..self.question(key, Some(report)) }))
             .collect();
         self.decide.tell(&mut session.connection(), &questions).await
+    }
+
+    /// Waits for an answer until there is none to be expected. That is not for a call to judge, which may have its turn late
+    /// and be early with its judgement: it says that it is in doubt, in time for Redis to be given up after the timeout.
+    async fn answer(
+        &self,
+        session: &Session,
+        asked: impl Future<Output = Result<Answer, Loss>>,
+    ) -> Result<Answer, Loss> {
+        let mut asked = pin!(asked);
+        let mut is_in_doubt = false;
+        loop {
+            tokio::select! {
+                biased;
+                answer = timeout(self.settings.timeout / 2, &mut asked) => match answer {
+                    Ok(answer) => return answer,
+                    Err(_) => {
+                        session.doubted.notify_one();
+                        is_in_doubt = true;
+                    }
+                },
+                () = session.ended(), if is_in_doubt => return Err(Loss::Timeout),
+            }
+        }
     }
 
     async fn ask(&self, session: &Session, request: &Request<'_>, report: Option<&Report>) -> Result<Answer, Loss> {

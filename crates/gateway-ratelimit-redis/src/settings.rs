@@ -1,5 +1,6 @@
 //! Which Redis, and what if it does not answer.
 
+use std::io;
 use std::time::Duration;
 
 use gateway_secret::Secret;
@@ -60,6 +61,9 @@ pub enum RedisSettingsError {
     /// The certificates are not PEM, or the URL does not ask for TLS.
     #[error("the root certificates of Redis are no PEM certificates, or its URL does not begin with rediss://")]
     RootCertificates,
+    /// There can be no more threads or no more file descriptors.
+    #[error("the thread that talks to Redis cannot be started: {0}")]
+    Thread(io::ErrorKind),
 }
 
 impl RedisSettings {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_extension::Answer;
 use gateway_ratelimit::{Demand, Denial, LimitStore, Limits, Moment, Reservation, Spend, SpendBook, Used};
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::connection::RedisStatus;
 use crate::keeper::Keeper;
@@ -13,28 +13,32 @@ use crate::node::Node;
 use crate::refusal::Standing;
 use crate::request::Request;
 use crate::settings::{RedisSettings, RedisSettingsError};
+use crate::thread::RedisThread;
 
 /// Limits that all gateways on one Redis share.
 ///
-/// Dropping it ends its background task at once; [`RedisLimits::close`] lets it finish.
+/// Dropping it ends its thread at once; [`RedisLimits::close`] lets it finish.
 #[derive(Debug)]
 pub struct RedisLimits {
     node: Arc<Node>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<RedisThread>>,
 }
 
 impl RedisLimits {
-    /// Connects, and keeps connected from then on, in a task of the current tokio runtime. Waits for the first attempt, about
-    /// a second at most; that it fails is no error, but noted in the log, and decisions are made without Redis until there is
-    /// a connection.
+    /// Connects, and keeps connected from then on, on a thread of its own. Waits for the first attempt, about a second at
+    /// most; that it fails is no error, but noted in the log, and decisions are made without Redis until there is a
+    /// connection.
     ///
-    /// An error says that the settings make no sense.
+    /// An error says that the settings make no sense, or that there can be no more threads.
     pub async fn connect(settings: RedisSettings) -> Result<Self, RedisSettingsError> {
         let node = Arc::new(Node::new(settings)?);
         let keeper = Keeper::new(Arc::clone(&node));
-        keeper.connect().await;
-        let task = tokio::spawn(keeper.run());
-        Ok(Self { node, keeper: Mutex::new(Some(task)) })
+        let (connect, connected) = oneshot::channel();
+        let thread = RedisThread::start(move |stopping| keeper.run(connect, stopping)).await;
+        let thread = thread.map_err(|error| RedisSettingsError::Thread(error.kind()))?;
+        // An error says that the thread has ended, and then there is no connection.
+        let _ = connected.await;
+        Ok(Self { node, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether Redis answers.
@@ -56,19 +60,9 @@ impl RedisLimits {
     /// Tells Redis what it does not know yet, for two seconds at most, and disconnects. To be called when all calls have
     /// ended; what is decided later is decided without Redis.
     pub async fn close(&self) {
-        self.node.closing.notify_one();
-        let keeper = self.keeper.lock().take();
-        if let Some(keeper) = keeper {
-            // It neither panics nor is it cancelled by anybody else.
-            let _ = keeper.await;
-        }
-    }
-}
-
-impl Drop for RedisLimits {
-    fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.get_mut() {
-            keeper.abort();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            thread.stop().await;
         }
     }
 }

@@ -25,24 +25,31 @@ impl KeyDigest {
 
 /// Makes digests of keys: HMAC-SHA-256 (RFC 2104) under a pepper, which whoever steals the store does not have, or plain
 /// SHA-256 without one.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct KeyDigester {
-    pepper: Option<Secret>,
+    /// What every digest under the pepper begins with.
+    keyed: Option<Hmac<Sha256>>,
 }
 
 impl KeyDigester {
-    /// Digests under a pepper. Keys that were digested under another, or under none, are no longer found.
-    pub fn peppered(pepper: Secret) -> Self {
-        Self { pepper: Some(pepper) }
+    /// Digests under a pepper of any length. Keys that were digested under another, or under none, are no longer found.
+    pub fn peppered(pepper: &Secret) -> Self {
+        let keyed = Hmac::new_from_slice(pepper.expose().as_bytes());
+        // HMAC takes a key of any length (RFC 2104, section 2).
+        Self { keyed: Some(keyed.unwrap_or_else(|_| unreachable!())) }
     }
 
     /// The digest of a presented key.
     pub fn digest(&self, key: &[u8]) -> KeyDigest {
-        let keyed =
-            self.pepper.as_ref().and_then(|pepper| Hmac::<Sha256>::new_from_slice(pepper.expose().as_bytes()).ok());
-        let Some(mut keyed) = keyed else { return KeyDigest::of(key) };
+        let Some(mut keyed) = self.keyed.clone() else { return KeyDigest::of(key) };
         keyed.update(key);
         KeyDigest(keyed.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for KeyDigester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyDigester").field("is_peppered", &self.keyed.is_some()).finish()
     }
 }
 
@@ -92,7 +99,7 @@ mod tests {
     #[test]
     fn a_pepper_makes_other_digests() {
         // RFC 4231, section 4.3 (test case 2).
-        let digest = KeyDigester::peppered(Secret::from("Jefe")).digest(b"what do ya want for nothing?");
+        let digest = KeyDigester::peppered(&Secret::from("Jefe")).digest(b"what do ya want for nothing?");
         assert_eq!(digest.as_bytes()[..8], [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
         assert_eq!(KeyDigester::default().digest(b"a"), KeyDigest::of(b"a"));
     }

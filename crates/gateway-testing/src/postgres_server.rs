@@ -16,13 +16,17 @@ use tempfile::TempDir;
 use crate::find_program;
 
 /// Starts the server, stops it when a line or the end of the input comes, and at the end of the input removes its data:
-/// nobody can start it again.
+/// nobody can start it again. It is told more than once to stop: a server of version 15 that happens to be taking a
+/// connection may hear it the first time and sleep on it for a minute.
 const SUPERVISOR: &str = r#"
 data=$1; shift
 "$@" 2>&1 &
 server=$!
-if read -r line; then kill -QUIT "$server"; wait "$server"
-else kill -QUIT "$server"; wait "$server"; rm -rf "$data"; fi
+stop() {
+    (while kill -QUIT "$server" 2>/dev/null; do sleep 0.2; done) &
+    wait "$server"
+}
+if read -r line; then stop; else stop; rm -rf "$data"; fi
 "#;
 /// Who PostgreSQL is run by where the tests are run by root, which it refuses.
 const USER: &str = "postgres";

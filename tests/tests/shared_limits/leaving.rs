@@ -16,13 +16,15 @@ use super::upstream::{FAILING, STALLED};
 
 const PLACES: usize = 8;
 
+const DOLLARS: u64 = 1_000;
+
 /// Ten come back in a second, and each caller who leaves has asked for more than come back in a test.
 const TOKENS: u64 = 600;
 
-const DOLLARS: u64 = 1_000;
-
-const KEYS: [(&str, &str); 1] =
-    [("leaver", "rate_limit: { max_concurrent: 8, tokens_per_minute: 600 }, budget: { usd: 1000, period: total }")];
+const KEYS: [(&str, &str); 2] = [
+    ("purse", "rate_limit: { max_concurrent: 8 }, budget: { usd: 1000, period: total }"),
+    ("tokens", "rate_limit: { tokens_per_minute: 600 }"),
+];
 
 /// What a caller who leaves has asked for, in tokens and in dollars.
 const ASKED: u64 = 60;
@@ -50,9 +52,9 @@ fn leave(number: usize) -> Leave {
 }
 
 /// A call that is never answered, and that its caller gives up.
-async fn call_and_leave(gateway: SocketAddr, leave: Leave) {
+async fn call_and_leave(gateway: SocketAddr, name: &str, leave: Leave) {
     let mut wire = Wire::open(gateway).await;
-    let (key, body) = (key("leaver"), asking(ASKED, STALLED));
+    let (key, body) = (key(name), asking(ASKED, STALLED));
     let request = format!(
         "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -72,7 +74,7 @@ async fn assert_tokens_left(scene: &Scene, least: u64) {
     for node in 0..scene.nodes.len() {
         let began = now();
         let left = async || {
-            let answer = scene.call(node, "leaver", asking(0, FAILING)).await;
+            let answer = scene.call(node, "tokens", asking(0, FAILING)).await;
             let left = number(&answer, "x-ratelimit-remaining-tokens");
             (left >= least || began.elapsed() > Duration::from_secs(1)).then_some(left)
         };
@@ -82,34 +84,47 @@ async fn assert_tokens_left(scene: &Scene, least: u64) {
 }
 
 /// Makes a call that is served, or refused because others are in the way; gives what it used.
-async fn call_and_stay(gateway: SocketAddr) -> u64 {
-    let answer = Client::connect(gateway).await.send(calling("leaver", asking(2, ""))).await;
+async fn call_and_stay(gateway: SocketAddr, name: &str) -> u64 {
+    let answer = Client::connect(gateway).await.send(calling(name, asking(2, ""))).await;
     assert!([200, 429].contains(&answer.status.as_u16()), "{}", answer.text());
     u64::from(answer.status == 200)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_kept_of_their_calls() {
-    let Some(mut scene) = Scene::with(&KEYS, "").await else { return };
+/// Has many callers leave, and some stay meanwhile; gives what those used.
+async fn most_leave(scene: &Scene, name: &'static str) -> u64 {
     let mut used = 0;
     for round in 0..LEAVERS / 8 {
         let (mut leavers, mut stayers) = (JoinSet::new(), JoinSet::new());
         for gateway in scene.addresses() {
             for number in 8 * round..8 * (round + 1) {
-                leavers.spawn(call_and_leave(gateway, leave(number)));
+                leavers.spawn(call_and_leave(gateway, name, leave(number)));
             }
-            stayers.spawn(call_and_stay(gateway));
+            stayers.spawn(call_and_stay(gateway, name));
         }
         leavers.join_all().await;
         used += stayers.join_all().await.iter().sum::<u64>();
     }
     let reached = scene.upstream.counts().total as u64 - used;
-    println!("{} calls were left, {reached} of them at the upstream; {used} others were served", 2 * LEAVERS);
+    println!("{name}: {} calls were left, {reached} of them at the upstream; {used} others were served", 2 * LEAVERS);
     assert!(reached > 0 && used > 0);
     scene.upstream.reaches("all to have left", |counts| counts.at_once == 0).await;
+    used
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_of_their_places_and_their_money() {
+    let Some(mut scene) = Scene::with(&KEYS, "").await else { return };
+    let used = most_leave(&scene, "purse").await;
+    scene.assert_left("purse", DOLLARS - used).await;
+    scene.assert_places("purse", PLACES).await;
+    scene.assert_lost_and_back(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_of_their_tokens() {
+    let Some(mut scene) = Scene::with(&KEYS, "").await else { return };
+    let used = most_leave(&scene, "tokens").await;
     assert_tokens_left(&scene, TOKENS - used).await;
-    scene.assert_left("leaver", DOLLARS - used).await;
-    scene.assert_places("leaver", PLACES).await;
     scene.assert_lost_and_back(0);
 }
 
@@ -121,14 +136,15 @@ async fn nothing_is_kept_of_calls_that_were_being_decided() {
         let gateway = scene.addresses()[round % 2];
         scene.redis.pause();
         // Redis is waited for longer than that.
-        call_and_leave(gateway, Leave::After(Duration::from_millis(20))).await;
-        // Whoever comes next finds the other gone.
+        let leave = Leave::After(Duration::from_millis(20));
+        tokio::join!(call_and_leave(gateway, "purse", leave), call_and_leave(gateway, "tokens", leave));
+        // Whoever comes next finds the others gone.
         assert_eq!(client::get(gateway, "/health").await.status, 200);
         scene.redis.resume();
         scene.all_say("reachable").await;
     }
-    assert_eq!(scene.upstream.counts().total, 0);
+    scene.upstream.reaches("all to have left", |counts| counts.at_once == 0).await;
+    scene.assert_left("purse", DOLLARS).await;
+    scene.assert_places("purse", PLACES).await;
     assert_tokens_left(&scene, TOKENS).await;
-    scene.assert_left("leaver", DOLLARS).await;
-    scene.assert_places("leaver", PLACES).await;
 }

@@ -110,7 +110,11 @@ impl Scene {
     pub(crate) fn start_with_redis_at(&self, url: &str) -> GatewayProcess {
         let upstream = self.upstream.api_base();
         // Calls by the thousand are not written down each.
-        let environment = [("UPSTREAM", &*upstream), ("REDIS_URL", url), ("RUST_LOG", "info,access=warn")];
+        let environment = [
+            ("UPSTREAM", &*upstream),
+            ("REDIS_URL", url),
+            ("RUST_LOG", "info,access=warn,gateway_core::attempt=error"),
+        ];
         GatewayProcess::start_with(&self.config, &environment)
     }
 

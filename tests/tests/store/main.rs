@@ -12,4 +12,5 @@ mod nodes;
 mod opening;
 mod outage;
 mod promptness;
+mod remote;
 mod start_without;

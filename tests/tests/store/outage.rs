@@ -1,6 +1,6 @@
 //! A store that goes away under a running gateway, and comes back.
 
-use gateway_testing::{PostgresServer, client};
+use gateway_testing::client;
 use gateway_tests::administrator::{AUDIT, KEYS, one};
 use gateway_tests::patience::until;
 use gateway_tests::site::{FILED, Node, STORED, Site, bad, good, verdict};
@@ -8,8 +8,9 @@ use gateway_tests::stage::CALLER_KEY;
 use serde_json::json;
 
 use crate::load::Load;
+use crate::remote::Remote;
 
-/// Of every database of [`PostgresServer`].
+/// Of every database of `PostgresServer`.
 const PASSWORD: &str = "for-tests-only";
 
 pub(crate) async fn until_store_is(node: &Node, state: &str) {
@@ -38,8 +39,8 @@ async fn assert_administrators_are_told(node: &Node) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn known_keys_are_served_while_the_store_is_away() {
-    let Some(mut server) = PostgresServer::start() else { return };
-    let site = Site::of(&[STORED, FILED].concat()).await.with("DB_URL", &server.create_database());
+    let Some(mut remote) = Remote::start().await else { return };
+    let site = Site::of(&[STORED, FILED].concat()).await.with("DB_URL", &remote.url);
     let node = site.start();
     let team = node.admin().create(json!({ "id": "team", "name": "team" })).await;
     let limited = json!({ "name": "limited", "rate_limit": { "limit": 2, "period_seconds": 36000 } });
@@ -48,7 +49,7 @@ async fn known_keys_are_served_while_the_store_is_away() {
     assert_eq!(node.verdict(&limited.key).await, good());
     let load = Load::start(&node, &[&team.key, &team.key, CALLER_KEY]);
     for round in 0..2 {
-        server.stop();
+        remote.stop();
         until_store_is(&node, "unreachable, serving the keys known").await;
         assert_eq!(node.readiness().await.0, 200);
         let unknown = node.call("sk-gw-nobody-knows").await;
@@ -61,7 +62,7 @@ async fn known_keys_are_served_while_the_store_is_away() {
         assert_eq!(node.verdict(&limited.key).await, expected);
         assert_eq!(node.verdict(&limited.key).await, bad(429, "rate_limit_exceeded"));
 
-        server.start_again();
+        remote.start_again();
         until_store_is(&node, "reachable").await;
         assert_eq!(node.verdict("sk-gw-nobody-knows").await, bad(401, "invalid_api_key"));
         let made = node.admin().create(json!({ "id": format!("new-{round}"), "name": "new" })).await;
@@ -73,17 +74,41 @@ async fn known_keys_are_served_while_the_store_is_away() {
     println!("{} calls were served", load.assert_served().await);
     let log = node.process.stop().join("\n");
     assert!(!log.contains(PASSWORD), "the log holds the password of the database");
-    for (words, count) in [("the store cannot be reached", 2), ("the store can be reached again", 2)] {
-        assert_eq!(log.matches(words).count(), count, "{words}: {log}");
+    for words in ["keys that are known go on working", "the store can be reached again"] {
+        assert_eq!(log.matches(words).count(), 2, "{words}: {log}");
     }
+}
+
+/// A line that swallows everything tells nobody, least of all a gateway that waits for an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_falls_silent_holds_up_nobody() {
+    let Some(remote) = Remote::start().await else { return };
+    let site = Site::new().await.with("DB_URL", &remote.url);
+    let node = site.start();
+    let made = node.admin().create(json!({ "id": "team", "name": "team" })).await;
+    let load = Load::start(&node, &[&made.key, &made.key]);
+    remote.fall_silent();
+    let answer = node.admin().send("PATCH", &one("team"), r#"{"is_enabled":false}"#).await;
+    assert_eq!(verdict(&answer), bad(503, "store_unavailable"));
+    until_store_is(&node, "unreachable, serving the keys known").await;
+    assert_eq!(node.verdict("sk-gw-nobody-knows").await, bad(503, "store_unavailable"));
+    remote.execute("UPDATE master_keys SET allowed_models = '[\"gpt-4o\"]'");
+    remote.speak_again();
+    until_store_is(&node, "reachable").await;
+    assert_eq!(node.verdict("sk-gw-nobody-knows").await, bad(401, "invalid_api_key"));
+    assert_eq!(verdict(&node.call_with(&made.key, r#"{"model":"o3"}"#).await), bad(403, "model_not_allowed"));
+    node.admin().change("team", json!({ "metadata": { "a": 1 } })).await;
+    load.assert_served().await;
+    // It stops in time, also while it waits for an answer.
+    remote.fall_silent();
+    node.process.stop();
 }
 
 /// What changed while nobody could be told is known as soon as the store is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_that_went_unheard_are_caught_up_with() {
-    let Some(mut server) = PostgresServer::start() else { return };
-    let database = server.create_database();
-    let site = Site::new().await.with("DB_URL", &database);
+    let Some(mut remote) = Remote::start().await else { return };
+    let site = Site::new().await.with("DB_URL", &remote.url);
     let node = site.start();
     let [kept, revoked] = ["kept", "revoked"].map(|id| json!({ "id": id, "name": id }));
     let (kept, revoked) = (node.admin().create(kept).await, node.admin().create(revoked).await);
@@ -92,7 +117,7 @@ async fn changes_that_went_unheard_are_caught_up_with() {
     let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'gateway-server'; \
                DELETE FROM master_keys WHERE id = 'revoked'";
     for _ in 0..3 {
-        server.execute(&database, cut);
+        remote.execute(cut);
     }
     let is_refused = async || (node.verdict(&revoked.key).await == bad(401, "invalid_api_key")).then_some(());
     let (_, took) = until("a revocation that was not heard of", is_refused).await;
@@ -102,9 +127,9 @@ async fn changes_that_went_unheard_are_caught_up_with() {
     let made = node.admin().create(json!({ "name": "new" })).await;
     assert_eq!(node.verdict(&made.key).await, good());
 
-    server.stop();
-    server.start_again();
-    server.execute(&database, "UPDATE master_keys SET is_enabled = FALSE WHERE id <> 'kept'");
+    remote.stop();
+    remote.start_again();
+    remote.execute("UPDATE master_keys SET is_enabled = FALSE WHERE id <> 'kept'");
     let is_refused = async || (node.verdict(&made.key).await == bad(401, "disabled_api_key")).then_some(());
     let (_, took) = until("a change of the first moment", is_refused).await;
     println!("seen after {took:?}");
@@ -115,12 +140,11 @@ async fn changes_that_went_unheard_are_caught_up_with() {
 /// not let through.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_table_revokes_everything() {
-    let Some(server) = PostgresServer::start() else { return };
-    let database = server.create_database();
-    let site = Site::new().await.with("DB_URL", &database);
+    let Some(remote) = Remote::start().await else { return };
+    let site = Site::new().await.with("DB_URL", &remote.url);
     let node = site.start();
     let made = node.admin().create(json!({ "name": "x" })).await;
-    server.execute(&database, "TRUNCATE master_keys");
+    remote.execute("TRUNCATE master_keys");
     let is_refused = async || (node.verdict(&made.key).await == bad(401, "invalid_api_key")).then_some(());
     until("everything to be revoked", is_refused).await;
     let made = node.admin().create(json!({ "name": "y" })).await;

@@ -1,6 +1,6 @@
 //! A gateway that starts while its store is away.
 
-use gateway_testing::{PostgresServer, client};
+use gateway_testing::client;
 use gateway_tests::administrator::KEYS;
 use gateway_tests::patience::until;
 use gateway_tests::site::{FILED, STORED, Site, bad, good, verdict};
@@ -8,14 +8,15 @@ use gateway_tests::stage::CALLER_KEY;
 use serde_json::json;
 
 use crate::outage::until_store_is;
+use crate::remote::Remote;
 
 const STATE: &str = "server: { state_dir: . }\n";
 const SNAPSHOT: &str = "keys.last-good";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_last_good_state_it_serves_the_keys_of_that() {
-    let Some(mut server) = PostgresServer::start() else { return };
-    let site = Site::of(&[STORED, FILED, STATE].concat()).await.with("DB_URL", &server.create_database());
+    let Some(mut remote) = Remote::start().await else { return };
+    let site = Site::of(&[STORED, FILED, STATE].concat()).await.with("DB_URL", &remote.url);
     let node = site.start();
     let fields =
         json!({ "id": "team", "name": "team", "allowed_models": ["gpt-4o"], "rate_limit": { "max_concurrent": 9 } });
@@ -26,7 +27,7 @@ async fn with_the_last_good_state_it_serves_the_keys_of_that() {
     let is_written = async || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"off\"")).then_some(());
     until("the last good state to be written", is_written).await;
     node.process.stop();
-    server.stop();
+    remote.stop();
 
     let node = site.start();
     let line = node.process.log_line(|line| line.contains("stand in for the store"));
@@ -43,7 +44,7 @@ async fn with_the_last_good_state_it_serves_the_keys_of_that() {
     let answer = node.admin().send("POST", KEYS, r#"{"name":"x"}"#).await;
     assert_eq!(verdict(&answer), bad(503, "store_unavailable"));
 
-    server.start_again();
+    remote.start_again();
     until_store_is(&node, "reachable").await;
     assert_eq!(node.verdict("sk-gw-nobody-knows").await, bad(401, "invalid_api_key"));
     node.admin().remove("team").await;
@@ -56,11 +57,10 @@ async fn with_the_last_good_state_it_serves_the_keys_of_that() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_it_it_waits_and_serves_the_keys_of_its_file() {
-    let Some(mut server) = PostgresServer::start() else { return };
-    let database = server.create_database();
-    let site = Site::of(&[STORED, FILED].concat()).await.with("DB_URL", &database);
+    let Some(mut remote) = Remote::start().await else { return };
+    let site = Site::of(&[STORED, FILED].concat()).await.with("DB_URL", &remote.url);
     let made = site.start().admin().create(json!({ "name": "team" })).await;
-    server.stop();
+    remote.stop();
 
     let node = site.start();
     let waiting = json!({ "status": "waiting for the store", "store": "unreachable, no keys known" });
@@ -73,7 +73,7 @@ async fn without_it_it_waits_and_serves_the_keys_of_its_file() {
     let answer = node.admin().send("GET", KEYS, "").await;
     assert_eq!(verdict(&answer), bad(503, "store_unavailable"));
 
-    server.start_again();
+    remote.start_again();
     until_store_is(&node, "reachable").await;
     assert_eq!(node.readiness().await, (200, json!({ "status": "ready", "store": "reachable" })));
     assert_eq!((node.verdict(&made.key).await, node.verdict(CALLER_KEY).await), (good(), good()));
@@ -83,12 +83,12 @@ async fn without_it_it_waits_and_serves_the_keys_of_its_file() {
 /// A store that was never seen makes its tables once it is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_database_that_comes_late_is_made_ready() {
-    let Some(mut server) = PostgresServer::start() else { return };
-    let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &server.create_database());
-    server.stop();
+    let Some(mut remote) = Remote::start().await else { return };
+    let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &remote.url);
+    remote.stop();
     let (one, other) = (site.start(), site.start_elsewhere());
     assert_eq!((one.readiness().await.0, other.readiness().await.0), (503, 503));
-    server.start_again();
+    remote.start_again();
     until_store_is(&one, "reachable").await;
     until_store_is(&other, "reachable").await;
     let made = one.admin().create(json!({ "name": "x" })).await;
@@ -99,8 +99,8 @@ async fn a_new_database_that_comes_late_is_made_ready() {
 /// A last good state that is not whole is none, and is told of.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_last_good_state_is_not_believed() {
-    let Some(mut server) = PostgresServer::start() else { return };
-    let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &server.create_database());
+    let Some(mut remote) = Remote::start().await else { return };
+    let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &remote.url);
     let node = site.start();
     let keys = [
         node.admin().create(json!({ "id": "k0", "name": "x" })).await,
@@ -110,7 +110,7 @@ async fn a_damaged_last_good_state_is_not_believed() {
     let is_written = async || std::fs::read_to_string(&path).ok().filter(|text| text.contains("\"k1\""));
     let (state, _) = until("the last good state to be written", is_written).await;
     node.process.stop();
-    server.stop();
+    remote.stop();
     let last_line = state.trim_end().rfind('\n').unwrap();
     for damaged in [
         String::new(),
@@ -133,7 +133,7 @@ async fn a_damaged_last_good_state_is_not_believed() {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged, "what could not be read is left for who can");
     }
     let node = site.start();
-    server.start_again();
+    remote.start_again();
     until_store_is(&node, "reachable").await;
     assert_eq!(node.verdict(&keys[0].key).await, good());
     until("the last good state to be written", is_written).await;

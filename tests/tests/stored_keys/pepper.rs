@@ -57,7 +57,7 @@ async fn the_shell_knows_the_pepper_too() {
     let files = site.folder.files().into_iter().filter(|path| !path.ends_with("gateway.db.last-good"));
     let stored = files.map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>().concat();
     let holds = |bytes: &[u8]| stored.windows(bytes.len()).any(|window| window == bytes);
-    let peppered = KeyDigester::peppered(Secret::from(PEPPER)).digest(key.as_bytes());
+    let peppered = KeyDigester::peppered(&Secret::from(PEPPER)).digest(key.as_bytes());
     assert!(holds(peppered.as_bytes()));
     assert!(!holds(KeyDigest::of(key.as_bytes()).as_bytes()));
     assert!(!holds(PEPPER.as_bytes()));

@@ -28,7 +28,7 @@ impl Canaries {
 
     /// And their digests, as digits and as lists of numbers.
     fn and_digests(mut self) -> Self {
-        let digester = KeyDigester::peppered(Secret::from(PEPPER));
+        let digester = KeyDigester::peppered(&Secret::from(PEPPER));
         let digests: Vec<_> = self.0.iter().flat_map(|key| [KeyDigest::of(key), digester.digest(key)]).collect();
         for digest in digests {
             let bytes = digest.as_bytes();

@@ -5,7 +5,7 @@ use gateway_ratelimit::{Budget, BudgetPeriod, NanoUsd, RateLimit};
 use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A key of the configuration file.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct FileKey {
     pub expires_at: Option<Timestamp>,
     /// Whether it is accepted at all.
     pub is_enabled: bool,
+    /// The administrator's own notes.
+    pub metadata: Vec<(String, String)>,
 }
 
 impl FileKey {
@@ -44,6 +46,7 @@ impl FileKey {
             budget: None,
             expires_at: None,
             is_enabled: true,
+            metadata: Vec::new(),
         }
     }
 }
@@ -159,7 +162,7 @@ impl From<&FileKey> for KeyView {
             budget: key.budget.map(BudgetView::from),
             expires_at: key.expires_at.map(|time| time.to_string()),
             is_enabled: key.is_enabled,
-            metadata: Value::Object(Map::new()),
+            metadata: key.metadata.iter().cloned().collect(),
             created_at: None,
             updated_at: None,
             last_used_at: None,

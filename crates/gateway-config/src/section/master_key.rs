@@ -42,9 +42,7 @@ fn read_one(item: &Item<'_>) -> Option<MasterKey> {
     let (rate_limit, budget) = (rate_limit::read(&mut fields), rate_limit::read_budget(&mut fields));
     let limits = rate_limit::limits(fields.item(), rate_limit.as_ref(), budget);
     let expires_at = read_expiry(&mut fields);
-    if let Some(item) = fields.take("metadata") {
-        item.entries();
-    }
+    let metadata = fields.take("metadata").map(|item| read_metadata(&item)).unwrap_or_default();
     fields.finish();
     Some(MasterKey {
         name: name?.to_owned(),
@@ -55,6 +53,7 @@ fn read_one(item: &Item<'_>) -> Option<MasterKey> {
         budget,
         limits,
         expires_at,
+        metadata,
     })
 }
 
@@ -86,6 +85,11 @@ fn read_enabled(fields: &mut Fields<'_>) -> bool {
 fn read_patterns(item: &Item<'_>) -> Vec<ModelPattern> {
     let items = item.items();
     items.iter().filter_map(|item| item.name("the name of a model or a pattern")).map(ModelPattern::new).collect()
+}
+
+fn read_metadata(item: &Item<'_>) -> Vec<(String, String)> {
+    let note = |(name, value): (&str, Item<'_>)| Some((name.to_owned(), value.scalar("a text")?.to_owned()));
+    item.entries().into_iter().filter_map(note).collect()
 }
 
 /// When the key stops working.

@@ -114,5 +114,6 @@ fn define_key(index: usize, key: &str, item: &Item<'_>, limit: Option<RateLimit>
         rate_limit: limit,
         budget: None,
         expires_at: None,
+        metadata: Vec::new(),
     })
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gateway_config::{Auth, Config, MasterKey};
 use gateway_keystore::{KeyStore, LayeredKeyStore, MemoryKeyStore, VirtualKey};
-use gateway_secret::KeyDigester;
 
 use crate::authenticate::Keys;
 
@@ -16,7 +15,7 @@ pub(super) fn compile(config: &Config, stored: Option<&Arc<dyn KeyStore>>) -> Op
     if config.auth == Auth::None {
         return None;
     }
-    let digester = config.store.key_pepper.clone().map_or_else(KeyDigester::default, KeyDigester::peppered);
+    let digester = config.store.digester();
     let mut listed = MemoryKeyStore::default();
     for key in &config.master_keys {
         listed.insert(digester.digest(key.key.expose().as_bytes()), virtual_key(key));

@@ -1,5 +1,9 @@
 //! Redis is slow, dead, empty, or does not want to write.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use gateway_extension::Answer;
 use gateway_ratelimit::{BudgetPeriod, Demand, DenialCause, LimitStore, Used};
 use gateway_ratelimit_redis::{OnError, RedisSettings, RedisStatus};
@@ -199,4 +203,20 @@ async fn an_address_where_nobody_is_costs_nothing_at_close() {
     let call = call(&node, &account("a"), &tokens_a_minute(1)).await.unwrap();
     node.settle(call, Used::default(), now());
     node.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_late_itself_does_not_take_redis_for_dead() {
+    let Some(server) = RedisServer::start() else { return };
+    let (node, witness) = (connected(hasty(&server)).await, connected(patient(&server)).await);
+    let (key, limits) = (account("a"), requests_a_day(3));
+    for _ in 0..3 {
+        let mut asked = pin!(call(&node, &key, &limits));
+        assert!(poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await.is_pending());
+        // Nothing else has its turn here for as long: neither this call nor what tells it that its time is over.
+        std::thread::sleep(4 * hasty(&server).timeout);
+        assert_eq!(asked.await.unwrap().origin, BY_REDIS);
+        assert_eq!(node.status(), RedisStatus::Reachable);
+    }
+    assert!(call(&witness, &key, &limits).await.is_err(), "each was counted there");
 }

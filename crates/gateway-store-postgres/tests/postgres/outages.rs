@@ -58,39 +58,23 @@ impl Scene {
 #[tokio::test]
 async fn what_is_known_goes_on_working_while_the_server_is_down() {
     let Some(mut server) = PostgresServer::start() else { return };
-    eprintln!("line 1 {:?}", T0.elapsed());
     let scene = Scene::new(&server.url(), None).await;
-    eprintln!("line 2 {:?}", T0.elapsed());
     let version = scene.insert("first").await;
-    eprintln!("line 3 {:?}", T0.elapsed());
     assert!(scene.follower.refresh(version).await);
-    eprintln!("line 4 {:?}", T0.elapsed());
     for round in 0..2 {
         server.stop();
-        eprintln!("line 6 {:?}", T0.elapsed());
         scene.until_reachable(false).await;
-        eprintln!("line 7 {:?}", T0.elapsed());
         assert!(scene.knows("first").await && !scene.can_deny().await);
-        eprintln!("line 8 {:?}", T0.elapsed());
         let error = scene.store.write(&KeyChange::Insert(plain_key("late")), &note("master_key.create", "late")).await;
-        eprintln!("line 9 {:?}", T0.elapsed());
         assert!(matches!(error, Err(StoreError::Unavailable { .. })), "{error:?}");
-        eprintln!("line 10 {:?}", T0.elapsed());
 
         server.start_again();
-        eprintln!("line 12 {:?}", T0.elapsed());
         scene.until_reachable(true).await;
-        eprintln!("line 13 {:?}", T0.elapsed());
         assert!(scene.knows("first").await && scene.can_deny().await, "what was acknowledged is still there");
-        eprintln!("line 14 {:?}", T0.elapsed());
         let id = format!("after outage {round}");
-        eprintln!("line 15 {:?}", T0.elapsed());
         let version = scene.insert(&id).await;
-        eprintln!("line 16 {:?}", T0.elapsed());
         assert!(scene.follower.refresh(version).await);
-        eprintln!("line 17 {:?}", T0.elapsed());
         assert!(scene.knows(&id).await);
-        eprintln!("line 18 {:?}", T0.elapsed());
     }
 }
 
@@ -153,5 +137,3 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
     timeout(PATIENCE, scene.follower.until(|status| status.version > version)).await.unwrap();
     assert!(!scene.knows("first").await);
 }
-
-static T0: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);

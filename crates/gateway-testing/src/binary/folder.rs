@@ -1,14 +1,16 @@
 //! A place to run in, which outlives every process that runs there.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use tempfile::TempDir;
 
-use super::command;
+use super::{PATIENCE, command};
 
 /// A temporary folder, removed with its last clone.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ impl Folder {
         paths
     }
 
-    /// Runs the binary here to its end. Panics if it cannot be run.
+    /// Runs the binary here to its end. Panics if it cannot be run or does not end.
     pub fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         self.run_with_input(arguments, environment, "")
     }
@@ -71,8 +73,31 @@ impl Folder {
             // Who does not read it ends without it.
             let _ = pipe.write_all(input.as_bytes());
         }
-        let output = child.wait_with_output().unwrap_or_else(|error| panic!("the server is lost: {error}"));
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let (stdout, stderr) = (text(child.stdout.take()), text(child.stderr.take()));
+        let (stdout, stderr) = match (stdout.recv_timeout(PATIENCE), stderr.recv_timeout(PATIENCE)) {
+            (Ok(stdout), Ok(stderr)) => (stdout, stderr),
+            (stdout, stderr) => {
+                // It may have ended just now, and then there is nothing to kill.
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("{arguments:?} does not end: {stdout:?} {stderr:?}");
+            }
+        };
+        let status = child.wait().unwrap_or_else(|error| panic!("the server is lost: {error}"));
+        Run { code: status.code(), stdout, stderr }
     }
+}
+
+/// All that is written to a pipe, once it is closed.
+fn text(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(mut pipe) = pipe {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // What was read until it broke is all there is.
+            let _ = pipe.read_to_end(&mut bytes);
+            let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+        });
+    }
+    receiver
 }

@@ -60,6 +60,11 @@ impl Writer {
                 return self;
             };
             traffic.0[1].fetch_add(1, Ordering::AcqRel);
+            if answer.status == 503 {
+                // Not of the gateway's own making, on a machine that is busy. It may have been done all the same.
+                self.doubtful += 1;
+                continue;
+            }
             assert!(answer.status.is_success(), "{method} {path}: {} {}", answer.status, answer.text());
             let told = match action {
                 Action::Create | Action::Rotate(_) => answer.json()["key"].as_str().map(str::to_owned),
@@ -85,7 +90,8 @@ impl Writer {
     }
 
     fn next(&mut self) -> (usize, Action) {
-        let present: Vec<_> = (0..self.accounts.len()).filter(|index| self.accounts[*index].is_present).collect();
+        let is_known = |account: &Account| account.is_present && account.pending.is_none();
+        let present: Vec<_> = (0..self.accounts.len()).filter(|index| is_known(&self.accounts[*index])).collect();
         let roll = self.random.u8(0..10);
         if present.is_empty() || (roll < 3 && present.len() < MOST_KEYS) {
             self.accounts.push(Account::new(format!("w{}-{}", self.name, self.accounts.len())));
