@@ -68,8 +68,8 @@ pub enum Rejection {
     },
     /// The key may not use paths whose models the gateway does not see.
     #[error(
-        "The API key is limited to certain models, so it may use only paths that this gateway knows. Ask this gateway's \
-         administrator for a key without limits."
+        "The API key is limited to certain models, tokens or money, so it may use only paths that this gateway knows. Ask this \
+         gateway's administrator for a key without such limits."
     )]
     PassthroughNotAllowed,
     /// Nothing serves the model.

@@ -158,7 +158,8 @@ async fn pass_through<B: RequestSource>(
     ledger: &mut Settlement,
 ) -> Result<Answer, Rejection> {
     let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
-    if !caller.allows_all() {
+    // What passes through is neither authorised by model nor counted by tokens.
+    if !caller.allows_all() || caller.limited_key().is_some_and(|key| key.limits.counts_tokens()) {
         return Err(Rejection::PassthroughNotAllowed);
     }
     let provider =

@@ -73,7 +73,13 @@ impl<W> FairQueue<W> {
 
     /// Takes out the first waiter of the key whose turn it is; then it is the next key's turn.
     pub fn pop(&mut self) -> Option<(Ticket, W)> {
-        let key = self.turns.pop_front()?;
+        self.pop_if(|_| true)
+    }
+
+    /// The same, but a key that may not go keeps its turn, and it is that of the next one who may.
+    pub fn pop_if(&mut self, mut may_go: impl FnMut(&Arc<str>) -> bool) -> Option<(Ticket, W)> {
+        let turn = self.turns.iter().position(&mut may_go)?;
+        let key = self.turns.remove(turn)?;
         let line = self.lines.get_mut(&key)?;
         let (ticket, waiter) = line.pop_first()?;
         self.keys.remove(&ticket);

@@ -4,6 +4,7 @@
 //! server that many tests share may live in a `static`.
 
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -204,9 +205,14 @@ fn installations() -> Vec<PathBuf> {
     versions.into_iter().rev().map(|path| path.join("bin")).collect()
 }
 
+/// A port that nobody uses, below those that systems give to clients (from 32768 on Linux): one of these may be gone when a
+/// stopped server is started again.
 fn free_port() -> u16 {
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    port.unwrap_or_else(|error| panic!("no free port: {error}")).port()
+    let start = RandomState::new().build_hasher().finish();
+    let candidates =
+        (0..1000).map(|step| 20_000 + u16::try_from(start.wrapping_add(step) % 12_000).unwrap_or_default());
+    let free = candidates.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.unwrap_or_else(|| panic!("no free port"))
 }
 
 fn is_root() -> io::Result<bool> {

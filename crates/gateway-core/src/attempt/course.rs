@@ -135,7 +135,7 @@ impl<'c, 'a> Course<'c, 'a> {
         };
         let found = self.ranking.iter().filter(|target| is_fresh(target)).find_map(|target| {
             let aim = self.leg.aim(target)?;
-            let place = aim.provider.try_enter().ok()?;
+            let place = aim.provider.try_enter(&self.leg.account).ok()?;
             let admission = self.admit((target, place), &aim, Toll::Retry)?;
             Some((target, aim, admission))
         });
@@ -188,7 +188,7 @@ impl<'c, 'a> Course<'c, 'a> {
     async fn find_room(&self, target: usize, aim: &Aim<'_>, ledger: &mut Settlement) -> Result<Option<Place>, Crowded> {
         let Some(room) = aim.provider.room.filter(|_| self.door >= Door::Crowded || self.retries.has_tried(target))
         else {
-            return aim.provider.try_enter();
+            return aim.provider.try_enter(&self.leg.account);
         };
         let deadline = Instant::from_std(aim.deadline.instant());
         let entering = timeout_at(deadline, aim.provider.state.gate.enter(room, &self.leg.account));

@@ -2,6 +2,10 @@
 //!
 //! Whoever leaves hands the place to the next in line, and callers take turns there. Nobody is let into a line that moves too
 //! slowly for it: an overload is told at once, when trying elsewhere still helps, and not when the caller's patience is over.
+//!
+//! Taking turns is no help against a key that has all places and keeps them, with long streams or with uploads that never end.
+//! So the more places a key has, the more it has to leave free (the dynamic thresholds of Choudhury and Hahne, "Dynamic queue
+//! length thresholds for shared-memory packet switches", 1998).
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -15,6 +19,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::pace::Pace;
+
+/// A key may take another place as long as it has fewer than this many for each one that is free. One key alone gets 16 of 17
+/// places; where there are fewer than that, it may get all of them.
+const SHARE: usize = 16;
 
 /// How much room there is, as the configuration in force has it.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +56,8 @@ struct State {
     /// As of the last one who came.
     limit: usize,
     inside: usize,
+    /// How many of them are each key's.
+    held: HashMap<Arc<str>, usize>,
     line: FairQueue<Arc<Waiter>>,
     /// How fast everybody in line moves on.
     pace: Pace,
@@ -60,6 +70,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Place {
     gate: Arc<Gate>,
+    key: Arc<str>,
 }
 
 /// Somebody in line.
@@ -82,26 +93,35 @@ enum Turn {
 impl Gate {
     /// A gate with nobody inside.
     pub(crate) fn new() -> Arc<Self> {
-        let state =
-            State { limit: 0, inside: 0, line: FairQueue::new(0), pace: Pace::default(), paces: HashMap::new() };
+        let state = State {
+            limit: 0,
+            inside: 0,
+            held: HashMap::new(),
+            line: FairQueue::new(0),
+            pace: Pace::default(),
+            paces: HashMap::new(),
+        };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// A place, if there is one that nobody waits for.
-    pub(crate) fn try_enter(self: &Arc<Self>, room: Room) -> Option<Place> {
+    /// A place, if there is one for this key that nobody waits for.
+    pub(crate) fn try_enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Option<Place> {
         let mut state = self.state.lock();
         let now = Instant::now();
         let wakers = state.set(room, now);
-        let is_inside = state.take(now);
+        let is_inside = state.may_enter(key);
+        if is_inside {
+            state.admit(key, now);
+        }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        is_inside.then(|| Place { gate: Arc::clone(self) })
+        is_inside.then(|| Place { gate: Arc::clone(self), key: Arc::clone(key) })
     }
 
     /// A place, at once or when it is the caller's turn.
     pub(crate) async fn enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Result<Place, Crowded> {
         let now = Instant::now();
-        if let Some(place) = self.try_enter(room) {
+        if let Some(place) = self.try_enter(room, key) {
             return Ok(place);
         }
         let in_line = self.join(room, key, now)?;
@@ -127,9 +147,9 @@ impl Gate {
         Ok(InLine { gate: Arc::clone(self), waiter, ticket: Some(ticket), retry_after: crowded.retry_after })
     }
 
-    /// Gives a place to the next in line, or nobody.
-    fn leave(&self) {
-        let wakers = self.state.lock().leave(Instant::now());
+    /// Gives a place of this key to the next in line, or to nobody.
+    fn leave(&self, key: &Arc<str>) {
+        let wakers = self.state.lock().leave(key, Instant::now());
         wakers.into_iter().for_each(Waker::wake);
     }
 }
@@ -142,21 +162,38 @@ impl State {
         self.call_in(now)
     }
 
-    fn take(&mut self, now: Instant) -> bool {
-        let is_free = self.inside < self.limit && self.line.is_empty();
-        self.inside += usize::from(is_free);
-        if is_free && self.inside == self.limit {
-            self.pace.filled(now);
-        }
-        is_free
+    /// Whether there is a place for another one of this key. Those in line who could have it were called in before.
+    fn may_enter(&self, key: &Arc<str>) -> bool {
+        has_share(&self.held, self.limit.saturating_sub(self.inside), key)
     }
 
-    fn leave(&mut self, now: Instant) -> Vec<Waker> {
+    fn admit(&mut self, key: &Arc<str>, now: Instant) {
+        self.inside += 1;
+        match self.held.get_mut(key) {
+            Some(held) => *held += 1,
+            None => drop(self.held.insert(Arc::clone(key), 1)),
+        }
+        if self.inside == self.limit {
+            self.pace.filled(now);
+        }
+    }
+
+    fn leave(&mut self, key: &Arc<str>, now: Instant) -> Vec<Waker> {
         if self.inside >= self.limit {
             self.pace.left(now);
         }
         self.inside -= 1;
+        match self.held.get_mut(key) {
+            Some(held) if *held > 1 => *held -= 1,
+            _ => drop(self.held.remove(key)),
+        }
         self.call_in(now)
+    }
+
+    /// The next in line who may enter.
+    fn next(&mut self) -> Option<Arc<Waiter>> {
+        let (held, free) = (&self.held, self.limit.saturating_sub(self.inside));
+        self.line.pop_if(|key| has_share(held, free, key)).map(|(_, waiter)| waiter)
     }
 
     /// Gives free places to those who are next in line, and returns who has to be woken for it.
@@ -166,9 +203,9 @@ impl State {
     fn call_in(&mut self, now: Instant) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while self.inside < self.limit
-            && let Some((_, waiter)) = self.line.pop()
+            && let Some(waiter) = self.next()
         {
-            self.inside += 1;
+            self.admit(&waiter.key, now);
             if let Some(pace) = self.paces.get_mut(&waiter.key) {
                 pace.left(now);
             }
@@ -191,6 +228,11 @@ impl State {
             self.paces.remove(key);
         }
     }
+}
+
+/// Whether a key has few enough places for another one, with so many free.
+fn has_share(held: &HashMap<Arc<str>, usize>, free: usize, key: &Arc<str>) -> bool {
+    held.get(key).copied().unwrap_or(0) < free.saturating_mul(SHARE)
 }
 
 impl Waiter {
@@ -228,7 +270,7 @@ impl InLine {
         let turn = timeout_at(deadline, poll_fn(|cx| self.waiter.poll(cx))).await;
         if turn == Ok(true) {
             self.ticket = None;
-            return Ok(Place { gate: Arc::clone(&self.gate) });
+            return Ok(Place { gate: Arc::clone(&self.gate), key: Arc::clone(&self.waiter.key) });
         }
         Err(Crowded { retry_after: self.retry_after })
     }
@@ -244,14 +286,14 @@ impl Drop for InLine {
             state.forget(&self.waiter.key);
         }
         if matches!(*self.waiter.turn.lock(), Turn::Come) {
-            self.gate.leave();
+            self.gate.leave(&self.waiter.key);
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.leave();
+        self.gate.leave(&self.key);
     }
 }
 

@@ -65,9 +65,9 @@ impl ProviderRuntime {
     }
 
     /// One of its places, if there is one now that nobody waits for; none is needed if it has any number of them.
-    pub(crate) fn try_enter(&self) -> Result<Option<Place>, Crowded> {
+    pub(crate) fn try_enter(&self, account: &Arc<str>) -> Result<Option<Place>, Crowded> {
         match self.room {
-            Some(room) => self.state.gate.try_enter(room).ok_or(Crowded::NOW).map(Some),
+            Some(room) => self.state.gate.try_enter(room, account).ok_or(Crowded::NOW).map(Some),
             None => Ok(None),
         }
     }

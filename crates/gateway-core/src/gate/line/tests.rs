@@ -46,10 +46,10 @@ async fn whoever_leaves_hands_the_place_on() {
     let gate = Gate::new();
     let first = gate.enter(room(1, 10), &key("a")).await.unwrap();
     let (mut second, Poll::Pending) = come(&gate, room(1, 10), "a") else { panic!("there is one place") };
-    assert!(gate.try_enter(room(1, 10)).is_none());
+    assert!(gate.try_enter(room(1, 10), &key("a")).is_none());
     drop(first);
     assert_eq!((inside(&gate), in_line(&gate)), (1, 0), "nobody can slip in between");
-    assert!(gate.try_enter(room(1, 10)).is_none());
+    assert!(gate.try_enter(room(1, 10), &key("a")).is_none());
     let Poll::Ready(Ok(second)) = look(&mut second) else { panic!("it is its turn") };
     drop(second);
     assert_eq!(inside(&gate), 0);
@@ -136,7 +136,7 @@ async fn a_flood_delays_nobody_else_and_cannot_fill_the_line() {
 #[tokio::test(start_paused = true)]
 async fn a_smaller_room_is_emptied_first_and_a_larger_one_is_used_at_once() {
     let gate = Gate::new();
-    let places: Vec<_> = (0..3).map(|_| gate.try_enter(room(3, 4)).unwrap()).collect();
+    let places: Vec<_> = (0..3).map(|_| gate.try_enter(room(3, 4), &key("a")).unwrap()).collect();
     let (mut waiting, _) = come(&gate, room(1, 4), "a");
     let mut places = places.into_iter();
     drop(places.next());
@@ -144,14 +144,14 @@ async fn a_smaller_room_is_emptied_first_and_a_larger_one_is_used_at_once() {
     assert!(look(&mut waiting).is_pending() && inside(&gate) == 1, "one is inside, and one may be");
     drop(places.next());
     assert!(matches!(look(&mut waiting), Poll::Ready(Ok(_))));
-    let _place = gate.try_enter(room(1, 4)).unwrap();
-    assert!(gate.try_enter(room(2, 4)).is_some());
+    let _place = gate.try_enter(room(1, 4), &key("a")).unwrap();
+    assert!(gate.try_enter(room(2, 4), &key("a")).is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_room_is_used_at_once_by_those_who_wait() {
     let gate = Gate::new();
-    let _first = gate.try_enter(room(1, 4)).unwrap();
+    let _first = gate.try_enter(room(1, 4), &key("a")).unwrap();
     let mut waiting: Vec<_> = (0..3).map(|_| come(&gate, room(1, 4), "a").0).collect();
     let (last, _) = come(&gate, room(3, 4), "a");
     waiting.push(last);
@@ -164,7 +164,7 @@ async fn more_room_is_used_at_once_by_those_who_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_line_is_as_slow_as_those_make_it_who_are_not_seen_in_it() {
     let gate = Gate::new();
-    let mut place = gate.try_enter(room(1, 100)).unwrap();
+    let mut place = gate.try_enter(room(1, 100), &key("a")).unwrap();
     let mut line: Vec<Entering> = (0..4).map(|_| come(&gate, room(1, 100), "flood").0).collect();
     for _ in 0..3 {
         line.extend((0..4).map(|quiet| come(&gate, room(1, 100), &format!("quiet {quiet}")).0));
@@ -185,6 +185,25 @@ async fn a_line_is_as_slow_as_those_make_it_who_are_not_seen_in_it() {
         panic!("it would wait for more than half a second")
     };
     let (_, Poll::Pending) = come(&gate, room(1, 100), "quiet 1") else { panic!("this one is next but one") };
+}
+
+/// A key that never lets go of its places: the others get theirs all the same.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_keeps_its_places_leaves_one_for_others() {
+    let gate = Gate::new();
+    let mut flood: Vec<_> = (0..30).map(|_| come(&gate, room(20, 100), "flood")).collect();
+    let inside_of_flood = flood.iter().filter(|(_, turn)| matches!(turn, Poll::Ready(Ok(_)))).count();
+    assert_eq!((inside_of_flood, inside(&gate)), (19, 19));
+    let (_, Poll::Ready(Ok(quiet))) = come(&gate, room(20, 100), "quiet") else {
+        panic!("the last place is for others")
+    };
+    let (mut second, Poll::Pending) = come(&gate, room(20, 100), "quiet") else { panic!("it is taken") };
+    drop(quiet);
+    let Poll::Ready(Ok(second)) = look(&mut second) else { panic!("it goes on to whom it is for") };
+    drop(second);
+    let left = flood.remove(0);
+    drop(left);
+    assert_eq!(inside(&gate), 19, "the flood's own place goes to the flood");
 }
 
 #[derive(Debug, Clone)]
