@@ -131,8 +131,8 @@ async fn only_keys_without_limits_may_use_what_the_gateway_does_not_see_into() {
     let stage = Stage::with(NARROW).await;
     let narrow = with_header(client::request("GET", "/v1/files", ""), "x-api-key", "sk-narrow-000001");
     let answer = stage.send(narrow).await;
-    let message = "The API key is limited to certain models, so it may use only paths that this gateway knows. Ask this gateway's \
-                   administrator for a key without limits.";
+    let message = "The API key is limited to certain models, tokens or money, so it may use only paths that this gateway knows. Ask \
+                   this gateway's administrator for a key without such limits.";
     let expected = refusal("permission_error", "model_not_allowed", "", message);
     assert_eq!((answer.status.as_u16(), answer.text()), (403, expected));
     let nobody = stage.send(client::request("GET", "/v1/files", "")).await;

@@ -29,8 +29,12 @@ const REPORTS: usize = 64;
 /// How long Redis may take to load the scripts of a new connection.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// In so many parts a time is waited for.
-const TURNS: u32 = 5;
+/// Time is waited for in steps of this, see [`in_turns`].
+const TURN: Duration = Duration::from_millis(1);
+
+/// So many times may Redis be waited for once more because it has answered others meanwhile: it is busy rather than gone, but
+/// calls are not to wait for long.
+const EXTENSIONS: u32 = 8;
 
 /// How long a node that ends tries to tell what it has to say.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -104,7 +108,8 @@ impl Keeper {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let checked = tokio::select! {
-                () = session.doubted.notified() => self.dispel_doubt(session).await,
+                // Half of the time has passed, and Redis has the other half to say anything to anybody.
+                () = session.doubted.notified() => self.hear_roll(session, self.node.settings.timeout / 2).await,
                 _ = heartbeat.tick() => self.beat(session).await,
             };
             if let Err(loss) = checked {
@@ -144,23 +149,24 @@ impl Keeper {
 
     /// Says that the node is alive, and what it has in flight.
     async fn beat(&self, session: &Session) -> Result<(), Loss> {
-        in_turns(self.node.settings.timeout, self.call_roll(session, true)).await.unwrap_or(Err(Loss::Timeout))?;
+        self.hear_roll(session, self.node.settings.timeout).await?;
         self.node.ledger.repeat_in_use();
         Ok(())
     }
 
-    /// A decision has been waited for half as long as it may be. Redis has the other half to say anything, to anybody, and if
-    /// it does, once more as long to say that it has said everything until then.
-    async fn dispel_doubt(&self, session: &Session) -> Result<(), Loss> {
-        let (half, since) = (self.node.settings.timeout / 2, Instant::now());
+    /// Has Redis call the roll, and waits for it as long as Redis is not silent for so long.
+    async fn hear_roll(&self, session: &Session, silence: Duration) -> Result<(), Loss> {
         let mut answer = pin!(self.call_roll(session, true));
-        if let Some(answer) = in_turns(half, &mut answer).await {
-            return answer;
+        for _ in 0..EXTENSIONS {
+            let since = Instant::now();
+            if let Some(answer) = in_turns(silence, &mut answer).await {
+                return answer;
+            }
+            if !self.node.link.was_heard_since(since) {
+                break;
+            }
         }
-        if !self.node.link.was_heard_since(since) {
-            return Err(Loss::Timeout);
-        }
-        in_turns(half, answer).await.unwrap_or(Err(Loss::Timeout))
+        Err(Loss::Timeout)
     }
 
     async fn call_roll(&self, session: &Session, is_there: bool) -> Result<(), Loss> {
@@ -202,16 +208,18 @@ impl Keeper {
     }
 }
 
-/// Waits for an answer for as long as that, of the time in which this thread has its turns: where the machine is so busy that
-/// it does not, Redis is not the one who is late. None if there is no answer.
+/// Waits for an answer for so long, of the time in which this thread has its turns: where the machine is so busy that it has
+/// to wait for them, so has Redis. None if there is no answer.
 async fn in_turns<T>(limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = pin!(answer);
-    for _ in 0..TURNS {
-        if let Ok(answer) = timeout(limit / TURNS, &mut answer).await {
+    let mut waited = Duration::ZERO;
+    while waited < limit {
+        if let Ok(answer) = timeout(TURN, &mut answer).await {
             return Some(answer);
         }
         // What the socket has got meanwhile is read first.
         yield_now().await;
+        waited += TURN;
     }
     timeout(Duration::ZERO, answer).await.ok()
 }

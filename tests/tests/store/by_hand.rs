@@ -10,12 +10,24 @@ use crate::promptness::Promptness;
 const KEY: &str = "sk-made-by-hand-1f7a";
 const OTHER: &str = "sk-made-by-hand-2c80";
 
-/// Executes a statement and looks until a key is treated as it should be from then on.
-async fn after(database: &Database, node: &Node, sql: &str, key: &str, expected: &(u16, String)) {
-    let mut promptness = Promptness::of(format!("{}: {sql}", database.name()));
-    database.execute(sql).await;
-    promptness.measure(async || node.verdict(key).await == *expected).await;
-    promptness.assert_kept();
+/// A gateway, and the hand in its store.
+struct Hand<'a> {
+    database: &'a Database,
+    node: &'a Node,
+    promptness: Promptness,
+}
+
+impl<'a> Hand<'a> {
+    fn new(database: &'a Database, node: &'a Node) -> Self {
+        Self { database, node, promptness: Promptness::of(format!("{}: done by hand", database.name())) }
+    }
+
+    /// Executes a statement and looks until a key is treated as it should be from then on.
+    async fn execute(&mut self, sql: &str, key: &str, expected: &(u16, String)) {
+        self.database.execute(sql).await;
+        println!("{sql}");
+        self.promptness.measure(async || self.node.verdict(key).await == *expected).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,6 +41,7 @@ async fn what_is_done_by_hand_holds_within_a_second() {
         );
         let replace = format!("UPDATE master_keys SET digest = {other} WHERE id = 'hand'");
         let unknown = bad(401, "invalid_api_key");
+        let mut hand = Hand::new(&database, &node);
         for (sql, key, expected) in [
             (&*insert, KEY, good()),
             ("UPDATE master_keys SET is_enabled = FALSE WHERE id = 'hand'", KEY, bad(401, "disabled_api_key")),
@@ -41,8 +54,9 @@ async fn what_is_done_by_hand_holds_within_a_second() {
             ("DELETE FROM master_keys", OTHER, unknown.clone()),
             (&insert, KEY, good()),
         ] {
-            after(&database, &node, sql, key, &expected).await;
+            hand.execute(sql, key, &expected).await;
         }
+        hand.promptness.assert_kept();
         assert_eq!(node.verdict(OTHER).await, unknown);
         // What was made by hand can be changed in the ordinary way, and is noted from then on.
         let found = node.admin().find("hand").await;
@@ -64,6 +78,7 @@ async fn a_row_that_makes_no_sense_takes_nobody_with_it() {
         let node = site.start();
         let made = node.admin().create(json!({ "id": "victim", "name": "x" })).await;
         let sound = node.admin().create(json!({ "id": "zz-sound", "name": "x" })).await;
+        let mut hand = Hand::new(&database, &node);
         for (column, value) in [
             ("rate_limit", "'{\"requests_per_second\":-1}'"),
             ("rate_limit", "'{\"rps\":1}'"),
@@ -79,7 +94,7 @@ async fn a_row_that_makes_no_sense_takes_nobody_with_it() {
             let short = database.bytes(&[7; 16]);
             let value = if column == "digest" { &short } else { value };
             let sql = format!("UPDATE master_keys SET {column} = {value} WHERE id = 'victim'");
-            after(&database, &node, &sql, &made.key, &bad(401, "invalid_api_key")).await;
+            hand.execute(&sql, &made.key, &bad(401, "invalid_api_key")).await;
             let line = node.process.log_line(|line| line.contains("left out"));
             assert!(line.contains("victim") && line.contains("ERROR"), "{line}");
             assert_eq!(node.verdict(&sound.key).await, good(), "{sql}");
@@ -94,7 +109,8 @@ async fn a_row_that_makes_no_sense_takes_nobody_with_it() {
                 "UPDATE master_keys SET rate_limit = NULL, budget = NULL, allowed_models = '[\"*\"]', metadata = '{{}}', \
                  expires_at = NULL, digest = {digest}, previous_valid_until = NULL WHERE id = 'victim'"
             );
-            after(&database, &node, &repair, &made.key, &good()).await;
+            hand.execute(&repair, &made.key, &good()).await;
         }
+        hand.promptness.assert_kept();
     }
 }

@@ -109,10 +109,10 @@ fn quiet_keys(report: &Report<'_>, missed: &mut Vec<String>) {
     let (overload, latency) = (report.course.overload, report.course.latency.as_secs_f64() * 1000.0);
     for (index, key) in KEYS.iter().enumerate().filter(|(_, key)| !key.floods) {
         let is_refused = |call: &&Call| call.key == index && matches!(call.end, End::Refused { .. });
-        for call in report.calls.iter().filter(is_refused).filter(|call| overload.contains(call.at)) {
-            let at = call.at.saturating_sub(overload.begins).as_secs_f64();
-            let took = call.took.as_secs_f64() * 1000.0;
-            missed.push(format!("a call of {} was turned away at {at:.2} s, after {took:.1} ms; none may", key.name));
+        let refused = report.calls.iter().filter(is_refused).filter(|call| overload.contains(call.at));
+        if let Some(first) = refused.clone().map(|call| call.at.saturating_sub(overload.begins)).min() {
+            let (count, first) = (refused.count(), first.as_secs_f64());
+            missed.push(format!("{count} calls of {} were turned away, the first at {first:.2} s; none may", key.name));
         }
         let delay = milliseconds(&report.tally(&overload, Some(index)).answered, 99) - 2.0 * latency;
         if delay > DELAY {
