@@ -6,6 +6,8 @@ use gateway_testing::{Folder, PostgresServer};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
+use crate::hexadecimal::digits;
+
 /// An empty database of a test's own.
 #[derive(Debug)]
 pub enum Database {
@@ -64,7 +66,7 @@ impl Database {
 
     /// Bytes, as its SQL writes them.
     pub fn bytes(&self, bytes: &[u8]) -> String {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = digits(bytes);
         match self {
             Self::Sqlite(_) => format!("x'{digits}'"),
             Self::Postgres(_) => format!("'\\x{digits}'::BYTEA"),

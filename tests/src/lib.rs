@@ -9,6 +9,7 @@ pub mod database;
 pub mod deaf;
 pub mod drain;
 pub mod form;
+pub mod hexadecimal;
 pub mod line;
 pub mod patience;
 pub mod refusal;

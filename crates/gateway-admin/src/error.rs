@@ -174,7 +174,7 @@ fn key_verdict(error: &KeyError) -> (StatusCode, &'static str) {
         KeyError::TakenKey => (StatusCode::CONFLICT, "key_taken"),
         KeyError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
         KeyError::NoStore => (StatusCode::CONFLICT, "no_store"),
-        KeyError::Contended => (StatusCode::CONFLICT, "conflict"),
+        KeyError::Overlapping { .. } | KeyError::Contended => (StatusCode::CONFLICT, "conflict"),
         KeyError::NotLive { .. } | KeyError::Store(StoreError::Unavailable { .. }) => {
             (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
         }

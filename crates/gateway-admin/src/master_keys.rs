@@ -24,7 +24,6 @@ pub use request::{BudgetForm, Change, CreateKey, RotateKey, UpdateKey};
 pub(crate) use rule::missing;
 pub use view::{BudgetView, FileKey, Issued, KeySource, KeyView};
 
-use crate::error::Invalid;
 use crate::surroundings::{Surroundings, SystemSurroundings};
 use view::audited;
 
@@ -159,7 +158,7 @@ impl MasterKeys {
     ///
     /// There is no such key, it cannot be changed, or a field is wrong.
     pub async fn update(&self, id: &str, request: &UpdateKey) -> Result<KeyView, KeyError> {
-        let change = |before: &KeyRecord, now| record::changed(before, request, now);
+        let change = |before: &KeyRecord, now| Ok(record::changed(before, request, now)?);
         let (after, version) = self.replace(id, "master_key.update", change).await?;
         if let Some(version) = version {
             self.go_live(version).await?;
@@ -167,16 +166,17 @@ impl MasterKeys {
         Ok(KeyView::from(&after))
     }
 
-    /// Makes a new key in the place of the present one, which stays good for the overlap; the one before that no longer is.
+    /// Makes a new key in the place of the present one, which stays good for the overlap. Without an overlap, the one before
+    /// that ends as well.
     ///
     /// # Errors
     ///
-    /// There is no such key, it cannot be changed, or a field is wrong.
+    /// There is no such key, it cannot be changed, a field is wrong, or the overlap of the last rotation is not over.
     pub async fn rotate(&self, id: &str, request: RotateKey) -> Result<Issued, KeyError> {
         let overlap = rule::overlap(request.overlap_secs)?;
         let key = MintedKey::from_random(self.random()?).secret;
         let digest = self.digester.digest(key.expose().as_bytes());
-        let change = |before: &KeyRecord, now| Ok(record::rotated(before, (&key, digest), overlap, now));
+        let change = |before: &KeyRecord, now| record::rotated(before, (&key, digest), overlap, now);
         let (after, version) = self.replace(id, "master_key.rotate", change).await?;
         if let Some(version) = version {
             // As with a new key.
@@ -214,7 +214,7 @@ impl MasterKeys {
         &self,
         id: &str,
         action: &'static str,
-        change: impl Fn(&KeyRecord, Timestamp) -> Result<KeyRecord, Invalid>,
+        change: impl Fn(&KeyRecord, Timestamp) -> Result<KeyRecord, KeyError>,
     ) -> Result<(KeyRecord, Option<Version>), KeyError> {
         for _ in 0..MAX_TRIES {
             let (repository, before) = self.stored(id).await?;

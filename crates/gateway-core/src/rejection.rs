@@ -337,7 +337,10 @@ fn limit_code(cause: DenialCause) -> &'static str {
     match cause {
         DenialCause::Concurrency { .. } => "concurrency_limit_exceeded",
         DenialCause::Budget => "insufficient_quota",
-        _ => "rate_limit_exceeded",
+        DenialCause::Requests { .. }
+        | DenialCause::Tokens { .. }
+        | DenialCause::Blocked
+        | DenialCause::Unavailable => "rate_limit_exceeded",
     }
 }
 
@@ -348,7 +351,7 @@ fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
         None => "Ask this gateway's administrator for a higher limit.".to_owned(),
     };
     match cause {
-        DenialCause::Requests => format!("The API key may not make as many requests as this. {advice}"),
+        DenialCause::Requests { .. } => format!("The API key may not make as many requests as this. {advice}"),
         DenialCause::Tokens { needed, limit } if retry_after.is_none() => format!(
             "The call may take {needed} tokens with its answer, and the API key may use {limit} a minute at most. Send a \
              shorter prompt or a lower `max_tokens`."
@@ -361,7 +364,7 @@ fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
         }
         DenialCause::Budget => format!("The API key's budget is spent. {advice}"),
         DenialCause::Blocked => format!("The API key may not make any such call: its limit is 0. {advice}"),
-        _ => "The API key's limits cannot be checked right now. Try again shortly.".to_owned(),
+        DenialCause::Unavailable => "The API key's limits cannot be checked right now. Try again shortly.".to_owned(),
     }
 }
 

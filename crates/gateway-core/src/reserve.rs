@@ -115,7 +115,7 @@ async fn take(
 impl Debt {
     /// How much the key has left.
     pub(crate) fn levels(&self) -> Levels {
-        self.reservation.levels
+        self.reservation.levels()
     }
 
     /// How many tokens the answer was expected to have.

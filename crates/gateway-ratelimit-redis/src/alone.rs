@@ -9,9 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gateway_extension::Answer;
 use gateway_ratelimit::{
-    Budget, BudgetWindow, Denial, DenialCause, Levels, LimitStore, LocalLimits, Moment, NanoUsd, Reservation,
+    Budget, BudgetWindow, Denial, DenialCause, Levels, LocalLimits, Moment, NanoUsd, Reservation,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -66,22 +65,21 @@ impl Alone {
     pub(crate) fn reserve(&self, request: &Request<'_>, in_flight: u32) -> Result<Reservation, Denial> {
         let Request { key, limits, demand, at } = *request;
         let mut share = limits.share(self.nodes());
+        let mut is_full = false;
         share.budget = limits.budget.map(|budget| self.budget(key, budget, at.wall));
         if let Some(limit) = &mut share.max_concurrent
             && *limit > 0
         {
-            *limit = limit.saturating_sub(in_flight);
-            if *limit == 0 {
-                // None left is not the same as none ever.
-                let cause = DenialCause::Concurrency { limit: limits.max_concurrent.unwrap_or(0) };
-                return Err(Denial { cause, retry_after: None, levels: Levels::default() });
-            }
+            // None left is not the same as none ever.
+            is_full = *limit <= in_flight;
+            *limit = limit.saturating_sub(in_flight).max(1);
         }
-        match self.local.reserve(key, &Arc::new(share), demand, at) {
-            Answer::Now(Some(decision)) => decision,
-            // It never has to be waited for.
-            Answer::Now(None) | Answer::Later(_) => Err(unavailable()),
+        let share = Arc::new(share);
+        if is_full {
+            let cause = DenialCause::Concurrency { limit: limits.max_concurrent.unwrap_or(0) };
+            return Err(Denial { cause, retry_after: None, levels: self.local.levels(key, &share, at) });
         }
+        self.local.decide(key, &share, demand, at)
     }
 
     /// What this node's own limits may count up to: what they have counted already, and the node's share of the rest.

@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connection::{Loss, Session};
-use crate::node::{Node, micros};
+use crate::node::{Node, PREFIX, micros};
 use crate::roll::Listed;
 
 /// The first wait between two attempts to connect; each is twice as long as the one before.
@@ -58,7 +58,7 @@ impl Keeper {
             self.connect().await;
             // Whoever asked for it may have lost interest.
             let _ = connected.send(());
-            self.keep().await
+            self.keep().await;
         };
         tokio::select! {
             // An error says that it is not to be told but dropped, which it will be.
@@ -171,7 +171,7 @@ impl Keeper {
 
     async fn call_roll(&self, session: &Session, is_there: bool) -> Result<(), Loss> {
         let node = &self.node;
-        let list = format!("{}{{nodes}}", node.settings.prefix);
+        let list = format!("{PREFIX}{{nodes}}");
         let listed = Listed { list: &list, node: &node.name, alive_for: micros(node.settings.alive_for()) };
         let roll = node.roll.call(&mut session.connection(), listed, is_there).await?;
         node.link.note_clock(roll.clock);
@@ -214,12 +214,13 @@ async fn in_turns<T>(limit: Duration, answer: impl Future<Output = T>) -> Option
     let mut answer = pin!(answer);
     let mut waited = Duration::ZERO;
     while waited < limit {
+        let began = Instant::now();
         if let Ok(answer) = timeout(TURN, &mut answer).await {
             return Some(answer);
         }
         // What the socket has got meanwhile is read first.
         yield_now().await;
-        waited += TURN;
+        waited += began.elapsed().min(2 * TURN);
     }
     timeout(Duration::ZERO, answer).await.ok()
 }

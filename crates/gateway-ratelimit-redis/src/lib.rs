@@ -59,7 +59,6 @@ mod connection;
 mod keeper;
 mod ledger;
 mod node;
-mod refusal;
 mod request;
 mod roll;
 mod script;

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_ratelimit::{Denial, LimitStore, LocalLimits, Moment, NanoUsd, Reservation, SpendBook, Used};
+use gateway_ratelimit::{
+    Bucket, Denial, LimitStore, LocalLimits, Moment, NanoUsd, Origin, Reservation, Standing, Taken, Used,
+};
 use redis::Client;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::alone::{Alone, unavailable};
 use crate::connection::{Link, Loss, Session};
 use crate::ledger::{Awaited, Ending, Ledger, Outcome, Report, countable};
-use crate::refusal::Standing;
 use crate::request::{Request, needs_settling};
 use crate::roll::RollScript;
 use crate::script::{Answer, DecideScript, Question, Verdict};
 use crate::settings::{Clock, OnError, RedisSettings, RedisSettingsError};
 
-/// [`Reservation::origin`] of what Redis has let through; the node's own limits have another.
-const REDIS: u64 = 1;
+/// What all keys in Redis begin with. Who has two groups of gateways on one Redis gives each a database of its own.
+pub(crate) const PREFIX: &str = "llmgw:";
 
 /// A node: everything that calls and the background task share.
 #[derive(Debug)]
@@ -81,36 +82,37 @@ impl Node {
         let in_flight = self.ledger.admitted_by_redis(key);
         let reservation = self.alone.reserve(&request, in_flight)?;
         if needs_settling(limits) {
-            self.ledger.admit_alone(key, limits, countable(demand.cost.0), reservation.window);
+            self.ledger.admit_alone(key, limits, countable(demand.cost.0), reservation.taken().window);
         }
         Ok(reservation)
     }
 
     /// Ends a call where it was let through.
     pub(crate) fn settle(&self, reservation: Reservation, used: Used, at: Moment) {
-        let is_redis = reservation.origin == REDIS;
+        let is_redis = reservation.origin() == Origin::Shared;
+        let (key, limits, Taken { demand, window }) = (reservation.key(), reservation.limits(), reservation.taken());
         self.note_time(at);
-        if needs_settling(&reservation.limits) {
-            let tokens = is_redis && reservation.limits.tokens.is_some();
+        if needs_settling(limits) {
+            let tokens = is_redis && limits.tokens.is_some();
             self.ledger.end(
-                &reservation.key,
+                key,
                 Ending {
                     was_admitted_by_redis: is_redis,
-                    window: reservation.window,
-                    cost: countable(reservation.taken.cost.0),
+                    window,
+                    cost: countable(demand.cost.0),
                     spent: countable(used.cost.0),
-                    tokens: tokens.then_some((reservation.taken.tokens, used.tokens)),
+                    tokens: tokens.then_some((demand.tokens, used.tokens)),
                     at: self.clock_in(Duration::ZERO),
                 },
             );
         }
         if !is_redis {
             self.alone.local.settle(reservation, used, at);
-        } else if let Some(window) = reservation.window
+        } else if let Some(window) = window
             && used.cost > NanoUsd(0)
         {
-            // Spent, and not recorded: it is the book that has it recorded, wherever the call was let through.
-            self.alone.local.put_back(vec![(reservation.key, window, used.cost)]);
+            // It is the book that has it recorded, wherever the call was let through.
+            self.alone.local.spend(key, window, used.cost);
         }
     }
 
@@ -125,7 +127,7 @@ impl Node {
         let now = self.caller_time();
         let questions: Vec<_> = reports
             .iter()
-            .map(|(key, report)| (self.key_of(key), Question { now, ..self.question(key, Some(report)) }))
+            .map(|(key, report)| (Self::key_of(key), Question { now, ..self.question(key, Some(report)) }))
             .collect();
         self.decide.tell(&mut session.connection(), &questions).await
     }
@@ -141,22 +143,21 @@ impl Node {
         let mut is_in_doubt = false;
         loop {
             tokio::select! {
+                // An answer that is there is taken, however late it is looked at.
                 biased;
-                answer = timeout(self.settings.timeout / 2, &mut asked) => match answer {
-                    Ok(answer) => return answer,
-                    Err(_) => {
-                        session.doubted.notify_one();
-                        is_in_doubt = true;
-                    }
-                },
+                answer = &mut asked => return answer,
                 () = session.ended(), if is_in_doubt => return Err(Loss::Timeout),
+                () = sleep(self.settings.timeout / 2) => {
+                    session.doubted.notify_one();
+                    is_in_doubt = true;
+                }
             }
         }
     }
 
     async fn ask(&self, session: &Session, request: &Request<'_>, report: Option<&Report>) -> Result<Answer, Loss> {
         self.note_time(request.at);
-        let (key, now) = (self.key_of(request.key), self.caller_time());
+        let (key, now) = (Self::key_of(request.key), self.caller_time());
         let mut connection = session.connection();
         loop {
             // What arrives late is not decided at all: by then this node has decided by itself. It is twice the time, as what
@@ -191,18 +192,24 @@ impl Node {
         if let Some(awaited) = awaited {
             awaited.resolve(if is_admitted { Outcome::Admitted } else { Outcome::Denied }, answer.epoch);
         }
-        let standing = Standing::of(request.limits, request.demand, answer);
-        if !is_admitted {
-            return Err(standing.denial(request.at.wall));
+        let Request { key, limits, demand, at } = *request;
+        let buckets: Vec<_> = answer.arrivals.iter().map(|arrival| Bucket::until(*arrival)).collect();
+        let (requests, tokens) = buckets.split_at(limits.requests.len().min(buckets.len()));
+        let standing = Standing {
+            limits,
+            demand,
+            requests,
+            tokens: tokens.first().copied().unwrap_or_default(),
+            now: answer.clock,
+            in_flight: answer.in_flight,
+            committed: NanoUsd(answer.committed),
+        };
+        if is_admitted {
+            let taken = Taken { demand, window };
+            return Ok(Reservation::new(Arc::clone(key), Arc::clone(limits), taken, standing.levels(), Origin::Shared));
         }
-        Ok(Reservation {
-            key: Arc::clone(request.key),
-            limits: Arc::clone(request.limits),
-            taken: request.demand,
-            window,
-            levels: standing.levels(),
-            origin: REDIS,
-        })
+        // Redis refuses nothing without a reason that is found here as well.
+        Err(standing.check(at.wall).err().unwrap_or_else(unavailable))
     }
 
     /// A question that asks for nothing yet.
@@ -220,8 +227,8 @@ impl Node {
     }
 
     /// The one key of an account. Braces make the account the part that a cluster goes by; the number is that of the format.
-    fn key_of(&self, account: &str) -> Arc<str> {
-        format!("{}limits:1:{{{account}}}", self.settings.prefix).into()
+    fn key_of(account: &str) -> Arc<str> {
+        format!("{PREFIX}limits:1:{{{account}}}").into()
     }
 
     fn note_time(&self, at: Moment) {

@@ -11,18 +11,19 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
 pub struct RedisSettings {
     /// `redis://[user][:password@]host[:port][/database]`, or `rediss://` for TLS.
     pub url: Secret,
-    /// The certificates, as PEM, that a server behind TLS has to be signed by; the system's if none are given.
+    /// The certificates, as PEM, that a server behind TLS has to be signed by; the system's if none are given. For tests.
+    #[doc(hidden)]
     pub root_certificates: Option<Vec<u8>>,
-    /// What all keys in Redis begin with.
-    pub prefix: String,
     /// What happens to calls while Redis does not answer.
     pub on_error: OnError,
     /// How long a decision waits for Redis.
     pub timeout: Duration,
     /// How often this node says that it is alive. One that has said nothing for five times as long is taken for dead, and
-    /// its calls under way no longer count. Has to be the same for all nodes.
+    /// its calls under way no longer count. Has to be the same for all nodes. For tests.
+    #[doc(hidden)]
     pub heartbeat: Duration,
-    /// Whose clock rates go by.
+    /// Whose clock rates go by. For tests.
+    #[doc(hidden)]
     pub clock: Clock,
 }
 
@@ -36,7 +37,8 @@ pub enum OnError {
     Deny,
 }
 
-/// Whose clock rates go by.
+/// Whose clock rates go by. For tests.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Clock {
     /// Redis's own, which all nodes share.
@@ -73,7 +75,6 @@ impl RedisSettings {
         Self {
             url,
             root_certificates: None,
-            prefix: "llmgw:".to_owned(),
             on_error: OnError::Local,
             timeout: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),

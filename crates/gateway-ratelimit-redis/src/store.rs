@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use gateway_extension::Answer;
-use gateway_ratelimit::{Demand, Denial, LimitStore, Limits, Moment, Reservation, Spend, SpendBook, Used};
+use gateway_ratelimit::{Demand, Denial, LimitStore, Limits, Moment, Reservation, Spend, SpendBook, Standing, Used};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::connection::RedisStatus;
 use crate::keeper::Keeper;
 use crate::node::Node;
-use crate::refusal::Standing;
 use crate::request::Request;
 use crate::settings::{RedisSettings, RedisSettingsError};
 use crate::thread::RedisThread;
@@ -46,7 +45,8 @@ impl RedisLimits {
         self.node.link.status()
     }
 
-    /// How many gateways share the limits, as far as is known; this one is counted.
+    /// How many gateways share the limits, as far as is known; this one is counted. For tests.
+    #[doc(hidden)]
     pub fn nodes(&self) -> u32 {
         self.node.alone.nodes()
     }
@@ -75,8 +75,10 @@ impl LimitStore for RedisLimits {
         demand: Demand,
         at: Moment,
     ) -> Answer<'a, Result<Reservation, Denial>> {
-        if limits.is_blocked() {
-            return Answer::now(Err(Standing::unknown(limits, demand).denial(at.wall)));
+        if limits.is_blocked()
+            && let Err(denial) = Standing::unspent(limits, demand).check(at.wall)
+        {
+            return Answer::now(Err(denial));
         }
         let request = Request { key, limits, demand, at };
         match self.node.link.session() {

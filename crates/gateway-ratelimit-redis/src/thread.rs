@@ -109,7 +109,7 @@ mod tests {
         let flag = Flag(Arc::clone(&is_gone));
         let thread = RedisThread::start(async move |_stopping| {
             let _flag = flag;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         drop(thread.await.unwrap());
         assert!(is_gone.load(Ordering::Acquire), "it has been joined");

@@ -25,7 +25,7 @@ pub struct FairQueue<W> {
 
 /// A place in the queue. Later waiters have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub struct Ticket(u64);
 
 /// There is no place for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,11 +101,6 @@ impl<W> FairQueue<W> {
             self.turns.retain(|turn| *turn != key);
         }
         waiter
-    }
-
-    /// Someone who waits. None if they have left the queue.
-    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut W> {
-        self.lines.get_mut(self.keys.get(&ticket)?)?.get_mut(&ticket)
     }
 
     /// How many would be taken out before a newcomer of this key, if nobody else came and nobody gave up.

@@ -19,7 +19,7 @@
 //! let demand = Demand { tokens: 1_200, cost: NanoUsd(300_000) };
 //! match store.reserve(&"team-a".into(), &limits, demand, at).await {
 //!     Ok(reservation) => {
-//!         println!("{:?} are left", reservation.levels);
+//!         println!("{:?} are left", reservation.levels());
 //!         store.settle(reservation, Used { tokens: 800, cost: NanoUsd(200_000) }, at);
 //!     }
 //!     Err(denial) => println!("{:?}, again in {:?}", denial.cause, denial.retry_after),
@@ -36,6 +36,7 @@ mod quota;
 mod rate_limit;
 mod recent_mean;
 mod reservation;
+mod standing;
 mod store;
 
 pub use budget::{Budget, BudgetPeriod, BudgetWindow, NanoUsd, Price};
@@ -45,5 +46,6 @@ pub use local::LocalLimits;
 pub use quota::{Bucket, Quota, Shortage};
 pub use rate_limit::{RateLimit, RateLimitError};
 pub use recent_mean::RecentMean;
-pub use reservation::{Demand, Level, Levels, Reservation, Used};
+pub use reservation::{Demand, Level, Levels, Origin, Reservation, Taken, Used};
+pub use standing::Standing;
 pub use store::{Denial, DenialCause, LimitStore, Moment, Spend, SpendBook};

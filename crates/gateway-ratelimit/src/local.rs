@@ -15,7 +15,9 @@ use papaya::HashMap;
 use parking_lot::Mutex;
 
 use self::account::{Account, Stamp};
-use crate::{BudgetWindow, Demand, Denial, LimitStore, Limits, Moment, NanoUsd, Reservation, Spend, SpendBook, Used};
+use crate::{
+    BudgetWindow, Demand, Denial, Levels, LimitStore, Limits, Moment, NanoUsd, Origin, Reservation, Spend, SpendBook, Used,
+};
 
 /// Counts in memory.
 #[derive(Debug)]
@@ -32,9 +34,30 @@ impl LocalLimits {
         Self { base, accounts: HashMap::new(), unrecorded: Mutex::default() }
     }
 
-    /// How many calls of an account are under way.
-    pub fn in_flight(&self, account: &str) -> u32 {
-        self.look(account, |account| account.in_flight).unwrap_or(0)
+    /// What [`LimitStore::reserve`] does, at once.
+    pub fn decide(
+        &self,
+        key: &Arc<str>,
+        limits: &Arc<Limits>,
+        demand: Demand,
+        at: Moment,
+    ) -> Result<Reservation, Denial> {
+        let at = self.stamp(at);
+        let (taken, levels) = self.change(key, |account| account.reserve(limits, demand, at))?;
+        Ok(Reservation::new(Arc::clone(key), Arc::clone(limits), taken, levels, Origin::Local))
+    }
+
+    /// How much an account has left of these limits.
+    pub fn levels(&self, key: &Arc<str>, limits: &Arc<Limits>, at: Moment) -> Levels {
+        let at = self.stamp(at);
+        self.change(key, |account| account.levels(limits, at))
+    }
+
+    /// Books money that a call has spent which was let through elsewhere: as spent, and not recorded yet.
+    pub fn spend(&self, key: &Arc<str>, window: BudgetWindow, amount: NanoUsd) {
+        if self.change(key, |account| account.spending.spend(window, amount)) {
+            self.list(key);
+        }
     }
 
     /// What an account has spent in a window, as far as is known here: what is recorded by all nodes and what is not recorded
@@ -58,18 +81,6 @@ impl LocalLimits {
                 self.remove(key, entry);
             }
         }
-    }
-
-    fn decide(&self, key: &Arc<str>, limits: &Arc<Limits>, demand: Demand, at: Stamp) -> Result<Reservation, Denial> {
-        let taken = self.change(key, |account| account.reserve(limits, demand, at))?;
-        Ok(Reservation {
-            key: Arc::clone(key),
-            limits: Arc::clone(limits),
-            taken: demand,
-            window: taken.window,
-            levels: taken.levels,
-            origin: 0,
-        })
     }
 
     /// Does something to an account, which is made if there is none.
@@ -100,6 +111,11 @@ impl LocalLimits {
         let _ = self.accounts.pin().remove_if(key, |_, entry| std::ptr::eq(entry, gone));
     }
 
+    #[cfg(test)]
+    fn in_flight(&self, account: &str) -> u32 {
+        self.look(account, |account| account.in_flight).unwrap_or(0)
+    }
+
     fn list(&self, account: &Arc<str>) {
         self.unrecorded.lock().push(Arc::clone(account));
     }
@@ -119,13 +135,14 @@ impl LimitStore for LocalLimits {
         demand: Demand,
         at: Moment,
     ) -> Answer<'a, Result<Reservation, Denial>> {
-        Answer::now(self.decide(key, limits, demand, self.stamp(at)))
+        Answer::now(self.decide(key, limits, demand, at))
     }
 
     fn settle(&self, reservation: Reservation, used: Used, at: Moment) {
         let at = self.stamp(at);
-        if self.change(&reservation.key, |account| account.settle(&reservation, used, at)) {
-            self.list(&reservation.key);
+        let key = reservation.key();
+        if self.change(key, |account| account.settle(&reservation, used, at)) {
+            self.list(key);
         }
     }
 }

@@ -147,6 +147,11 @@ pub enum Shortage {
 }
 
 impl Bucket {
+    /// One that would be empty again at this moment, in microseconds of the clock that it is used with.
+    pub fn until(arrival: u64) -> Self {
+        Self { arrival }
+    }
+
     /// How far its arrival is ahead of now, in microseconds: how long until nothing of the quota is spent.
     pub fn backlog(self, now: u64) -> u64 {
         self.arrival.saturating_sub(now)

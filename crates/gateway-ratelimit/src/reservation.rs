@@ -43,20 +43,63 @@ pub struct Levels {
     pub tokens: Option<Level>,
 }
 
-/// What was taken for one call. A plain token: whoever holds it owes the store a [`crate::LimitStore::settle`].
+/// What was taken from the limits for one call, besides one request and one call at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// How much.
+    pub demand: Demand,
+    /// The budget's window that the money was taken from.
+    pub window: Option<BudgetWindow>,
+}
+
+/// Where a call was let through, and so is to be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// By this process, which counts by itself.
+    Local,
+    /// By a store that several processes share.
+    Shared,
+}
+
+/// The proof that a call was let through: whoever holds it owes the store a [`crate::LimitStore::settle`]. Made by stores.
 #[derive(Debug)]
 #[must_use = "what was taken has to be settled"]
 pub struct Reservation {
+    key: Arc<str>,
+    limits: Arc<Limits>,
+    taken: Taken,
+    levels: Levels,
+    origin: Origin,
+}
+
+impl Reservation {
+    /// Says that so much was taken, and how much is left.
+    pub fn new(key: Arc<str>, limits: Arc<Limits>, taken: Taken, levels: Levels, origin: Origin) -> Self {
+        Self { key, limits, taken, levels, origin }
+    }
+
     /// Whose limits.
-    pub key: Arc<str>,
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
     /// The limits that it was taken from.
-    pub limits: Arc<Limits>,
-    /// How much.
-    pub taken: Demand,
-    /// The budget's window that the money was taken from.
-    pub window: Option<BudgetWindow>,
-    /// How much is left.
-    pub levels: Levels,
-    /// Who took it: a number that means something to the store alone.
-    pub origin: u64,
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// What was taken.
+    pub fn taken(&self) -> Taken {
+        self.taken
+    }
+
+    /// How much was left.
+    pub fn levels(&self) -> Levels {
+        self.levels
+    }
+
+    /// Where it was taken.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
 }

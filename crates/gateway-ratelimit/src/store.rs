@@ -72,10 +72,14 @@ pub struct Denial {
 
 /// Which limit is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum DenialCause {
     /// Requests per time.
-    Requests,
+    Requests {
+        /// How many.
+        limit: u64,
+        /// In how long.
+        period: Duration,
+    },
     /// Tokens per minute.
     Tokens {
         /// What the call is expected to need.

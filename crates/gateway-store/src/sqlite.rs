@@ -28,9 +28,9 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How often to look whether another connection has written: often enough that a key that was revoked from the command
 /// line is refused within half a second.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many rows may wait to be taken. The rows of a query come from a thread of their own, and at sqlx's 50 the two
-/// threads spend more time on waking each other than on rows.
-const ROWS: usize = 1024;
+/// How many rows may wait to be taken. The rows of a query come from a thread of their own; with sqlx's 50, the two threads
+/// of a busy machine spend their time on waiting for each other. So many rows of keys are ten megabytes.
+const ROWS: usize = 8192;
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
 const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;

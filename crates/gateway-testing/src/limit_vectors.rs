@@ -92,7 +92,7 @@ pub async fn play(scenario: &Scenario, store: &dyn LimitStore, clock: impl Fn(u6
                 let key: Arc<str> = format!("{}/{account}", scenario.name).into();
                 let limits = rate_limit.limits(*budget).unwrap_or_else(|error| panic!("{}: {error}", scenario.name));
                 let answer = store.reserve(&key, &Arc::new(limits), *demand, at).await;
-                let found = answer.as_ref().map(|it| it.levels).map_err(Clone::clone);
+                let found = answer.as_ref().map(Reservation::levels).map_err(Clone::clone);
                 assert_eq!(found, *expected, "{}, step {number}: {step:#?}", scenario.name);
                 calls.extend(answer.ok().map(Some));
             }

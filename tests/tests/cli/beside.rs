@@ -34,7 +34,12 @@ async fn what_is_done_in_the_shell_holds_for_a_running_gateway_within_a_second()
             assert_eq!(node.verdict(&newer).await, bad(401, "invalid_api_key"), "{round}");
         }
         times.sort_unstable();
-        println!("{}: {:?} at the median, {:?} at worst", database.name(), times[times.len() / 2], times[times.len() - 1]);
+        println!(
+            "{}: {:?} at the median, {:?} at worst",
+            database.name(),
+            times[times.len() / 2],
+            times[times.len() - 1]
+        );
         // The rest may be the fault of a machine that had other things to do.
         assert!(times[times.len() / 2] <= SECOND, "{}: {times:?}", database.name());
         let actors: Vec<_> = node.admin().audit().await.iter().map(|entry| entry["actor"].clone()).collect();

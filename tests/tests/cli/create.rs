@@ -3,6 +3,13 @@
 use gateway_testing::{Folder, Run};
 use serde_json::{Value, json};
 
+/// Every option that there is.
+const EVERYTHING: &str = "\
+    keys create --json --name team --id team-a.1 --allowed-model gpt-* --allowed-model o3 \
+    --requests-per-second 5 --burst-size 9 --requests-per-minute 100 --tokens-per-minute 0 --max-concurrent 3 \
+    --limit 1000 --period-seconds 3600 --budget-usd 12.5 --budget-period month \
+    --expires-at 2999-01-31T00:00:00+01:00 --disabled --metadata {\"centre\":7}";
+
 /// The last word of the line that begins with this one.
 pub(crate) fn word(run: &Run, name: &str) -> String {
     let line = run.stdout.lines().find(|line| line.starts_with(&format!("{name} ")));
@@ -43,16 +50,7 @@ fn a_key_is_printed_once_and_kept_nowhere() {
 #[test]
 fn everything_that_a_key_has_can_be_said() {
     let folder = Folder::empty();
-    let run = folder.run(
-        &[
-            "keys", "create", "--json", "--name", "team", "--id", "team-a.1", "--allowed-model", "gpt-*", "--allowed-model",
-            "o3", "--requests-per-second", "5", "--burst-size", "9", "--requests-per-minute", "100", "--tokens-per-minute",
-            "0", "--max-concurrent", "3", "--limit", "1000", "--period-seconds", "3600", "--budget-usd", "12.5",
-            "--budget-period", "month", "--expires-at", "2999-01-31T00:00:00+01:00", "--disabled", "--metadata",
-            r#"{"cost centre": 7}"#,
-        ],
-        &[],
-    );
+    let run = folder.run(&EVERYTHING.split_whitespace().collect::<Vec<_>>(), &[]);
     let mut made = printed(&run);
     assert_eq!(run.stdout.matches("sk-gw-").count(), 2, "the key and its preview: {}", run.stdout);
     assert!(!run.stderr.contains("sk-gw-"), "{}", run.stderr);
@@ -68,7 +66,7 @@ fn everything_that_a_key_has_can_be_said() {
         "budget": { "usd": 12.5, "period": "month" },
         "expires_at": "2999-01-30T23:00:00Z",
         "is_enabled": false,
-        "metadata": { "cost centre": 7 },
+        "metadata": { "centre": 7 },
     });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(made[name], *value, "{name}");

@@ -45,11 +45,7 @@ async fn a_key_whose_tokens_or_money_count_passes_nothing_through() {
 /// A key that may make no call may not make these either.
 #[tokio::test]
 async fn blocked_is_blocked() {
-    let stage = stage(&[
-        ("requests", "rate_limit: { limit: 0 }"),
-        ("once", "rate_limit: { max_concurrent: 0 }"),
-    ])
-    .await;
+    let stage = stage(&[("requests", "rate_limit: { limit: 0 }"), ("once", "rate_limit: { max_concurrent: 0 }")]).await;
     for name in ["requests", "once"] {
         let answer = stage.send(request(name, "GET", "/v1/files", "")).await;
         assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (429, "false"), "{name}");

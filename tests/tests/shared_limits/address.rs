@@ -1,12 +1,15 @@
 //! Ways to Redis that lead nowhere: what is said of them, and what is not.
 
 use gateway_testing::{GatewayProcess, RedisServer};
-use gateway_tests::patience::until;
 use gateway_tests::site::Site;
 
+use super::play::Play;
 use super::scene::{Scene, asking, redis_state};
 
 const PASSWORD: &str = "hunter2-5c1e0b7f";
+
+/// Another, which a server takes.
+const RIGHT: &str = "swordfish-90d1f3a8";
 
 const LIMITED: [(&str, &str); 1] = [("team", "rate_limit: { limit: 5, period_seconds: 72000 }")];
 
@@ -23,45 +26,48 @@ fn reason(node: GatewayProcess) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_does_not_let_the_gateway_in_is_one_that_is_away() {
-    let Some(mut scene) = Scene::empty(1, &LIMITED, "").await else { return };
-    let Some(redis) = RedisServer::start_with(&["--requirepass", "the-right-one"]) else { return };
+    let Some(redis) = RedisServer::start_with(&["--requirepass", RIGHT]) else { return };
     let host = format!("127.0.0.1:{}", redis.port());
-    for (row, url, expected) in [
-        ("a wrong password", format!("redis://:{PASSWORD}@{host}"), "authentication failed"),
-        ("a wrong name", format!("redis://{PASSWORD}:the-right-one@{host}"), "authentication failed"),
-        ("no password", format!("redis://{host}"), "NOAUTH"),
-        ("no such database", format!("redis://:the-right-one@{host}/99"), ""),
-        ("nobody there", format!("redis://:{PASSWORD}@127.0.0.1:1"), "refused"),
-        ("TLS where there is none", format!("rediss://:{PASSWORD}@{host}"), ""),
-        ("no such host", format!("redis://:{PASSWORD}@redis.invalid"), ""),
-    ] {
-        let node = scene.start_with_redis_at(&url);
-        assert_eq!(redis_state(&node).await, "unreachable", "{row}");
-        scene.nodes = vec![node];
-        assert_eq!(scene.call(0, "team", asking(1, "")).await.status, 200, "{row}");
-        let reason = reason(scene.nodes.remove(0));
-        println!("{row}: {reason}");
-        assert!(reason.to_lowercase().contains(&expected.to_lowercase()), "{row}: {reason}");
-        assert!(!reason.is_empty() && reason.len() < 200, "{row}: {reason}");
-    }
-    let node = scene.start_with_redis_at(&format!("redis://:the-right-one@{host}/3"));
-    assert_eq!(redis_state(&node).await, "reachable");
-    let log = node.stop();
-    assert!(!log.concat().contains("the-right-one"), "{log:#?}");
+    let act = async |scene: &mut Scene| {
+        for (row, url, expected) in [
+            ("a wrong password", format!("redis://:{PASSWORD}@{host}"), "authentication failed"),
+            ("a wrong name", format!("redis://{PASSWORD}:{RIGHT}@{host}"), "authentication failed"),
+            ("no password", format!("redis://{host}"), "NOAUTH"),
+            ("no such database", format!("redis://:{RIGHT}@{host}/99"), ""),
+            ("nobody there", format!("redis://:{PASSWORD}@127.0.0.1:1"), "connection refused"),
+            ("TLS where there is none", format!("rediss://:{PASSWORD}@{host}"), ""),
+            ("no such host", format!("redis://:{PASSWORD}@redis.invalid"), ""),
+        ] {
+            scene.nodes = vec![scene.start_with_redis_at(&url)];
+            scene.assert_redis("unreachable").await;
+            assert_eq!(scene.call(0, "team", asking(1, "")).await.status, 200, "{row}");
+            let reason = reason(scene.nodes.remove(0));
+            println!("{row}: {reason}");
+            assert!(reason.to_lowercase().contains(&expected.to_lowercase()), "{row}: {reason}");
+            assert!(!reason.is_empty() && reason.len() < 200, "{row}: {reason}");
+        }
+        let node = scene.start_with_redis_at(&format!("redis://:{RIGHT}@{host}/3"));
+        assert_eq!(redis_state(&node).await, "reachable");
+        let log = node.stop();
+        assert!(!log.concat().contains(RIGHT), "{log:#?}");
+    };
+    Play { nodes: 0, ..Play::of(&LIMITED) }.run(act).await;
 }
 
-/// A password that was forgotten is one that can be given: nothing has to be started again.
+/// Once the server takes the password, nothing has to be started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_becomes_right_lets_the_gateway_in() {
-    let Some(mut scene) = Scene::empty(1, &LIMITED, "").await else { return };
-    let node = scene.start_with_redis_at(&format!("redis://:{PASSWORD}@127.0.0.1:{}", scene.redis.port()));
-    // A server without passwords takes none.
-    assert_eq!(redis_state(&node).await, "unreachable");
-    scene.nodes = vec![node];
-    scene.tell_redis(&format!("CONFIG SET requirepass {PASSWORD}")).await;
-    until("Redis to be reachable", async || (scene.redis_states().await == ["reachable"]).then_some(())).await;
-    let log = scene.assert_lost_and_back(1).concat().concat();
-    assert!(!log.contains(PASSWORD), "{log}");
+    let act = async |scene: &mut Scene| {
+        let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", scene.redis.port());
+        scene.nodes = vec![scene.start_with_redis_at(&url)];
+        // A server without passwords takes none.
+        scene.assert_redis("unreachable").await;
+        scene.tell_redis(&format!("CONFIG SET requirepass {PASSWORD}")).await;
+        scene.until_redis("reachable").await;
+        let log = scene.nodes.remove(0).stop().concat();
+        assert!(log.contains("Redis answers again") && !log.contains(PASSWORD), "{log}");
+    };
+    Play { nodes: 0, ..Play::of(&LIMITED) }.run(act).await;
 }
 
 #[tokio::test]

@@ -102,16 +102,28 @@ impl Outcomes {
         self.all.iter().filter(|outcome| !outcome.is_admitted())
     }
 
+    /// What half of the calls took at most.
+    pub(crate) fn median(&self) -> Duration {
+        self.percentile(50)
+    }
+
+    /// What so many calls in a hundred took at most.
+    fn percentile(&self, percent: usize) -> Duration {
+        let mut times: Vec<_> = self.all.iter().map(|outcome| outcome.took).collect();
+        times.sort_unstable();
+        times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
+    }
+
     /// Panics unless all that were refused were told so in this way, and when to come again.
     pub(crate) fn assert_refused_with(&self, code: &str) {
-        self.assert_refused_with_code(code);
+        self.assert_refused_as(code);
         for Outcome { answer, .. } in self.refused() {
             assert!(number(answer, "retry-after") >= 1, "{:?}", answer.headers);
         }
     }
 
     /// Panics unless all that were refused were told so in this way.
-    pub(crate) fn assert_refused_with_code(&self, code: &str) {
+    pub(crate) fn assert_refused_as(&self, code: &str) {
         for Outcome { answer, .. } in self.refused() {
             assert_eq!((answer.status.as_u16(), &*answer.error_code()), (429, code), "{}", answer.text());
         }
@@ -131,9 +143,7 @@ impl fmt::Display for Outcomes {
             row(&node.to_string(), &|outcome| outcome.node == node)?;
         }
         row("all", &|_| true)?;
-        let mut took: Vec<_> = self.all.iter().map(|outcome| outcome.took).collect();
-        took.sort_unstable();
-        let at = |percent: usize| took.get((took.len().saturating_sub(1)) * percent / 100).copied().unwrap_or_default();
-        write!(f, "in {:?}; a call took {:?} (median), {:?} (99 %), {:?} at most", self.took, at(50), at(99), at(100))
+        let [half, most, all] = [50, 99, 100].map(|percent| self.percentile(percent));
+        write!(f, "in {:?}; a call took {half:?} (median), {most:?} (99 %), {all:?} at most", self.took)
     }
 }

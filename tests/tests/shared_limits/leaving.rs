@@ -11,6 +11,7 @@ use gateway_tests::wire::Wire;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::play::Play;
 use super::scene::{Scene, asking, calling, key, number};
 use super::upstream::{FAILING, STALLED};
 
@@ -113,38 +114,42 @@ async fn most_leave(scene: &Scene, name: &'static str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_of_their_places_and_their_money() {
-    let Some(mut scene) = Scene::with(&KEYS, "").await else { return };
-    let used = most_leave(&scene, "purse").await;
-    scene.assert_left("purse", DOLLARS - used).await;
-    scene.assert_places("purse", PLACES).await;
-    scene.assert_lost_and_back(0);
+    let act = async |scene: &mut Scene| {
+        let used = most_leave(scene, "purse").await;
+        scene.assert_left("purse", DOLLARS - used).await;
+        scene.assert_places("purse", PLACES).await;
+    };
+    Play::of(&KEYS).run(act).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_of_their_tokens() {
-    let Some(mut scene) = Scene::with(&KEYS, "").await else { return };
-    let used = most_leave(&scene, "tokens").await;
-    assert_tokens_left(&scene, TOKENS - used).await;
-    scene.assert_lost_and_back(0);
+    let act = async |scene: &mut Scene| {
+        let used = most_leave(scene, "tokens").await;
+        assert_tokens_left(scene, TOKENS - used).await;
+    };
+    Play::of(&KEYS).run(act).await;
 }
 
 /// Whoever leaves before Redis has answered has not been served either, and Redis may answer all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_of_calls_that_were_being_decided() {
-    let Some(scene) = Scene::with(&KEYS, "").await else { return };
-    for round in 0..10 {
-        let gateway = scene.addresses()[round % 2];
-        scene.redis.pause();
-        // Redis is waited for longer than that.
-        let leave = Leave::After(Duration::from_millis(20));
-        tokio::join!(call_and_leave(gateway, "purse", leave), call_and_leave(gateway, "tokens", leave));
-        // Whoever comes next finds the others gone.
-        assert_eq!(client::get(gateway, "/health").await.status, 200);
-        scene.redis.resume();
-        scene.all_say("reachable").await;
-    }
-    scene.upstream.reaches("all to have left", |counts| counts.at_once == 0).await;
-    scene.assert_left("purse", DOLLARS).await;
-    scene.assert_places("purse", PLACES).await;
-    assert_tokens_left(&scene, TOKENS).await;
+    let act = async |scene: &mut Scene| {
+        for round in 0..10 {
+            let gateway = scene.addresses()[round % 2];
+            scene.redis.pause();
+            // Redis is waited for longer than that.
+            let leave = Leave::After(Duration::from_millis(20));
+            tokio::join!(call_and_leave(gateway, "purse", leave), call_and_leave(gateway, "tokens", leave));
+            // Whoever comes next finds the others gone.
+            assert_eq!(client::get(gateway, "/health").await.status, 200);
+            scene.redis.resume();
+            scene.until_redis("reachable").await;
+        }
+        scene.upstream.reaches("all to have left", |counts| counts.at_once == 0).await;
+        scene.assert_left("purse", DOLLARS).await;
+        scene.assert_places("purse", PLACES).await;
+        assert_tokens_left(scene, TOKENS).await;
+    };
+    Play::of(&KEYS).run(act).await;
 }

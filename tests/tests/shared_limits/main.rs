@@ -9,6 +9,7 @@ mod denial;
 mod leaving;
 mod load;
 mod outage;
+mod play;
 mod scene;
 mod silence;
 mod start;

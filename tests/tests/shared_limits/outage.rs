@@ -6,6 +6,7 @@ use gateway_tests::clock::now;
 
 use super::crowd::Crowd;
 use super::load::{Load, Record, Times};
+use super::play::Play;
 use super::scene::{Scene, asking, calling, key};
 
 /// So many requests the key has, and so few come back that none does in a test.
@@ -23,80 +24,94 @@ const KEYS: [(&str, &str); 3] = [
     ("fresh", "rate_limit: { limit: 50, period_seconds: 72000 }"),
 ];
 
-/// Waits until a node refuses what it is asked from now on.
-async fn are_refused(load: &Load, since: Instant) {
-    for node in 0..2 {
-        let is_refused = |record: &Record| {
-            record.name == "steady" && record.node == node && record.status == 429 && record.began > since
-        };
-        load.reaches("the limit to be used up", ENOUGH, is_refused).await;
-    }
-}
-
-/// Calls of the key that were let through, for each node, by when their answers were there.
-fn admitted(records: &[Record], is_within: impl Fn(Instant) -> bool) -> [usize; 2] {
-    [0, 1].map(|node| {
-        let is_counted = |record: &&Record| {
-            record.name == "steady" && record.node == node && record.status == 200 && is_within(record.ended())
-        };
-        records.iter().filter(is_counted).count()
-    })
+/// When it was killed, and when it was started again.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    from: Instant,
+    to: Instant,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_is_answered_and_no_limit_is_forgotten() {
-    let Some(mut scene) = Scene::with(&KEYS, "").await else { return };
+    let act = async |scene: &mut Scene| {
+        let (records, outage) = outlive(scene).await;
+        assert_answered(&records);
+        assert_bounded(&records, outage);
+        assert_not_delayed(&records, outage.from);
+        let mut crowd = Crowd::gather(scene, 10).await;
+        let mut fresh = 0;
+        for _ in 0..5 {
+            let outcomes = crowd.rush(scene, |_| calling("fresh", asking(1, ""))).await;
+            outcomes.assert_refused_with("rate_limit_exceeded");
+            fresh += outcomes.admitted().count();
+        }
+        assert_eq!(fresh, 50, "limits are shared again");
+    };
+    Play { losses: 1, ..Play::of(&KEYS) }.run(act).await;
+}
+
+/// Kills Redis and starts it again, each time as soon as nothing is left of the limit.
+async fn outlive(scene: &mut Scene) -> (Vec<Record>, Outage) {
+    let began = now();
     let mut load = Load::new();
     for name in ["steady", "unlimited"] {
         load.add(&scene.addresses(), 3, name, &key(name)).await;
     }
-    let began = now();
-    load.reaches("the whole limit", LIMIT, |record| record.name == "steady" && record.status == 200).await;
-    are_refused(&load, now()).await;
-    let killed = now();
+    load.reaches("the whole limit", LIMIT, is_admitted).await;
+    nothing_is_left(&load).await;
+    let from = now();
     scene.redis.stop();
-    scene.all_say("unreachable").await;
+    scene.until_redis("unreachable").await;
     for node in 0..2 {
-        let is_admitted = |record: &Record| {
-            record.name == "steady" && record.node == node && record.status == 200 && record.ended() > killed
-        };
-        load.reaches("the gateway's share", SHARE, is_admitted).await;
+        let is_own = |record: &Record| is_admitted(record) && record.node == node && record.ended() > from;
+        load.reaches("the gateway's share", SHARE, is_own).await;
     }
-    are_refused(&load, now()).await;
-    let restarted = now();
+    nothing_is_left(&load).await;
+    let to = now();
     scene.redis.start_again();
-    scene.all_say("reachable").await;
-    let is_admitted = |record: &Record| record.name == "steady" && record.status == 200 && record.ended() > restarted;
-    load.reaches("the whole limit again", LIMIT, is_admitted).await;
-    are_refused(&load, now()).await;
-    let records = load.end().await;
-    println!("Redis was away from {:?} to {:?} after the start", killed - began, restarted - began);
+    scene.until_redis("reachable").await;
+    load.reaches("the whole limit again", LIMIT, |record| is_admitted(record) && record.ended() > to).await;
+    nothing_is_left(&load).await;
+    println!("Redis was away from {:?} to {:?} after the start", from - began, to - began);
+    (load.end().await, Outage { from, to })
+}
 
-    for record in &records {
+fn is_admitted(record: &Record) -> bool {
+    record.name == "steady" && record.status == 200
+}
+
+/// Waits until both gateways refuse what they are asked from now on.
+async fn nothing_is_left(load: &Load) {
+    let since = now();
+    for node in 0..2 {
+        let is_refused = |record: &Record| record.node == node && record.status == 429 && record.began > since;
+        load.reaches("the limit to be used up", ENOUGH, is_refused).await;
+    }
+}
+
+fn assert_answered(records: &[Record]) {
+    for record in records {
         let is_answered = record.status == 200 || record.status == 429 && record.name == "steady";
         assert!(is_answered, "{record:?}");
     }
-    let before = admitted(&records, |ended| ended <= killed);
-    let during = admitted(&records, |ended| killed < ended && ended <= restarted);
-    let after = admitted(&records, |ended| restarted < ended);
-    println!(
-        "admitted by each node: {before:?} before, {during:?} without Redis, {after:?} after; the limit is {LIMIT}"
-    );
-    // By Redis, each by itself, and by a Redis that knows of nothing.
-    assert_eq!(before.iter().sum::<usize>(), LIMIT);
-    assert_eq!(during, [SHARE, SHARE]);
-    assert_eq!(after.iter().sum::<usize>(), LIMIT);
-    assert_not_delayed(&records, killed);
+}
 
-    let mut crowd = Crowd::gather(&scene, 10).await;
-    let mut fresh = 0;
-    for _ in 0..5 {
-        let outcomes = crowd.rush(&scene, |_| calling("fresh", asking(1, ""))).await;
-        outcomes.assert_refused_with("rate_limit_exceeded");
-        fresh += outcomes.admitted().count();
-    }
-    assert_eq!(fresh, 50, "limits are shared again");
-    scene.assert_lost_and_back(1);
+/// Panics unless the limit was let through three times: by Redis, by each gateway its share, and by a Redis that knows of
+/// nothing.
+fn assert_bounded(records: &[Record], Outage { from, to }: Outage) {
+    let count = |is_within: &dyn Fn(Instant) -> bool| {
+        let of_node = |node| move |record: &&Record| is_admitted(record) && record.node == node;
+        [0, 1].map(|node| records.iter().filter(of_node(node)).filter(|record| is_within(record.ended())).count())
+    };
+    let before = count(&|ended| ended <= from);
+    let without = count(&|ended| from < ended && ended <= to);
+    let after = count(&|ended| to < ended);
+    println!(
+        "let through by each: {before:?} before, {without:?} without Redis, {after:?} after; the limit is {LIMIT}"
+    );
+    assert_eq!(before.iter().sum::<usize>(), LIMIT);
+    assert_eq!(without, [SHARE, SHARE]);
+    assert_eq!(after.iter().sum::<usize>(), LIMIT);
 }
 
 /// Panics if callers with limits were delayed by more than a tenth of a second since then, apart from what delays those

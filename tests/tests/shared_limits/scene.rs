@@ -1,10 +1,10 @@
-//! Two gateways that share a Redis, in front of one upstream.
+//! Gateways that share a Redis, in front of one upstream.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::thread;
 
 use bytes::Bytes;
-use gateway_testing::{Answer, Client, GatewayProcess, RedisServer, client};
+use gateway_testing::{Answer, Client, Folder, GatewayProcess, RedisServer, client};
+use gateway_tests::administrator::ADMIN_KEY;
 use gateway_tests::patience::until;
 use gateway_tests::site;
 use gateway_tests::stage::ONE_ATTEMPT;
@@ -13,7 +13,6 @@ use http::Request;
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use super::upstream::{FAILING, HELD, Upstream};
@@ -27,78 +26,35 @@ providers:
       gpt-4o: { mapped_model: gpt-4o-2024, output_cost_per_million_tokens: 1000000 }
 "#;
 
-/// Tests take turns: a Redis that has to wait for its processor is too slow, which is not what any of them is about.
-static TURN: Mutex<()> = Mutex::const_new(());
-
-/// Waits until no other test of this suite runs.
-pub(crate) async fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().await
-}
-
 /// What gateways have in common, and some of them.
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) redis: RedisServer,
     pub(crate) upstream: Upstream,
     pub(crate) nodes: Vec<GatewayProcess>,
+    /// Holds the store of those that have one.
+    folder: Folder,
     sections: String,
     config: String,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Scene {
-    /// Two gateways with these keys, each of which has a name and further fields, and further top-level sections. None where
-    /// there is no Redis to be had.
-    pub(crate) async fn with(keys: &[(&str, &str)], sections: &str) -> Option<Self> {
-        Self::charging(1, keys, sections).await
-    }
-
-    /// The same; each answer takes so many tokens.
-    pub(crate) async fn charging(completion: u64, keys: &[(&str, &str)], sections: &str) -> Option<Self> {
-        let mut scene = Self::empty(completion, keys, sections).await?;
-        scene.nodes = vec![scene.start(), scene.start()];
-        scene.are_acquainted(2).await;
-        Some(scene)
-    }
-
-    /// The same without gateways yet.
-    pub(crate) async fn empty(completion: u64, keys: &[(&str, &str)], sections: &str) -> Option<Self> {
-        let turn = turn().await;
+    /// A place for gateways with these keys, each of which has a name and further fields, and further top-level sections.
+    /// None where there is no Redis to be had.
+    pub(crate) async fn new(keys: &[(&str, &str)], sections: &str) -> Option<Self> {
         let redis = RedisServer::start()?;
-        let upstream = Upstream::start(completion).await;
-        let mut scene = Self {
-            redis,
-            upstream,
-            nodes: Vec::new(),
-            sections: sections.to_owned(),
-            config: String::new(),
-            _turn: turn,
-        };
-        scene.change(keys);
+        let (upstream, folder) = (Upstream::start().await, Folder::empty());
+        let (nodes, sections) = (Vec::new(), sections.to_owned());
+        let mut scene = Self { redis, upstream, nodes, folder, sections, config: String::new() };
+        scene.change_keys(keys);
         Some(scene)
     }
 
     /// Gateways that are started from now on have these keys.
-    pub(crate) fn change(&mut self, keys: &[(&str, &str)]) {
+    pub(crate) fn change_keys(&mut self, keys: &[(&str, &str)]) {
         let lines = keys.iter().map(|(name, fields)| format!("  - {{ name: {name}, key: {}, {fields} }}\n", key(name)));
         let keys: String = lines.collect();
         self.config = format!("{PRICED}{ONE_ATTEMPT}{}master_keys:\n{keys}", self.sections);
-    }
-
-    /// Stops all gateways; gives their logs.
-    pub(crate) fn stop(&mut self) -> Vec<Vec<String>> {
-        std::mem::take(&mut self.nodes).into_iter().map(GatewayProcess::stop).collect()
-    }
-
-    /// Stops all gateways. Panics unless each has said so often that Redis was lost, and as often that it is back.
-    pub(crate) fn assert_lost_and_back(&mut self, times: usize) -> Vec<Vec<String>> {
-        let logs = self.stop();
-        for log in &logs {
-            let count = |words: &str| log.iter().filter(|line| line.contains(words)).count();
-            let found = (count("Redis does not answer"), count("Redis answers again"));
-            assert_eq!(found, (times, times), "lost and back: {}", log.join("\n"));
-        }
-        logs
     }
 
     /// Starts another gateway.
@@ -108,21 +64,28 @@ impl Scene {
 
     /// The same with another way to Redis.
     pub(crate) fn start_with_redis_at(&self, url: &str) -> GatewayProcess {
-        let upstream = self.upstream.api_base();
-        // Calls by the thousand are not written down each.
-        let environment = [
-            ("UPSTREAM", &*upstream),
-            ("REDIS_URL", url),
-            ("RUST_LOG", "info,access=warn,gateway_core::attempt=error"),
-        ];
-        GatewayProcess::start_with(&self.config, &environment)
+        self.start_with(&[("REDIS_URL", url)])
     }
 
-    /// Waits until so many gateways know of each other. Nothing but Redis says so: each writes down from time to time that
-    /// it is there, and then hears of all.
-    pub(crate) async fn are_acquainted(&self, nodes: usize) {
+    /// Starts another gateway with an Admin API, and with the store that all such gateways share.
+    pub(crate) fn start_with_store(&self) -> GatewayProcess {
+        let store = format!("sqlite:{}", self.folder.path().join("gateway.db").display());
+        self.start_with(&[("REDIS_URL", &self.redis.url()), ("DB_URL", &store), ("ADMIN_KEY", ADMIN_KEY)])
+    }
+
+    fn start_with(&self, environment: &[(&str, &str)]) -> GatewayProcess {
+        let upstream = self.upstream.api_base();
+        // Calls by the thousand are not written down each, nor those that are meant to fail.
+        let levels = "info,access=warn,gateway_core::attempt=error";
+        let common = [("UPSTREAM", &*upstream), ("RUST_LOG", levels)];
+        GatewayProcess::start_with(&self.config, &[&common, environment].concat())
+    }
+
+    /// Waits until all gateways know of each other. Nothing but Redis says so: each writes down from time to time that it is
+    /// there, and then hears of all.
+    pub(crate) async fn are_acquainted(&self) {
         let all_are_there = Timestamp::now().as_microsecond();
-        let count = format!("ZCOUNT llmgw:{{nodes}} ({all_are_there} +inf");
+        let (count, nodes) = (format!("ZCOUNT llmgw:{{nodes}} ({all_are_there} +inf"), self.nodes.len());
         let look = async || self.tell_redis(&count).await.starts_with(&format!(":{nodes}\r\n")).then_some(());
         until("the gateways to know of each other", look).await;
     }
@@ -155,7 +118,7 @@ impl Scene {
         }
     }
 
-    /// Panics unless a key has so many places, which both gateways find, and not one more.
+    /// Panics unless a key has so many places, which all gateways find, and not one more.
     pub(crate) async fn assert_places(&self, name: &str, places: usize) {
         let mut held = Vec::new();
         for place in 0..places {
@@ -173,7 +136,7 @@ impl Scene {
         }
     }
 
-    /// Waits until so many dollars are left of a key's budget, as both gateways see it. Panics if there are more. Changes
+    /// Waits until so many dollars are left of a key's budget, as all gateways see it. Panics if there are more. Changes
     /// nothing: the calls that find it out fail.
     pub(crate) async fn assert_left(&self, name: &str, dollars: u64) {
         let is_refused = async |node: usize, dollars: u64| {
@@ -181,43 +144,32 @@ impl Scene {
             assert!(answer.status == 502 || answer.error_code() == "insufficient_quota", "{}", answer.text());
             answer.status != 502
         };
-        for node in 0..self.nodes.len() {
+        let are_left = async |node: usize| {
             let look = async || (!is_refused(node, dollars).await).then_some(());
             until(&format!("{dollars} dollars to be left"), look).await;
+        };
+        for node in 0..self.nodes.len() {
+            are_left(node).await;
         }
         for node in 0..self.nodes.len() {
             assert!(is_refused(node, dollars + 1).await, "more than {dollars} dollars left");
         }
         // What the last look has kept back is there again.
-        let look = async || (!is_refused(0, dollars).await).then_some(());
-        until(&format!("{dollars} dollars to be left"), look).await;
+        are_left(0).await;
     }
 
-    /// What `/readyz` says of Redis, for each gateway. Panics if one is not ready.
-    pub(crate) async fn redis_states(&self) -> Vec<String> {
-        let mut states = Vec::new();
+    /// Panics unless all gateways say this of Redis, and are ready.
+    pub(crate) async fn assert_redis(&self, state: &str) {
         for node in &self.nodes {
-            states.push(redis_state(node).await);
+            assert_eq!(redis_state(node).await, state);
         }
-        states
     }
 
-    /// Waits until all gateways say this of Redis.
-    pub(crate) async fn all_say(&self, state: &str) {
-        until(&format!("Redis to be {state}"), async || {
-            self.redis_states().await.iter().all(|found| found == state).then_some(())
-        })
-        .await;
-    }
-}
-
-impl Drop for Scene {
-    /// Says what the gateways said, if the test fails.
-    fn drop(&mut self) {
-        if thread::panicking() {
-            for node in &self.nodes {
-                println!("the log of {}:\n{}", node.address(), node.log_lines().join("\n"));
-            }
+    /// Waits until all gateways say this of Redis. Panics if one is not ready.
+    pub(crate) async fn until_redis(&self, state: &str) {
+        for node in &self.nodes {
+            let look = async || (redis_state(node).await == state).then_some(());
+            until(&format!("Redis to be {state}"), look).await;
         }
     }
 }

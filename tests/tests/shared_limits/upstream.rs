@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_tests::patience::PATIENCE;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -40,8 +40,6 @@ struct State {
     counts: watch::Sender<Counts>,
     /// How often calls that were held have been released.
     releases: watch::Sender<u64>,
-    /// The tokens of the answers, as they are reported.
-    completion: u64,
 }
 
 /// How many calls there were.
@@ -76,12 +74,12 @@ impl Drop for Visit<'_> {
 }
 
 impl Upstream {
-    /// Listens. Each answer is reported to have taken so many tokens, and its prompt none.
-    pub(crate) async fn start(completion: u64) -> Self {
+    /// Listens. Each answer is reported to have taken one token, and its prompt none.
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let (counts, releases) = (watch::Sender::new(Counts::default()), watch::Sender::new(0));
-        let state = Arc::new(State { counts, releases, completion });
+        let state = Arc::new(State { counts, releases });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Self { address, state, task }
     }
@@ -131,7 +129,7 @@ async fn serve(state: &State, request: Request<Incoming>) -> Result<Response<Ful
     // First, so that whoever is seen here can be released.
     let mut releases = state.releases.subscribe();
     let _visit = Visit::begin(&state.counts);
-    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut status = StatusCode::OK;
     match body["user"].as_str() {
@@ -140,12 +138,10 @@ async fn serve(state: &State, request: Request<Incoming>) -> Result<Response<Ful
         Some(FAILING) => status = StatusCode::INTERNAL_SERVER_ERROR,
         _ => {}
     }
-    let completion = state.completion;
-    let usage = json!({ "prompt_tokens": 0, "completion_tokens": completion, "total_tokens": completion });
+    let usage = json!({ "prompt_tokens": 0, "completion_tokens": 1, "total_tokens": 1 });
     let answer = json!({ "id": "c-1", "choices": [], "usage": usage }).to_string();
     let mut response = Response::new(Full::new(Bytes::from(answer)));
     *response.status_mut() = status;
-    let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }

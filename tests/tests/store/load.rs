@@ -16,7 +16,14 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// Callers of some keys, each over a connection of its own.
 pub(crate) struct Load {
     stopping: Arc<AtomicBool>,
-    callers: Vec<JoinHandle<(usize, Vec<(u16, String)>)>>,
+    callers: Vec<JoinHandle<Served>>,
+}
+
+/// What became of one caller's calls.
+#[derive(Default)]
+struct Served {
+    count: usize,
+    failures: Vec<(u16, String)>,
 }
 
 impl Load {
@@ -27,16 +34,16 @@ impl Load {
             let (key, stopping) = ((*key).to_owned(), Arc::clone(&stopping));
             tokio::spawn(async move {
                 let mut client = Client::connect(address).await;
-                let (mut count, mut failures) = (0, Vec::new());
+                let mut served = Served::default();
                 while !stopping.load(Ordering::Relaxed) {
                     let answer = client.send(calling(&key, CALL)).await;
-                    count += 1;
+                    served.count += 1;
                     if answer.status != 200 {
-                        failures.push(verdict(&answer));
+                        served.failures.push(verdict(&answer));
                     }
                     sleep(PAUSE).await;
                 }
-                (count, failures)
+                served
             })
         };
         let callers = keys.iter().map(caller).collect();
@@ -48,7 +55,7 @@ impl Load {
         self.stopping.store(true, Ordering::Relaxed);
         let mut all = 0;
         for caller in self.callers {
-            let (count, failures) = caller.await.unwrap();
+            let Served { count, failures } = caller.await.unwrap();
             assert!(failures.is_empty() && count > 0, "{} of {count} calls: {:?}", failures.len(), failures.first());
             all += count;
         }

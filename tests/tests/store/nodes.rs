@@ -97,7 +97,7 @@ circuit_breaker: { consecutive_failures: 1000, min_requests: 1000 }
         };
         // Not by calls that go through, which would spend it.
         site.upstream.otherwise(|_| gateway_testing::Script::json(500, "{}"));
-        let (_, took) = until("the other node to know what is spent", spent).await;
+        let ((), took) = until("the other node to know what is spent", spent).await;
         println!("{}: what was spent was known elsewhere after {took:?}", database.name());
     }
 }

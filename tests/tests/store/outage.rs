@@ -15,7 +15,7 @@ const PASSWORD: &str = "for-tests-only";
 
 pub(crate) async fn until_store_is(node: &Node, state: &str) {
     let is_so = async || (node.readiness().await.1["store"] == state).then_some(());
-    let (_, took) = until(state, is_so).await;
+    let ((), took) = until(state, is_so).await;
     println!("the store is {state} after {took:?}");
 }
 
@@ -120,7 +120,7 @@ async fn changes_that_went_unheard_are_caught_up_with() {
         remote.execute(cut);
     }
     let is_refused = async || (node.verdict(&revoked.key).await == bad(401, "invalid_api_key")).then_some(());
-    let (_, took) = until("a revocation that was not heard of", is_refused).await;
+    let ((), took) = until("a revocation that was not heard of", is_refused).await;
     println!("seen after {took:?}");
     until_store_is(&node, "reachable").await;
     // And it listens again: what comes now is heard of before the next look.
@@ -131,7 +131,7 @@ async fn changes_that_went_unheard_are_caught_up_with() {
     remote.start_again();
     remote.execute("UPDATE master_keys SET is_enabled = FALSE WHERE id <> 'kept'");
     let is_refused = async || (node.verdict(&made.key).await == bad(401, "disabled_api_key")).then_some(());
-    let (_, took) = until("a change of the first moment", is_refused).await;
+    let ((), took) = until("a change of the first moment", is_refused).await;
     println!("seen after {took:?}");
     load.assert_served().await;
 }

@@ -20,7 +20,7 @@ impl Promptness {
 
     /// Looks until a change is seen, which has just been made.
     pub(crate) async fn measure(&mut self, mut is_seen: impl AsyncFnMut() -> bool) {
-        let (_, took) = until(&self.what, async || is_seen().await.then_some(())).await;
+        let ((), took) = until(&self.what, async || is_seen().await.then_some(())).await;
         self.times.push(took);
     }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use gateway_testing::client;
 use gateway_tests::administrator::{ADMIN_KEY, Administrator, KEYS, one};
+use gateway_tests::hexadecimal::digits;
 use gateway_tests::patience::until;
 use gateway_tests::site::{FILED, STORED, Site, bad, good};
 use gateway_tests::stage::{CALLER_KEY, with_header};
@@ -32,7 +33,7 @@ impl Canaries {
         let digests: Vec<_> = self.0.iter().flat_map(|key| [KeyDigest::of(key), digester.digest(key)]).collect();
         for digest in digests {
             let bytes = digest.as_bytes();
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = digits(bytes);
             self.0.push(digits.to_uppercase().into_bytes());
             self.0.push(digits.into_bytes());
             self.0.push(format!("{:?}", &bytes[..6]).trim_matches(['[', ']']).as_bytes().to_vec());

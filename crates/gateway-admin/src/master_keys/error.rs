@@ -1,6 +1,7 @@
 //! Why something was not done with a key, in words that the HTTP side and the command line both pass on.
 
 use gateway_keystore::StoreError;
+use jiff::Timestamp;
 
 use crate::error::Invalid;
 
@@ -38,6 +39,17 @@ pub enum KeyError {
          or write the key into the configuration file."
     )]
     NoStore,
+    /// The key before the present one is still good, and there is a place for one such key.
+    #[error(
+        "The key `{id}` was rotated before, and the key that it replaced is good until {until}. Rotate it again then, or with \
+         `overlap_secs` 0, which ends both at once."
+    )]
+    Overlapping {
+        /// The identifier.
+        id: String,
+        /// When the overlap ends.
+        until: Timestamp,
+    },
     /// Others kept changing the key at the same time.
     #[error("The key was changed by others again and again. Try again.")]
     Contended,

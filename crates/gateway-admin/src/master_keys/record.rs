@@ -111,16 +111,22 @@ pub(super) fn rotated(
     (key, digest): (&Secret, KeyDigest),
     overlap: Duration,
     now: Timestamp,
-) -> KeyRecord {
+) -> Result<KeyRecord, KeyError> {
+    if let Some(RetiredKey { valid_until: until, .. }) = before.previous
+        && until > now
+        && !overlap.is_zero()
+    {
+        return Err(KeyError::Overlapping { id: before.id.to_string(), until });
+    }
     let retired = || {
         let valid_until = now.checked_add(overlap).ok()?;
         Some(RetiredKey { digest: before.digest, valid_until })
     };
-    KeyRecord {
+    Ok(KeyRecord {
         digest,
         preview: preview(key.expose()),
         is_weak: is_weak(key.expose()),
         previous: retired().filter(|_| !overlap.is_zero()),
         ..before.clone()
-    }
+    })
 }

@@ -165,3 +165,16 @@ async fn a_key_ends_once() {
     // The identifier is free again.
     scene.create(r#"{"id": "a", "key": "sk-the-first-of-all", "name": "again"}"#).await;
 }
+
+#[tokio::test]
+async fn a_promised_overlap_is_kept_and_a_rotation_without_one_ends_everything() {
+    let scene = Scene::new();
+    scene.create(r#"{"id": "a", "name": "a"}"#).await;
+    let rotate = |body: &'static str| scene.call("POST", "/admin/v1/master-keys/a/rotate", body);
+    let first = rotate(r#"{"overlap_secs": 3600}"#).await.json();
+    let refused = rotate(r#"{"overlap_secs": 60}"#).await;
+    assert_eq!(refused.error(), (409, "conflict".to_owned(), None));
+    let now = scene.get("/admin/v1/master-keys/a").await.json();
+    assert_eq!(now["previous_key_expires_at"], first["previous_key_expires_at"]);
+    assert!(rotate(r#"{"overlap_secs": 0}"#).await.json().get("previous_key_expires_at").is_none());
+}

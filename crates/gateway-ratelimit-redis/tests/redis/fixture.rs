@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ratelimit::{
-    Budget, BudgetPeriod, Demand, Denial, LimitStore, Limits, Moment, NanoUsd, RateLimit, Reservation, Used,
+    Budget, BudgetPeriod, Demand, Denial, LimitStore, Limits, Moment, NanoUsd, Origin, RateLimit, Reservation, Used,
 };
 use gateway_ratelimit_redis::{RedisLimits, RedisSettings, RedisStatus};
 use gateway_secret::Secret;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Calls are let through by Redis with this origin.
-pub(crate) const BY_REDIS: u64 = 1;
+pub(crate) const BY_REDIS: Origin = Origin::Shared;
 
 /// So rarely does a request come back in these tests that none does.
 pub(crate) const DAY: u32 = 24 * 3600;
@@ -141,7 +141,7 @@ pub(crate) async fn until_unreachable(store: &RedisLimits) {
 /// Waits until a node that may not have noticed yet that Redis was gone has noticed that it is back.
 pub(crate) async fn until_redis_decides(store: &RedisLimits) {
     let (key, limits) = (account("probe"), requests_a_day(1_000_000));
-    until("Redis decides", async || call(store, &key, &limits).await.is_ok_and(|call| call.origin == BY_REDIS)).await;
+    until("Redis decides", async || call(store, &key, &limits).await.is_ok_and(|call| call.origin() == BY_REDIS)).await;
 }
 
 pub(crate) async fn until_nodes(store: &RedisLimits, nodes: u32) {

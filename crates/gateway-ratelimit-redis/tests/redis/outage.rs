@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use gateway_extension::Answer;
-use gateway_ratelimit::{BudgetPeriod, Demand, DenialCause, LimitStore, Used};
+use gateway_ratelimit::{BudgetPeriod, Demand, DenialCause, LimitStore, RateLimit, Used};
 use gateway_ratelimit_redis::{OnError, RedisSettings, RedisStatus};
 use gateway_secret::Secret;
 use gateway_testing::RedisServer;
@@ -19,7 +19,7 @@ async fn a_silent_redis_is_waited_for_once() {
     let (key, limits) = (account("a"), requests_a_day(2));
     server.pause();
     // Redis will not say a word until it is resumed, so this answer is the node's own.
-    assert_ne!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);
+    assert_ne!(call(&node, &key, &limits).await.unwrap().origin(), BY_REDIS);
     assert!(matches!(node.status(), RedisStatus::Unreachable { .. }));
     let at_once = node.reserve(&key, &limits, Demand::default(), now());
     assert!(matches!(at_once, Answer::Now(Some(Ok(_)))), "{at_once:?}");
@@ -36,7 +36,7 @@ async fn what_was_asked_of_a_silent_redis_does_not_happen_later() {
     server.pause();
     // The question lies in the connection's buffer; when it was given up long ago, Redis reads it.
     let asked = call(&node, &account("rate"), &rate).await.unwrap();
-    assert_ne!(asked.origin, BY_REDIS);
+    assert_ne!(asked.origin(), BY_REDIS);
     let own = call(&node, &account("at once"), &at_once).await.unwrap();
     tokio::time::sleep(3 * hasty(&server).timeout).await;
     server.resume();
@@ -79,7 +79,7 @@ async fn every_call_is_answered_while_redis_comes_and_goes() {
         let calls = async {
             let mut own = 0;
             while own < 100 {
-                own += usize::from(call(&node, &key, &limits).await.unwrap().origin != BY_REDIS);
+                own += usize::from(call(&node, &key, &limits).await.unwrap().origin() != BY_REDIS);
                 tokio::task::yield_now().await;
             }
         };
@@ -109,7 +109,8 @@ async fn calls_in_flight_survive_a_redis_that_forgets() {
 async fn without_redis_the_nodes_own_calls_of_before_still_count() {
     let Some(mut server) = RedisServer::start() else { return };
     let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
-    let (key, limits) = (account("busy"), at_once(4));
+    let rate_limit = RateLimit { max_concurrent: Some(4), requests_per_minute: Some(60), ..RateLimit::default() };
+    let (key, limits) = (account("busy"), limits(&rate_limit));
     until_nodes(&one, 2).await;
     let first = call(&one, &key, &limits).await.unwrap();
     let second = call(&one, &key, &limits).await.unwrap();
@@ -118,6 +119,7 @@ async fn without_redis_the_nodes_own_calls_of_before_still_count() {
     // Its share is two of four, and two there are.
     let denial = call(&one, &key, &limits).await.unwrap_err();
     assert_eq!(denial.cause, DenialCause::Concurrency { limit: 4 });
+    assert_eq!(denial.levels.requests.map(|level| level.remaining), Some(30), "its share of the requests is told as ever");
     one.settle(first, Used::default(), now());
     let third = call(&one, &key, &limits).await.unwrap();
     assert!(call(&one, &key, &limits).await.is_err());
@@ -180,7 +182,7 @@ async fn a_gateway_starts_without_redis() {
     assert_eq!(admitted(&node, &key, &limits, 2).await, 1);
     server.start_again();
     until_reachable(&node).await;
-    assert_eq!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);
+    assert_eq!(call(&node, &key, &limits).await.unwrap().origin(), BY_REDIS);
 }
 
 #[tokio::test]
@@ -189,9 +191,9 @@ async fn a_server_that_is_no_longer_the_master_is_down() {
     let node = connected(patient(&server)).await;
     let mut direct = direct(&server).await;
     let (key, limits) = (account("a"), requests_a_day(1_000_000));
-    assert_eq!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);
+    assert_eq!(call(&node, &key, &limits).await.unwrap().origin(), BY_REDIS);
     let () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).query_async(&mut direct).await.unwrap();
-    assert_ne!(call(&node, &key, &limits).await.unwrap().origin, BY_REDIS);
+    assert_ne!(call(&node, &key, &limits).await.unwrap().origin(), BY_REDIS);
     let () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut direct).await.unwrap();
     until_redis_decides(&node).await;
 }
@@ -215,7 +217,7 @@ async fn a_gateway_that_is_late_itself_does_not_take_redis_for_dead() {
         assert!(poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await.is_pending());
         // Nothing else has its turn here for as long: neither this call nor what tells it that its time is over.
         std::thread::sleep(4 * hasty(&server).timeout);
-        assert_eq!(asked.await.unwrap().origin, BY_REDIS);
+        assert_eq!(asked.await.unwrap().origin(), BY_REDIS);
         assert_eq!(node.status(), RedisStatus::Reachable);
     }
     assert!(call(&witness, &key, &limits).await.is_err(), "each was counted there");

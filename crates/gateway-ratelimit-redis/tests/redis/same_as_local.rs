@@ -80,7 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What a caller is told.
 fn told(answer: &Result<Reservation, Denial>) -> Result<(Levels, Option<BudgetWindow>), Denial> {
-    answer.as_ref().map(|call| (call.levels, call.window)).map_err(Clone::clone)
+    answer.as_ref().map(|call| (call.levels(), call.taken().window)).map_err(Clone::clone)
 }
 
 #[test]

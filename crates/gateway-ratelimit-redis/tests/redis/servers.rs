@@ -15,7 +15,7 @@ async fn a_password_is_used() {
     let Some(server) = RedisServer::start_with(&["--requirepass", "p@ss"]) else { return };
     let url = |password: &str| server.url().replace("//", &format!("//:{password}@"));
     let node = connected(RedisSettings { url: Secret::from(url("p%40ss")), ..patient(&server) }).await;
-    assert_eq!(call(&node, &account("a"), &at_once(1)).await.unwrap().origin, BY_REDIS);
+    assert_eq!(call(&node, &account("a"), &at_once(1)).await.unwrap().origin(), BY_REDIS);
     let stranger = connect(RedisSettings { url: Secret::from(url("wrong")), ..patient(&server) }).await;
     assert_ne!(stranger.status(), RedisStatus::Reachable);
     for debugged in [format!("{node:?}"), format!("{stranger:?}")] {
@@ -32,7 +32,7 @@ async fn tls_is_spoken_and_certificates_are_checked() {
     let Some(server) = RedisServer::start_with_tls(&cert.pem(), &signing_key.serialize_pem()) else { return };
     let trusting = RedisSettings { root_certificates: Some(cert.pem().into_bytes()), ..patient(&server) };
     let node = connected(trusting).await;
-    assert_eq!(call(&node, &account("a"), &at_once(1)).await.unwrap().origin, BY_REDIS);
+    assert_eq!(call(&node, &account("a"), &at_once(1)).await.unwrap().origin(), BY_REDIS);
     let stranger = connect(patient(&server)).await;
     assert_ne!(stranger.status(), RedisStatus::Reachable);
 }
@@ -44,7 +44,7 @@ async fn a_script_that_was_forgotten_is_loaded_again() {
     let mut direct = direct(&server).await;
     let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut direct).await.unwrap();
     let call = reserve(&node, &account("a"), &tokens_a_minute(10), tokens(1)).await.unwrap();
-    assert_eq!(call.origin, BY_REDIS);
+    assert_eq!(call.origin(), BY_REDIS);
     assert_eq!(node.status(), RedisStatus::Reachable);
 }
 

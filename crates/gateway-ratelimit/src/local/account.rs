@@ -1,12 +1,11 @@
 //! One account: what is spent of each of its limits, decided and changed together.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::spending::{Overspent, Spending};
-use crate::{Bucket, BudgetWindow, Demand, Denial, DenialCause, Levels, Limits, Quota, Reservation, Shortage, Used};
+use super::spending::Spending;
+use crate::{Bucket, BudgetWindow, Demand, Denial, Levels, Limits, NanoUsd, Quota, Reservation, Standing, Taken, Used};
 
 /// A moment as accounts count it.
 #[derive(Debug, Clone, Copy)]
@@ -17,13 +16,6 @@ pub(super) struct Stamp {
     pub(super) wall: Timestamp,
 }
 
-/// What was taken, apart from what the caller has said.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Taken {
-    pub(super) window: Option<BudgetWindow>,
-    pub(super) levels: Levels,
-}
-
 /// What one account has spent of its limits.
 #[derive(Debug, Default)]
 pub(super) struct Account {
@@ -32,6 +24,9 @@ pub(super) struct Account {
     /// One for each of the request quotas.
     requests: Vec<Bucket>,
     tokens: Bucket,
+    /// The latest moment that it was asked at. Whoever is behind it was overtaken on the way, and is counted as if it came
+    /// now: by its own time the bucket would not be as full yet as it is.
+    clock: u64,
     pub(super) in_flight: u32,
     pub(super) spending: Spending,
     /// Whether it is no longer in the map, or is just leaving it.
@@ -39,38 +34,46 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Takes from every limit or from none.
-    pub(super) fn reserve(&mut self, limits: &Arc<Limits>, demand: Demand, at: Stamp) -> Result<Taken, Denial> {
-        self.adopt(limits, at.micros);
-        let window = match self.admit(demand, at) {
-            Ok(window) => window,
-            Err(Refusal { cause, retry_after }) => {
-                return Err(Denial { cause, retry_after, levels: self.levels(at.micros) });
-            }
-        };
+    /// Takes from every limit or from none, and says what is left.
+    pub(super) fn reserve(
+        &mut self,
+        limits: &Arc<Limits>,
+        demand: Demand,
+        at: Stamp,
+    ) -> Result<(Taken, Levels), Denial> {
+        let now = self.adopt(limits, at);
+        let window = limits.budget.map(|budget| self.spending.window(&budget, at.wall));
+        self.standing(demand, window).check(at.wall)?;
         for (quota, bucket) in limits.requests.iter().zip(&mut self.requests) {
-            bucket.take(quota, 1, at.micros);
+            bucket.take(quota, 1, now);
         }
         if let Some(quota) = &limits.tokens {
-            self.tokens.take(quota, demand.tokens, at.micros);
+            self.tokens.take(quota, demand.tokens, now);
         }
         if let Some(window) = window {
             self.spending.reserve(window, demand.cost);
         }
         self.in_flight = self.in_flight.saturating_add(1);
-        Ok(Taken { window, levels: self.levels(at.micros) })
+        Ok((Taken { demand, window }, self.standing(demand, window).levels()))
+    }
+
+    /// What is left of these limits.
+    pub(super) fn levels(&mut self, limits: &Arc<Limits>, at: Stamp) -> Levels {
+        self.adopt(limits, at);
+        self.standing(Demand::default(), None).levels()
     }
 
     /// Puts what a call used in the place of what it took. True: the account has to be listed among those with something
     /// to record.
     pub(super) fn settle(&mut self, reservation: &Reservation, used: Used, at: Stamp) -> bool {
+        let Taken { demand, window } = reservation.taken();
+        let now = self.pass_to(at);
         self.in_flight = self.in_flight.saturating_sub(1);
         // A limit of tokens that was added meanwhile is not asked for a call that it was not asked for before.
-        if let Some(quota) = self.limits.tokens.filter(|_| reservation.limits.tokens.is_some()) {
-            self.tokens.settle(&quota, reservation.taken.tokens, used.tokens, at.micros);
+        if let Some(quota) = self.limits.tokens.filter(|_| reservation.limits().tokens.is_some()) {
+            self.tokens.settle(&quota, demand.tokens, used.tokens, now);
         }
-        let money = |window| self.spending.settle(window, reservation.taken.cost, used.cost);
-        reservation.window.is_some_and(money)
+        window.is_some_and(|window| self.spending.settle(window, demand.cost, used.cost))
     }
 
     /// Whether nothing would be lost with it.
@@ -80,46 +83,29 @@ impl Account {
         is_unused && self.spending.forget_past(at.wall)
     }
 
-    /// The window of the budget that the money comes from, or what is in the way.
-    fn admit(&mut self, demand: Demand, at: Stamp) -> Result<Option<BudgetWindow>, Refusal> {
-        let limits = &*self.limits;
-        if limits.is_blocked() {
-            return Err(Refusal { cause: DenialCause::Blocked, retry_after: None });
-        }
-        let mut worst = None;
-        for (quota, bucket) in limits.requests.iter().zip(&self.requests) {
-            let found = bucket.check(quota, 1, at.micros);
-            note(&mut worst, found.map_err(|shortage| Refusal::of_quota(DenialCause::Requests, shortage)));
-        }
-        if let Some(quota) = &limits.tokens {
-            let cause = DenialCause::Tokens { needed: demand.tokens, limit: quota.burst() };
-            let found = self.tokens.check(quota, demand.tokens, at.micros);
-            note(&mut worst, found.map_err(|shortage| Refusal::of_quota(cause, shortage)));
-        }
-        if let Some(limit) = limits.max_concurrent.filter(|limit| self.in_flight >= *limit) {
-            note::<()>(&mut worst, Err(Refusal { cause: DenialCause::Concurrency { limit }, retry_after: None }));
-        }
-        let window = limits.budget.and_then(|budget| {
-            let found = self.spending.check(&budget, demand.cost, at.wall);
-            note(&mut worst, found.map_err(Refusal::of_budget))
-        });
-        worst.map_or(Ok(window), Err)
-    }
-
-    fn levels(&self, now: u64) -> Levels {
-        let level = |quota: &Quota, bucket: Bucket| quota.level(bucket.backlog(now));
-        let requests = self.limits.requests.iter().zip(&self.requests).map(|(quota, bucket)| level(quota, *bucket));
-        Levels {
-            requests: requests.min_by_key(|it| it.remaining),
-            tokens: self.limits.tokens.map(|quota| level(&quota, self.tokens)),
+    fn standing(&self, demand: Demand, window: Option<BudgetWindow>) -> Standing<'_> {
+        Standing {
+            limits: &self.limits,
+            demand,
+            requests: &self.requests,
+            tokens: self.tokens,
+            now: self.clock,
+            in_flight: self.in_flight.into(),
+            committed: window.map_or(NanoUsd(0), |window| self.spending.committed(window)),
         }
     }
 
-    /// Goes on with other limits. What was spent of a quota stays spent of the one of the same period; what was spent of
+    fn pass_to(&mut self, at: Stamp) -> u64 {
+        self.clock = self.clock.max(at.micros);
+        self.clock
+    }
+
+    /// Goes on with these limits, and says what time it is. What was spent of a quota stays spent of the one of the same period; what was spent of
     /// one that is gone stays spent of those that are new.
-    fn adopt(&mut self, limits: &Arc<Limits>, now: u64) {
+    fn adopt(&mut self, limits: &Arc<Limits>, at: Stamp) -> u64 {
+        let now = self.pass_to(at);
         if Arc::ptr_eq(&self.limits, limits) {
-            return;
+            return now;
         }
         if self.limits != *limits {
             self.requests = self.converted_requests(&limits.requests, now);
@@ -129,6 +115,7 @@ impl Account {
             };
         }
         self.limits = Arc::clone(limits);
+        now
     }
 
     fn converted_requests(&self, quotas: &[Quota], now: u64) -> Vec<Bucket> {
@@ -144,52 +131,5 @@ impl Account {
             converted.max_by_key(|bucket| bucket.backlog(now)).unwrap_or_default()
         };
         quotas.iter().zip(kept).map(bucket).collect()
-    }
-}
-
-/// Why a call is not let through.
-#[derive(Debug, Clone, Copy)]
-struct Refusal {
-    cause: DenialCause,
-    retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    fn of_quota(cause: DenialCause, shortage: Shortage) -> Self {
-        let retry_after = match shortage {
-            Shortage::Until(micros) => Some(Duration::from_micros(micros)),
-            Shortage::Forever => None,
-        };
-        Self { cause, retry_after }
-    }
-
-    fn of_budget(overspent: Overspent) -> Self {
-        let retry_after = match overspent {
-            Overspent::Until(wait) => Some(wait),
-            Overspent::Forever => None,
-        };
-        Self { cause: DenialCause::Budget, retry_after }
-    }
-
-    /// Whether this one has to be waited for longer.
-    fn outlasts(&self, other: &Self) -> bool {
-        match (self.retry_after, other.retry_after) {
-            (Some(own), Some(other)) => own > other,
-            (None, other) => other.is_some(),
-            (Some(_), None) => false,
-        }
-    }
-}
-
-/// Keeps the refusal that has to be waited for the longest, the first of equals.
-fn note<T>(worst: &mut Option<Refusal>, found: Result<T, Refusal>) -> Option<T> {
-    match found {
-        Ok(found) => Some(found),
-        Err(refusal) => {
-            if worst.is_none_or(|it| refusal.outlasts(&it)) {
-                *worst = Some(refusal);
-            }
-            None
-        }
     }
 }

@@ -5,7 +5,6 @@
 //! all that was spent in them is recorded.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -46,27 +45,25 @@ struct Tally {
     reserved: u64,
 }
 
-/// There is not that much money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overspent {
-    /// There is when the next window begins, after this time.
-    Until(Duration),
-    /// There never is.
-    Forever,
-}
-
 impl Spending {
-    /// Whether a call that may cost so much is within the budget. With nothing left, not even one that costs nothing is.
-    pub(super) fn check(&mut self, budget: &Budget, cost: NanoUsd, wall: Timestamp) -> Result<BudgetWindow, Overspent> {
-        let open = self.open(budget, wall);
-        let left = budget.limit.0.saturating_sub(self.tally(open.window).map_or(0, Tally::committed));
-        if left > 0 && cost.0 <= left {
-            return Ok(open.window);
+    /// The window of a budget that a moment lies in.
+    pub(super) fn window(&mut self, budget: &Budget, wall: Timestamp) -> BudgetWindow {
+        let is_open = |open: &OpenWindow| {
+            let window = open.window;
+            window.period == budget.period && window.start <= wall && open.end.is_none_or(|end| wall < end)
+        };
+        if let Some(open) = self.open.filter(is_open) {
+            return open.window;
         }
-        let is_ever_enough = budget.limit.0 > 0 && cost <= budget.limit;
-        let next = open.end.filter(|_| is_ever_enough);
-        let wait = next.map(|end| Duration::try_from(wall.duration_until(end)).unwrap_or_default());
-        Err(wait.map_or(Overspent::Forever, Overspent::Until))
+        self.forget_past(wall);
+        let window = budget.period.window(wall);
+        self.open = Some(OpenWindow { window, end: window.end() });
+        window
+    }
+
+    /// What was spent in a window, with what is kept back.
+    pub(super) fn committed(&self, window: BudgetWindow) -> NanoUsd {
+        NanoUsd(self.tally(window).map_or(0, Tally::committed))
     }
 
     /// Keeps money back for a call.
@@ -80,8 +77,14 @@ impl Spending {
     pub(super) fn settle(&mut self, window: BudgetWindow, taken: NanoUsd, used: NanoUsd) -> bool {
         let tally = self.tally_mut(window);
         tally.reserved = tally.reserved.saturating_sub(taken.0);
-        tally.unrecorded = tally.unrecorded.saturating_add(used.0);
-        self.must_be_listed(used)
+        self.spend(window, used)
+    }
+
+    /// Spends money for which none was kept back here. True: as with [`Self::settle`].
+    pub(super) fn spend(&mut self, window: BudgetWindow, amount: NanoUsd) -> bool {
+        let tally = self.tally_mut(window);
+        tally.unrecorded = tally.unrecorded.saturating_add(amount.0);
+        self.must_be_listed(amount)
     }
 
     /// Takes what is not recorded, and strikes the account off the list.
@@ -98,8 +101,7 @@ impl Spending {
     pub(super) fn put_back(&mut self, window: BudgetWindow, amount: NanoUsd) -> bool {
         let tally = self.tally_mut(window);
         tally.recording = tally.recording.saturating_sub(amount.0);
-        tally.unrecorded = tally.unrecorded.saturating_add(amount.0);
-        self.must_be_listed(amount)
+        self.spend(window, amount)
     }
 
     /// Notes what is recorded, with what was taken for that.
@@ -124,19 +126,6 @@ impl Spending {
             }
         }
         self.windows.is_empty()
-    }
-
-    fn open(&mut self, budget: &Budget, wall: Timestamp) -> OpenWindow {
-        let is_open = |open: &OpenWindow| {
-            let window = open.window;
-            window.period == budget.period && window.start <= wall && open.end.is_none_or(|end| wall < end)
-        };
-        if let Some(open) = self.open.filter(is_open) {
-            return open;
-        }
-        self.forget_past(wall);
-        let window = budget.period.window(wall);
-        *self.open.insert(OpenWindow { window, end: window.end() })
     }
 
     fn tally(&self, window: BudgetWindow) -> Option<&Tally> {

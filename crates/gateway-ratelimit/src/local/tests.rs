@@ -37,7 +37,7 @@ impl Bench {
     }
 
     fn reserve(&self, key: &str, limits: &Arc<Limits>, demand: Demand, micros: u64) -> Result<Reservation, Denial> {
-        self.store.decide(&key.into(), limits, demand, self.store.stamp(self.at(micros)))
+        self.store.decide(&key.into(), limits, demand, self.at(micros))
     }
 
     /// A call that costs so much.

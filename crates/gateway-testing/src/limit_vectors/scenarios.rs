@@ -1,6 +1,8 @@
 //! The scenarios themselves.
 
-use gateway_ratelimit::DenialCause::{Blocked, Budget, Concurrency, Requests, Tokens};
+use std::time::Duration;
+
+use gateway_ratelimit::DenialCause::{self, Blocked, Budget, Concurrency, Requests, Tokens};
 use gateway_ratelimit::{BudgetPeriod, Levels, RateLimit};
 
 use super::Scenario;
@@ -31,13 +33,21 @@ fn per_minute(requests_per_minute: u64) -> RateLimit {
     RateLimit { requests_per_minute: Some(requests_per_minute), ..RateLimit::default() }
 }
 
+fn a_second(limit: u64) -> DenialCause {
+    Requests { limit, period: Duration::from_secs(1) }
+}
+
+fn a_minute(limit: u64) -> DenialCause {
+    Requests { limit, period: Duration::from_mins(1) }
+}
+
 fn of_requests() -> Vec<Scenario> {
     let burst = Story::new("a burst, then one at a time", per_second(2, Some(3)))
         .call(0, 0, Ok(requests(3, 2, 500_000)))
         .call(0, 0, Ok(requests(3, 1, SECOND)))
         .call(0, 0, Ok(requests(3, 0, 1_500_000)))
-        .call(0, 0, wait(Requests, 500_000, requests(3, 0, 1_500_000)))
-        .call(499_999, 0, wait(Requests, 1, requests(3, 0, 1_000_001)))
+        .call(0, 0, wait(a_second(2), 500_000, requests(3, 0, 1_500_000)))
+        .call(499_999, 0, wait(a_second(2), 1, requests(3, 0, 1_000_001)))
         .call(500_000, 0, Ok(requests(3, 0, 1_500_000)))
         .call(1_500_000, 0, Ok(requests(3, 1, SECOND)))
         .call(10 * SECOND, 0, Ok(requests(3, 2, 500_000)));
@@ -46,25 +56,26 @@ fn of_requests() -> Vec<Scenario> {
         .call(0, 0, Ok(requests(3, 2, 333_334)))
         .call(0, 0, Ok(requests(3, 1, 666_668)))
         .call(0, 0, Ok(requests(3, 0, 1_000_002)))
-        .call(0, 0, wait(Requests, 333_334, requests(3, 0, 1_000_002)))
-        .call(333_333, 0, wait(Requests, 1, requests(3, 0, 666_669)))
+        .call(0, 0, wait(a_second(3), 333_334, requests(3, 0, 1_000_002)))
+        .call(333_333, 0, wait(a_second(3), 1, requests(3, 0, 666_669)))
         .call(333_334, 0, Ok(requests(3, 0, 1_000_002)));
+    let two_a_day = Requests { limit: 2, period: Duration::from_hours(24) };
     let own_period = RateLimit { limit: Some(2), period_seconds: Some(86_400), ..RateLimit::default() };
     let day = Story::new("two a day", own_period)
         .call(0, 0, Ok(requests(2, 1, 43_200 * SECOND)))
         .call(7, 0, Ok(requests(2, 0, 86_400 * SECOND - 7)))
-        .call(7, 0, wait(Requests, 43_200 * SECOND - 7, requests(2, 0, 86_400 * SECOND - 7)))
+        .call(7, 0, wait(two_a_day, 43_200 * SECOND - 7, requests(2, 0, 86_400 * SECOND - 7)))
         .call(43_200 * SECOND, 0, Ok(requests(2, 0, 86_400 * SECOND)));
     let kept = Story::new("a request that is over stays spent", per_minute(1))
         .call(0, 0, Ok(requests(1, 0, MINUTE)))
         .settle(SECOND, 0, 0, 0)
-        .call(2 * SECOND, 0, wait(Requests, 58 * SECOND, requests(1, 0, 58 * SECOND)));
+        .call(2 * SECOND, 0, wait(a_minute(1), 58 * SECOND, requests(1, 0, 58 * SECOND)));
     let apart = Story::new("accounts are apart", per_minute(1))
         .call(0, 0, Ok(requests(1, 0, MINUTE)))
         .account("b")
         .call(0, 0, Ok(requests(1, 0, MINUTE)))
         .account("a")
-        .call(0, 0, wait(Requests, MINUTE, requests(1, 0, MINUTE)));
+        .call(0, 0, wait(a_minute(1), MINUTE, requests(1, 0, MINUTE)));
     [burst, uneven, day, kept, apart].map(Story::end).into()
 }
 
@@ -130,10 +141,10 @@ fn of_several() -> Vec<Scenario> {
     let least = Story::new("the quota with least left is told, the longest wait counts", both)
         .call(0, 0, Ok(requests(2, 1, 500_000)))
         .call(0, 0, Ok(requests(2, 0, SECOND)))
-        .call(0, 0, wait(Requests, 500_000, requests(2, 0, SECOND)))
+        .call(0, 0, wait(a_second(2), 500_000, requests(2, 0, SECOND)))
         .call(500_000, 0, Ok(requests(2, 0, SECOND)))
-        .call(500_000, 0, wait(Requests, 19_500_000, requests(2, 0, SECOND)))
-        .call(2 * SECOND, 0, wait(Requests, 18 * SECOND, requests(3, 0, 58 * SECOND)))
+        .call(500_000, 0, wait(a_minute(3), 19_500_000, requests(2, 0, SECOND)))
+        .call(2 * SECOND, 0, wait(a_minute(3), 18 * SECOND, requests(3, 0, 58 * SECOND)))
         .call(20 * SECOND, 0, Ok(requests(3, 0, MINUTE)));
     let rate_limit = RateLimit {
         requests_per_minute: Some(3),
@@ -155,8 +166,8 @@ fn of_several() -> Vec<Scenario> {
         .settle(0, 0, 50, 0)
         .call(0, 0, Ok(levels([0, 0], [60, 60])))
         .settle(0, 1, 10, 0)
-        .call(0, 0, wait(Requests, 20 * SECOND, levels([0, 0], [60, 60])))
-        .call(0, 15, wait(Requests, 20 * SECOND, levels([0, 0], [60, 60])))
+        .call(0, 0, wait(a_minute(3), 20 * SECOND, levels([0, 0], [60, 60])))
+        .call(0, 15, wait(a_minute(3), 20 * SECOND, levels([0, 0], [60, 60])))
         .call(0, 30, wait(Tokens { needed: 30, limit: 60 }, 30 * SECOND, levels([0, 0], [60, 60])))
         .call(0, 61, never(Tokens { needed: 61, limit: 60 }, levels([0, 0], [60, 60])))
         .call(20 * SECOND, 20, Ok(levels([0, 0], [60, 60])));
@@ -225,7 +236,7 @@ fn of_money() -> Vec<Scenario> {
         .budget(1_000, BudgetPeriod::Day)
         .paid(0, 1_001, never(Budget, requests(1, 1, 0)))
         .paid(0, 1_000, Ok(requests(1, 0, MINUTE)))
-        .paid(0, 1, wait(Requests, MINUTE, requests(1, 0, MINUTE)))
+        .paid(0, 1, wait(a_minute(1), MINUTE, requests(1, 0, MINUTE)))
         .settle(0, 0, 0, 1_000)
         .limits(none())
         .paid(0, 1, wait(Budget, 10 * SECOND, NOTHING));
@@ -267,7 +278,7 @@ fn of_changes() -> Vec<Scenario> {
         .limits(per_minute(60))
         .call(20 * SECOND, 0, Ok(requests(60, 57, 3 * SECOND)))
         .limits(per_minute(2))
-        .call(20 * SECOND, 0, wait(Requests, 30 * SECOND, requests(2, 0, MINUTE)));
+        .call(20 * SECOND, 0, wait(a_minute(2), 30 * SECOND, requests(2, 0, MINUTE)));
     let of_tokens = Story::new("a call goes on while its limit changes", tokens_per_minute(600))
         .call(0, 300, Ok(tokens(600, 300, 30 * SECOND)))
         .limits(tokens_per_minute(1_200))

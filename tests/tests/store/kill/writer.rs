@@ -102,7 +102,11 @@ impl Writer {
         let action = match roll {
             0..7 => Action::Change(account.number + 1),
             // What became of a rotation is seen by the key, so it has to be known.
-            7..9 if account.key.is_some() => Action::Rotate(if self.random.bool() { 3600 } else { 0 }),
+            7..9 if account.key.is_some() => {
+                // There is a place for one key before the present one.
+                let has_room = account.previous.is_none();
+                Action::Rotate(if has_room && self.random.bool() { 3600 } else { 0 })
+            }
             _ => Action::Remove,
         };
         (index, action)

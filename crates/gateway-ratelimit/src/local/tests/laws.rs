@@ -131,7 +131,7 @@ proptest! {
                         Ok(reservation) => {
                             prop_assert!(model.admits(demand));
                             model.take(demand);
-                            assert_levels(&model, reservation.levels)?;
+                            assert_levels(&model, reservation.levels())?;
                             calls.push((reservation, window));
                             admissions.push(flow.len());
                             flow.push((now, worth(demand.tokens)));
@@ -149,7 +149,7 @@ proptest! {
                         continue;
                     }
                     let (reservation, window) = calls.swap_remove(which.index(calls.len()));
-                    let taken = reservation.taken;
+                    let taken = reservation.taken().demand;
                     let part = |of: u64| of * percent / 100;
                     let used = Demand { tokens: part(taken.tokens), cost: NanoUsd(part(taken.cost.0)) };
                     model.settle(window, taken, used);
@@ -185,7 +185,7 @@ proptest! {
         }
         let quota = limits.tokens.unwrap();
         let spent: u64 = calls.iter().map(|(_, used)| quota.time_of(*used)).sum();
-        let level = take(0).unwrap().levels.tokens.unwrap();
+        let level = take(0).unwrap().levels().tokens.unwrap();
         prop_assert_eq!(level, quota.level(spent));
     }
 }

@@ -34,7 +34,7 @@ fn a_call_that_is_under_way_at_midnight_counts_for_the_day_before() {
     let bench = Bench::new();
     let limits = budget(10, BudgetPeriod::Day);
     let call = bench.paid("key", &limits, 10, 0).unwrap();
-    assert_eq!(call.window, Some(day(0)));
+    assert_eq!(call.taken().window, Some(day(0)));
     assert_eq!(left(&bench, "key", &limits, 10 * SECOND), 10);
     bench.settle(call, 7, 11 * SECOND);
     let next = bench.paid("key", &limits, 4, 11 * SECOND).unwrap();
@@ -155,7 +155,7 @@ fn a_call_without_a_budget_leaves_no_trace_in_the_book() {
     let bench = Bench::new();
     let limits = limits(&RateLimit { max_concurrent: Some(1), ..RateLimit::default() }, None);
     let call = bench.paid("key", &limits, 5, 0).unwrap();
-    assert_eq!(call.window, None);
+    assert_eq!(call.taken().window, None);
     bench.settle(call, 5, 0);
     assert!(bench.store.take_unrecorded().is_empty());
 }

@@ -11,6 +11,10 @@ fn per_minute(requests_per_minute: u64) -> Arc<Limits> {
     limits(&RateLimit { requests_per_minute: Some(requests_per_minute), ..RateLimit::default() }, None)
 }
 
+fn limits_of_two_a_day() -> Arc<Limits> {
+    limits(&RateLimit { limit: Some(2), period_seconds: Some(86_400), ..RateLimit::default() }, None)
+}
+
 #[test]
 fn threads_together_get_what_one_would() {
     let bench = Bench::new();
@@ -108,7 +112,7 @@ fn what_is_spent_outlives_a_change_of_limits() {
         limits(&RateLimit { requests_per_minute, tokens_per_minute, ..RateLimit::default() }, None)
     };
     drop(bench.reserve("key", &rate(Some(10), Some(1_000)), demand(1_000), 0));
-    let levels = |limits: &Arc<Limits>| bench.reserve("key", limits, demand(0), 0).unwrap().levels;
+    let levels = |limits: &Arc<Limits>| bench.reserve("key", limits, demand(0), 0).unwrap().levels();
     let both = levels(&rate(Some(10), Some(2_000)));
     assert_eq!((both.requests.unwrap().remaining, both.tokens.unwrap().remaining), (8, 1_000));
     // The same limits, read again.
@@ -119,7 +123,7 @@ fn what_is_spent_outlives_a_change_of_limits() {
     assert_eq!(levels(&limits(&hourly, None)).requests.unwrap().remaining, 1);
     // One more quota: nothing was spent of it.
     let more = limits(&RateLimit { requests_per_minute: Some(3), ..hourly.clone() }, None);
-    let denial = bench.reserve("key", &more, demand(0), 0).unwrap().levels;
+    let denial = bench.reserve("key", &more, demand(0), 0).unwrap().levels();
     assert_eq!(denial.requests.map(|it| (it.limit, it.remaining)), Some((5, 0)));
     // Debts beyond a burst are not kept; a block keeps nothing out of what comes after it.
     let blocked = limits(&RateLimit { limit: Some(0), ..RateLimit::default() }, None);
@@ -139,14 +143,19 @@ fn an_old_debt_is_not_forgiven_by_another_limit() {
 }
 
 #[test]
-fn moments_out_of_order_grant_no_more() {
+fn moments_out_of_order_count_as_the_latest() {
     let bench = Bench::new();
     let limits = limits(&RateLimit { tokens_per_minute: Some(60), ..RateLimit::default() }, None);
     let demand = |tokens| Demand { tokens, cost: NanoUsd(0) };
     let call = bench.reserve("key", &limits, demand(60), 0).unwrap();
     bench.store.settle(call, Used::default(), bench.at(50_000_000));
-    assert!(bench.reserve("key", &limits, demand(60), 49_999_999).is_err(), "full again only from then on");
-    assert!(bench.reserve("key", &limits, demand(60), 50_000_000).is_ok());
+    let early = bench.reserve("key", &limits, demand(59), 49_999_999).unwrap();
+    assert_eq!(early.levels().tokens.map(|it| it.reset), Some(Duration::from_secs(59)), "taken at the latest moment");
+    assert!(bench.reserve("key", &limits, demand(2), 50_000_000).is_err(), "and no more than that");
+    // Neither is refused for having been overtaken.
+    let two = limits_of_two_a_day();
+    assert!(bench.reserve("other", &two, FREE, 50_000).is_ok() && bench.reserve("other", &two, FREE, 0).is_ok());
+    assert!(bench.reserve("other", &two, FREE, 50_000).is_err());
     // Before the store's own beginning is at its beginning.
     let later = LocalLimits::new(bench.base + Duration::from_secs(1));
     assert_eq!(later.stamp(bench.at(0)).micros, 0);
