@@ -49,7 +49,7 @@ impl State {
             None => Counters::local(),
         };
         let stored = match backend(config)? {
-            Some(backend) => Some(Stored::follow(backend, counters.book(), snapshot_path(config)).await?),
+            Some(backend) => Some(Stored::follow(backend, counters.book(), snapshot_path(config)?).await?),
             None => None,
         };
         Ok(Self { stored, counters })
@@ -158,15 +158,14 @@ fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Backend>> {
 }
 
 /// Where the last good copy of the keys is kept: in the directory that is set for such things, else beside an SQLite file.
-fn snapshot_path(config: &Config) -> Option<PathBuf> {
+fn snapshot_path(config: &Config) -> anyhow::Result<Option<PathBuf>> {
     let file = match &config.store.place {
         StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(path.with_added_extension("last-good")),
         StorePlace::Nowhere | StorePlace::Postgres(_) => None,
     };
-    match &config.server.state_dir {
-        Some(directory) => Some(directory.join("keys.last-good")),
-        None => file,
-    }
+    let Some(directory) = &config.server.state_dir else { return Ok(file) };
+    std::fs::create_dir_all(directory).context("server.state_dir cannot be made")?;
+    Ok(Some(directory.join("keys.last-good")))
 }
 
 async fn connect(redis: &Redis) -> anyhow::Result<Arc<RedisLimits>> {

@@ -139,8 +139,9 @@ async fn no_key_is_told_twice_nor_written_down() {
         for path in files {
             let content = std::fs::read(&path).unwrap();
             Canaries::of(&clear).assert_absent(&format!("{} {moment}", path.display()), &content);
-            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
-            assert!(mode == 0o600 || path.ends_with("config.yaml"), "{} {moment}: {mode:o}", path.display());
+            let permissions = path.metadata().unwrap().permissions().mode() & 0o777;
+            let is_private = permissions == 0o600 || path.ends_with("config.yaml");
+            assert!(is_private, "{} {moment}: {permissions:o}", path.display());
         }
     };
     assert_disk("while it runs");
