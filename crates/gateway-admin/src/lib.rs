@@ -31,7 +31,7 @@ mod surroundings;
 pub use error::Invalid;
 pub use master_keys::{
     BudgetForm, BudgetView, Change, CreateKey, Cursor, FileKey, Issued, KeyError, KeyPage, KeySource, KeyView,
-    MasterKeys, Refresh, RotateKey, UpdateKey,
+    MasterKeys, Refresh, RotateKey, UpdateKey, UpdateLimits,
 };
 pub use service::AdminService;
 pub use surroundings::{Surroundings, SystemSurroundings};

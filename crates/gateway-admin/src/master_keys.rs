@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 pub use error::KeyError;
 pub use page::{Cursor, KeyPage};
-pub use request::{BudgetForm, Change, CreateKey, RotateKey, UpdateKey};
+pub use request::{BudgetForm, Change, CreateKey, RotateKey, UpdateKey, UpdateLimits};
 pub(crate) use rule::missing;
 pub use view::{BudgetView, FileKey, Issued, KeySource, KeyView};
 

@@ -126,7 +126,7 @@ fn keys_default_to_every_model_and_may_have_none() {
         .map(|key| (key.name.as_str(), key.allowed_models.iter().map(ModelPattern::as_str).collect(), key.enabled))
         .collect();
     assert_eq!(keys, [("all", vec!["*"], true), ("some", vec!["a", "b*"], false), ("none", vec![], true)]);
-    assert_eq!(config.master_keys[2].expires_at.map(|at| at.as_second()), Some(1_893_456_000));
+    assert_eq!(config.master_keys[2].expires_at.map(jiff::Timestamp::as_second), Some(1_893_456_000));
     assert!(config.master_keys.iter().all(|key| key.limits.is_unlimited()));
 }
 

@@ -337,10 +337,9 @@ fn limit_code(cause: DenialCause) -> &'static str {
     match cause {
         DenialCause::Concurrency { .. } => "concurrency_limit_exceeded",
         DenialCause::Budget => "insufficient_quota",
-        DenialCause::Requests { .. }
-        | DenialCause::Tokens { .. }
-        | DenialCause::Blocked
-        | DenialCause::Unavailable => "rate_limit_exceeded",
+        DenialCause::Requests { .. } | DenialCause::Tokens { .. } | DenialCause::Blocked | DenialCause::Unavailable => {
+            "rate_limit_exceeded"
+        }
     }
 }
 

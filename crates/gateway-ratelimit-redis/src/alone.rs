@@ -9,9 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gateway_ratelimit::{
-    Budget, BudgetWindow, Denial, DenialCause, Levels, LocalLimits, Moment, NanoUsd, Reservation,
-};
+use gateway_ratelimit::{Budget, BudgetWindow, Denial, DenialCause, Levels, LocalLimits, Moment, NanoUsd, Reservation};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -19,8 +21,7 @@ use crate::settings::OnError;
 /// How long a new connection may take, with TLS and the password.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// So many questions may be on their way from the calls to the connection. None has to wait for room: it would wait for its
-/// call to have another turn.
+/// So many questions may be on their way to the connection, so that none waits for room.
 const QUESTIONS: usize = 1 << 16;
 
 /// Whether Redis answers.
@@ -72,6 +73,8 @@ pub(crate) struct Session {
     /// Told when somebody has waited for an answer for long.
     pub(crate) doubted: Notify,
     has_ended: watch::Sender<bool>,
+    /// That of the thread that the connection is on.
+    runtime: Handle,
 }
 
 /// What Redis's clock said, and when that was heard.
@@ -179,12 +182,17 @@ impl Session {
             .set_pipeline_buffer_size(QUESTIONS);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(Loss::Failed)?;
         let (doubted, has_ended) = (Notify::new(), watch::Sender::new(false));
-        Ok(Self { connection, began: Instant::now(), doubted, has_ended })
+        Ok(Self { connection, began: Instant::now(), doubted, has_ended, runtime: Handle::current() })
     }
 
     /// The connection, to send one command or pipeline with.
     pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
+    }
+
+    /// Does something on the thread of the connection.
+    pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.spawn(task)
     }
 
     /// Returns when it is given up.

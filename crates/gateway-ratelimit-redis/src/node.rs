@@ -57,13 +57,17 @@ impl Node {
     }
 
     /// Decides about a call, in Redis if that answers in time.
-    pub(crate) async fn reserve(&self, session: Arc<Session>, request: Request<'_>) -> Result<Reservation, Denial> {
+    pub(crate) async fn reserve(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        request: Request<'_>,
+    ) -> Result<Reservation, Denial> {
         let awaited = needs_settling(request.limits).then(|| {
             let cost = countable(request.demand.cost.0);
             self.ledger.ask(request.key, request.limits, cost, request.window())
         });
-        let report = awaited.as_ref().map(Awaited::report);
-        match self.answer(&session, self.ask(&session, &request, report)).await {
+        let report = awaited.as_ref().map(|awaited| *awaited.report());
+        match self.ask_aside(&session, request, report).await {
             Ok(answer) => self.conclude(&request, &answer, awaited),
             Err(loss) => {
                 self.link.lose(&session, &loss);
@@ -132,25 +136,38 @@ impl Node {
         self.decide.tell(&mut session.connection(), &questions).await
     }
 
-    /// Waits for an answer until there is none to be expected. That is not for a call to judge, which may have its turn late
-    /// and be early with its judgement: it says that it is in doubt, in time for Redis to be given up after the timeout.
+    /// Asks on the thread of the connection: what comes back is heard, and time is measured, while the call waits for its
+    /// turn among thousands.
+    async fn ask_aside(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        request: Request<'_>,
+        report: Option<Report>,
+    ) -> Result<Answer, Loss> {
+        let (node, asked, demand, at) = (Arc::clone(self), Arc::clone(session), request.demand, request.at);
+        let (key, limits) = (Arc::clone(request.key), Arc::clone(request.limits));
+        let answer = session.spawn(async move {
+            let request = Request { key: &key, limits: &limits, demand, at };
+            node.answer(&asked, node.ask(&asked, &request, report.as_ref())).await
+        });
+        // An error says that the thread has ended.
+        answer.await.unwrap_or(Err(Loss::Timeout))
+    }
+
+    /// Waits for an answer until there is none to be expected, which the keeper judges for all questions together: it is told
+    /// that there is doubt, in time for Redis to be given up after the timeout.
     async fn answer(
         &self,
         session: &Session,
         asked: impl Future<Output = Result<Answer, Loss>>,
     ) -> Result<Answer, Loss> {
         let mut asked = pin!(asked);
-        let mut is_in_doubt = false;
         loop {
             tokio::select! {
-                // An answer that is there is taken, however late it is looked at.
                 biased;
                 answer = &mut asked => return answer,
-                () = session.ended(), if is_in_doubt => return Err(Loss::Timeout),
-                () = sleep(self.settings.timeout / 2) => {
-                    session.doubted.notify_one();
-                    is_in_doubt = true;
-                }
+                () = session.ended() => return Err(Loss::Timeout),
+                () = sleep(self.settings.timeout / 2) => session.doubted.notify_one(),
             }
         }
     }

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 
 use self::account::{Account, Stamp};
 use crate::{
-    BudgetWindow, Demand, Denial, Levels, LimitStore, Limits, Moment, NanoUsd, Origin, Reservation, Spend, SpendBook, Used,
+    BudgetWindow, Demand, Denial, Levels, LimitStore, Limits, Moment, NanoUsd, Origin, Reservation, Spend, SpendBook,
+    Used,
 };
 
 /// Counts in memory.

@@ -64,3 +64,23 @@ async fn a_flood_does_not_fill_the_line() {
     all_are_served(&stage, callers).await;
     assert_eq!(marks(&stage.upstream.requests()), ["flood-0", "flood-1", "a-1", "b-1", "flood-2"]);
 }
+
+/// Taking turns is no help against a key that keeps what it has. Of seventeen places, one key gets sixteen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_keeps_its_places_leaves_one_for_others() {
+    let stage = stage(17, "size: 0").await;
+    let gate = Gate::new();
+    let mut callers = Vec::new();
+    for number in 0..16 {
+        stage.upstream.push(held(&gate));
+        callers.push(Caller::come(&stage, "flood", &format!("flood-{number}")).await);
+    }
+    stage.upstream.request(15).await;
+    Caller::come(&stage, "flood", "flood-16").await.turned_away().await;
+    for number in 0..3 {
+        let caller = Caller::come(&stage, "a", &format!("a-{number}")).await;
+        all_are_served(&stage, [caller]).await;
+    }
+    gate.open();
+    all_are_served(&stage, callers).await;
+}

@@ -68,12 +68,12 @@ impl<'a> Play<'a> {
 /// Runs to the end, or to a panic.
 async fn caught(act: impl Future<Output = ()>) -> Result<(), Box<dyn Any + Send>> {
     let mut act = pin!(act);
-    // What it leaves behind is looked at, and used no more.
-    let poll = |context: &mut _| match catch_unwind(AssertUnwindSafe(|| act.as_mut().poll(context))) {
-        Ok(progress) => progress.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    };
-    poll_fn(poll).await
+    poll_fn(|context| {
+        // What it leaves behind is looked at, and used no more.
+        let progress = catch_unwind(AssertUnwindSafe(|| act.as_mut().poll(context)));
+        progress.map_or_else(|panic| Poll::Ready(Err(panic)), |progress| progress.map(Ok))
+    })
+    .await
 }
 
 /// Ends a gateway and gives its log.

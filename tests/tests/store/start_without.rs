@@ -147,6 +147,7 @@ async fn a_state_directory_that_is_not_there_is_told_of() {
         let site = Site::of(&config).await.with("DB_URL", &database.url());
         let node = site.start();
         let made = node.admin().create(json!({ "name": "x" })).await;
+        println!("{}", database.name());
         let line = node.process.log_line(|line| line.contains("the last good state cannot be written"));
         assert!(line.contains("/nowhere/at/all"), "{line}");
         assert_eq!(node.verdict(&made.key).await, good());

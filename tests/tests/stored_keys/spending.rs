@@ -84,7 +84,7 @@ async fn what_is_spent_stays_spent_when_the_gateway_dies() {
         let other = site.start();
         (!has_more_than(&other, &made.key, 60).await).then_some(())
     };
-    let (_, took) = until("what was spent to be written", is_written).await;
+    let ((), took) = until("what was spent to be written", is_written).await;
     println!("what was spent was written after {took:?}");
     node.process.kill().unwrap();
     drop(node);

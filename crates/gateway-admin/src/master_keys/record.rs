@@ -95,7 +95,7 @@ fn change_limits(after: &mut KeyRecord, request: &UpdateKey) -> Result<(), Inval
     match &request.rate_limit {
         Change::Keep => {}
         Change::Clear => after.rate_limit = None,
-        Change::Set(limit) => after.rate_limit = rule::rate_limit(limit.clone()),
+        Change::Set(limits) => after.rate_limit = limits.of(after.rate_limit.as_ref()),
     }
     match request.budget {
         Change::Keep => {}

@@ -44,9 +44,9 @@ pub struct UpdateKey {
     /// Patterns of the models that it may use; none if the list is empty.
     #[serde(deserialize_with = "given")]
     pub allowed_models: Option<Vec<String>>,
-    /// What it may spend: all limits together, so that those left out are none; null for any amount.
+    /// What it may spend, limit by limit; null for any amount.
     #[serde(deserialize_with = "object_change")]
-    pub rate_limit: Change<RateLimit>,
+    pub rate_limit: Change<UpdateLimits>,
     /// How much money it may spend; null for any amount.
     #[serde(deserialize_with = "object_change")]
     pub budget: Change<BudgetForm>,
@@ -57,6 +57,46 @@ pub struct UpdateKey {
     pub is_enabled: Option<bool>,
     /// The administrator's own notes, the whole of them; null for none.
     pub metadata: Change<Map<String, Value>>,
+}
+
+/// Changes to the limits of a key, one by one: what is not given stays as it is, and null clears one. A limit must not vanish
+/// because another one was changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateLimits {
+    /// See [`RateLimit::requests_per_second`]; without it there is no burst either.
+    pub requests_per_second: Change<u64>,
+    /// See [`RateLimit::burst_size`].
+    pub burst_size: Change<u64>,
+    /// See [`RateLimit::requests_per_minute`].
+    pub requests_per_minute: Change<u64>,
+    /// See [`RateLimit::tokens_per_minute`].
+    pub tokens_per_minute: Change<u64>,
+    /// See [`RateLimit::max_concurrent`].
+    pub max_concurrent: Change<u32>,
+    /// See [`RateLimit::limit`]; without it there is no period either.
+    pub limit: Change<u64>,
+    /// See [`RateLimit::period_seconds`].
+    pub period_seconds: Change<u32>,
+}
+
+impl UpdateLimits {
+    /// The limits after the change; none if there are none left.
+    pub(super) fn of(self, before: Option<&RateLimit>) -> Option<RateLimit> {
+        let before = before.cloned().unwrap_or_default();
+        let requests_per_second = self.requests_per_second.of(before.requests_per_second);
+        let limit = self.limit.of(before.limit);
+        let after = RateLimit {
+            requests_per_second,
+            burst_size: self.burst_size.of(before.burst_size.filter(|_| requests_per_second.is_some())),
+            requests_per_minute: self.requests_per_minute.of(before.requests_per_minute),
+            tokens_per_minute: self.tokens_per_minute.of(before.tokens_per_minute),
+            max_concurrent: self.max_concurrent.of(before.max_concurrent),
+            limit,
+            period_seconds: self.period_seconds.of(before.period_seconds.filter(|_| limit.is_some())),
+        };
+        (after != RateLimit::default()).then_some(after)
+    }
 }
 
 /// A new key in the place of the present one.
@@ -78,7 +118,7 @@ pub struct BudgetForm {
 }
 
 /// What becomes of something that a key may have.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Change<T> {
     /// It stays as it is.
     #[default]
@@ -92,6 +132,17 @@ pub enum Change<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl<T> Change<T> {
+    /// What there is after the change.
+    pub(super) fn of(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => before,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
     }
 }
 

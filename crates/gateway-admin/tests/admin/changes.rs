@@ -33,7 +33,12 @@ async fn what_is_given_changes_and_the_rest_stays() {
         for (body, field, value) in [
             (r#"{"name": "b"}"#, "name", json!("b")),
             (r#"{"allowed_models": []}"#, "allowed_models", json!([])),
-            (r#"{"rate_limit": {"requests_per_minute": 1}}"#, "rate_limit", json!({"requests_per_minute": 1})),
+            (
+                r#"{"rate_limit": {"requests_per_minute": 1, "requests_per_second": 6}}"#,
+                "rate_limit",
+                json!({"requests_per_minute": 1, "requests_per_second": 6, "burst_size": 9}),
+            ),
+            (r#"{"rate_limit": {"burst_size": null}}"#, "rate_limit", json!({"requests_per_second": 5})),
             (r#"{"rate_limit": null}"#, "rate_limit", Value::Null),
             (r#"{"rate_limit": {"requests_per_second": null}}"#, "rate_limit", Value::Null),
             (r#"{"budget": {"usd": 0, "period": "total"}}"#, "budget", json!({"usd": 0.0, "period": "total"})),

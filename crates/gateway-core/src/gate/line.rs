@@ -138,7 +138,8 @@ impl Gate {
         }
         let waiter = Arc::new(Waiter { key: Arc::clone(key), turn: Mutex::new(Turn::New) });
         let (ticket, evicted) = state.line.push(key, Arc::clone(&waiter)).map_err(|_| crowded)?;
-        state.paces.entry(Arc::clone(key)).or_insert_with(|| Pace::from(now));
+        state.pace.begin(now);
+        state.paces.entry(Arc::clone(key)).or_default().begin(now);
         // Between the last look and this a place may have become free.
         let wakers = state.call_in(now);
         drop(state);
@@ -174,14 +175,12 @@ impl State {
             None => drop(self.held.insert(Arc::clone(key), 1)),
         }
         if self.inside == self.limit {
-            self.pace.filled(now);
+            self.pace.begin(now);
         }
     }
 
     fn leave(&mut self, key: &Arc<str>, now: Instant) -> Vec<Waker> {
-        if self.inside >= self.limit {
-            self.pace.left(now);
-        }
+        self.pace.left(now);
         self.inside -= 1;
         match self.held.get_mut(key) {
             Some(held) if *held > 1 => *held -= 1,
@@ -212,13 +211,17 @@ impl State {
             self.forget(&waiter.key);
             wakers.extend(waiter.tell(Turn::Come));
         }
+        if self.line.is_empty() && self.inside < self.limit {
+            self.pace.end();
+        }
         wakers
     }
 
     /// How long a newcomer of this key would wait, as far as can be told.
     fn wait(&self, key: &Arc<str>, now: Instant) -> Duration {
         let among_all = self.pace.wait(self.line.turns_before(key) + 1, now);
-        let among_its_own = self.paces.get(key).map(|pace| pace.wait(self.line.waiting(key) + 1, now));
+        let own_turns = self.line.waiting(key) + 1;
+        let among_its_own = self.paces.get(key).map(|pace| pace.wait_within(own_turns, among_all));
         among_all.max(among_its_own.unwrap_or_default())
     }
 

@@ -125,9 +125,12 @@ async fn a_question_that_nobody_waits_for_leaves_no_call_behind() {
     let (one, other) = (connected(patient(&server)).await, connected(patient(&server)).await);
     let (key, limits) = (account("busy"), at_once(1));
     for _ in 0..20 {
-        // Polled once, the question is on its way.
+        // Polled once, the question is on its way; rarely is the answer as fast.
         let mut question = one.reserve(&key, &limits, tokens(0), now());
-        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut question).poll(context).is_pending())).await);
+        let asked = poll_fn(|context| Poll::Ready(Pin::new(&mut question).poll(context))).await;
+        if let Poll::Ready(Ok(call)) = asked {
+            one.settle(call, Used::default(), now());
+        }
         tokio::task::yield_now().await;
         drop(question);
     }

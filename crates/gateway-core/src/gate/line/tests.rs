@@ -159,17 +159,17 @@ async fn more_room_is_used_at_once_by_those_who_wait() {
     assert_eq!((inside(&gate), in_line(&gate)), (3, 2), "two more came in, and the newcomer stands behind");
 }
 
-/// Somebody leaves every 65 ms, but of those only each fifth makes way for the flood: four others come between, and none of
+/// Somebody leaves every 20 ms, but of those only each fifth makes way for the flood: four others come between, and none of
 /// them is in line when the flood's next one asks.
 #[tokio::test(start_paused = true)]
 async fn a_line_is_as_slow_as_those_make_it_who_are_not_seen_in_it() {
     let gate = Gate::new();
     let mut place = gate.try_enter(room(1, 100), &key("a")).unwrap();
-    let mut line: Vec<Entering> = (0..4).map(|_| come(&gate, room(1, 100), "flood").0).collect();
-    for _ in 0..3 {
+    let mut line: Vec<Entering> = (0..14).map(|_| come(&gate, room(1, 100), "flood").0).collect();
+    for _ in 0..8 {
         line.extend((0..4).map(|quiet| come(&gate, room(1, 100), &format!("quiet {quiet}")).0));
         for _ in 0..5 {
-            advance(ms(65)).await;
+            advance(ms(20)).await;
             drop(place);
             let called = line.iter_mut().enumerate().find_map(|(index, it)| match look(it) {
                 Poll::Ready(Ok(place)) => Some((index, place)),
@@ -180,11 +180,53 @@ async fn a_line_is_as_slow_as_those_make_it_who_are_not_seen_in_it() {
             place = next;
         }
     }
-    assert_eq!(in_line(&gate), 1);
-    let (_, Poll::Ready(Err(_))) = come(&gate, room(1, 100), "flood") else {
-        panic!("it would wait for more than half a second")
-    };
+    assert_eq!(in_line(&gate), 6);
+    let (_, Poll::Ready(Err(_))) = come(&gate, room(1, 100), "flood") else { panic!("it would wait for 700 ms") };
     let (_, Poll::Pending) = come(&gate, room(1, 100), "quiet 1") else { panic!("this one is next but one") };
+}
+
+/// Answers of a fixed latency leave in bunches. A line that grew between two bunches is not taken for a slow one.
+#[tokio::test(start_paused = true)]
+async fn a_first_departure_behind_a_gap_is_no_pace() {
+    let gate = Gate::new();
+    let mut places = std::collections::VecDeque::new();
+    for _ in 0..40 {
+        places.push_back(gate.try_enter(room(40, 100), &key(&places.len().to_string())).unwrap());
+    }
+    for turn in 0..400 {
+        let (mut next, _) = come(&gate, room(40, 100), &format!("other {turn}"));
+        advance(Duration::from_micros(2500)).await;
+        drop(places.pop_front());
+        let Poll::Ready(Ok(place)) = look(&mut next) else { panic!("it is its turn") };
+        places.push_back(place);
+    }
+    let _line: Vec<_> = (0..7).map(|_| come(&gate, room(40, 100), "a").0).collect();
+    advance(ms(100)).await;
+    drop(places.pop_front());
+    let (_, Poll::Pending) = come(&gate, room(40, 100), "a") else { panic!("the rest of the bunch is about to leave") };
+}
+
+/// The pace is that of the line also where a key alone never fills the place.
+#[tokio::test(start_paused = true)]
+async fn a_line_beside_the_places_of_others_has_a_pace() {
+    let gate = Gate::new();
+    let mut places: Vec<Place> = Vec::new();
+    let mut line = Vec::new();
+    for _ in 0..22 {
+        match come(&gate, room(20, 100), "a") {
+            (_, Poll::Ready(Ok(place))) => places.push(place),
+            (entering, _) => line.push(entering),
+        }
+    }
+    for _ in 0..30 {
+        advance(ms(50)).await;
+        drop(places.remove(0));
+        let Poll::Ready(Ok(place)) = look(&mut line[0]) else { panic!("it is its turn") };
+        drop(line.remove(0));
+        places.push(place);
+        let (entering, Poll::Pending) = come(&gate, room(20, 100), "a") else { panic!("150 ms are worth it") };
+        line.push(entering);
+    }
 }
 
 /// A key that never lets go of its places: the others get theirs all the same.
