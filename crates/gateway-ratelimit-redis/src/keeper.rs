@@ -1,9 +1,9 @@
 //! The one task of a node: connects, says that the node is alive, tells Redis how calls have ended, and judges whether Redis
 //! still answers.
 //!
-//! That judgement is made here and nowhere else, on the node's own thread. A call that waits for an answer does not know
-//! whether Redis is late or the gateway is: it says that it is in doubt, and then Redis is asked behind all questions that
-//! were asked before. Who gets that answer has all of theirs as well.
+//! That judgement is made here and nowhere else, for all questions together: who has waited for half of the timeout says that
+//! there is doubt, and then Redis is asked behind all questions that were asked before. Whoever gets that answer has all of
+//! theirs as well.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time is waited for in steps of this, see [`in_turns`].
 const TURN: Duration = Duration::from_millis(1);
 
-/// So many times may Redis be waited for once more because it has answered others meanwhile: it is busy rather than gone, but
-/// calls are not to wait for long.
-const EXTENSIONS: u32 = 8;
+/// So many halves of the timeout is Redis waited for at most because it has answered others meanwhile: it is busy rather than
+/// gone, but calls are not to wait for long.
+const MOST_HALVES: u32 = 20;
 
 /// How long a node that ends tries to tell what it has to say.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -108,8 +108,10 @@ impl Keeper {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let checked = tokio::select! {
-                // Half of the time has passed, and Redis has the other half to say anything to anybody.
-                () = session.doubted.notified() => self.hear_roll(session, self.node.settings.timeout / 2).await,
+                () = session.doubted.notified() => {
+                    // Half of the time has passed.
+                    self.hear_roll(session, Instant::now().checked_sub(self.node.settings.timeout / 2)).await
+                }
                 _ = heartbeat.tick() => self.beat(session).await,
             };
             if let Err(loss) = checked {
@@ -149,22 +151,24 @@ impl Keeper {
 
     /// Says that the node is alive, and what it has in flight.
     async fn beat(&self, session: &Session) -> Result<(), Loss> {
-        self.hear_roll(session, self.node.settings.timeout).await?;
+        self.hear_roll(session, None).await?;
         self.node.ledger.repeat_in_use();
         Ok(())
     }
 
-    /// Has Redis call the roll, and waits for it as long as Redis is not silent for so long.
-    async fn hear_roll(&self, session: &Session, silence: Duration) -> Result<(), Loss> {
+    /// Has Redis call the roll, behind all that was asked before, and waits as long as Redis is not silent for all of the
+    /// timeout, which begins at `before`, or now.
+    async fn hear_roll(&self, session: &Session, mut before: Option<Instant>) -> Result<(), Loss> {
         let mut answer = pin!(self.call_roll(session, true));
-        for _ in 0..EXTENSIONS {
-            let since = Instant::now();
-            if let Some(answer) = in_turns(silence, &mut answer).await {
+        for _ in 0..MOST_HALVES {
+            let now = Instant::now();
+            if let Some(answer) = in_turns(self.node.settings.timeout / 2, &mut answer).await {
                 return answer;
             }
-            if !self.node.link.was_heard_since(since) {
+            if before.is_some_and(|before| !self.node.link.was_heard_since(before)) {
                 break;
             }
+            before = Some(now);
         }
         Err(Loss::Timeout)
     }

@@ -11,7 +11,9 @@
 //! # Without Redis
 //!
 //! A Redis that is slow, dead, loading, a replica, or part of a cluster that has the account elsewhere, is given up after the
-//! first call that it fails, for all calls at once; it is asked again as soon as it answers in time. Until then calls are
+//! first call that it fails, for all calls at once; it is asked again as soon as it answers in time. Slow is what says
+//! nothing to anybody for as long as a decision waits; that is judged on a thread that does nothing else, so a gateway that is
+//! busy itself does not take a healthy Redis for a slow one. Until then calls are
 //! refused, or each node decides by itself with its share of every limit: the limit divided by the number of nodes last
 //! known, at least 1. What may then be let through, by all nodes together:
 //!

@@ -2,6 +2,7 @@
 
 use gateway_testing::client;
 use gateway_tests::administrator::KEYS;
+use gateway_tests::database::Database;
 use gateway_tests::patience::until;
 use gateway_tests::site::{FILED, STORED, Site, bad, good, verdict};
 use gateway_tests::stage::CALLER_KEY;
@@ -139,18 +140,37 @@ async fn a_damaged_last_good_state_is_not_believed() {
     until("the last good state to be written", is_written).await;
 }
 
-/// One that cannot be written is told of, once, and holds up nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_directory_that_is_not_there_is_told_of() {
-    for database in gateway_tests::database::Database::each() {
-        let config = [STORED, "server: { state_dir: /nowhere/at/all }\n"].concat();
+async fn a_state_directory_is_made_and_may_go_away() {
+    for database in Database::each() {
+        let config = [STORED, "server: { state_dir: state/of/keys }\n"].concat();
         let site = Site::of(&config).await.with("DB_URL", &database.url());
         let node = site.start();
-        let made = node.admin().create(json!({ "name": "x" })).await;
-        println!("{}", database.name());
+        let made = node.admin().create(json!({ "id": "team", "name": "first" })).await;
+        let folder = site.folder.path().join("state/of/keys");
+        let holds = |name: &'static str| {
+            let path = folder.join(SNAPSHOT);
+            async move || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(name)).then_some(())
+        };
+        until("the last good state to be written", holds("first")).await;
+        std::fs::remove_dir_all(&folder).unwrap();
+        node.admin().change("team", json!({ "name": "second" })).await;
         let line = node.process.log_line(|line| line.contains("the last good state cannot be written"));
-        assert!(line.contains("/nowhere/at/all"), "{line}");
-        assert_eq!(node.verdict(&made.key).await, good());
-        assert_eq!(node.readiness().await.0, 200);
+        assert!(line.contains("ERROR") && line.contains("state/of/keys"), "{}: {line}", database.name());
+        // That holds up nothing, and ends by itself.
+        assert_eq!((node.verdict(&made.key).await, node.readiness().await.0), (good(), 200), "{}", database.name());
+        std::fs::create_dir(&folder).unwrap();
+        until("the last good state to be written", holds("second")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_cannot_be_made_is_told_of_at_once() {
+    for database in Database::each() {
+        let config = [STORED, "server: { state_dir: config.yaml/state }\n"].concat();
+        let site = Site::of(&config).await.with("DB_URL", &database.url());
+        let run = site.run(&["serve"]);
+        assert_eq!((run.code, &*run.stdout), (Some(1), ""), "{}: {run:?}", database.name());
+        assert!(run.stderr.contains("server.state_dir"), "{}: {run:?}", database.name());
     }
 }
