@@ -174,3 +174,25 @@ async fn a_state_directory_that_cannot_be_made_is_told_of_at_once() {
         assert!(run.stderr.contains("server.state_dir"), "{}: {run:?}", database.name());
     }
 }
+
+/// Whoever does not answer at all is as good as away, also while the gateway starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_database_does_not_hold_up_the_start() {
+    let Some(remote) = Remote::start().await else { return };
+    let site = Site::of(&[STORED, FILED, STATE].concat()).await.with("DB_URL", &remote.url);
+    remote.fall_silent();
+    let node = site.start();
+    assert_eq!((node.readiness().await.0, node.verdict(CALLER_KEY).await), (503, good()));
+    remote.speak_again();
+    until_store_is(&node, "reachable").await;
+    let made = node.admin().create(json!({ "name": "x" })).await;
+    let path = site.folder.path().join(SNAPSHOT);
+    let is_written = async || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(&made.id)).then_some(());
+    until("the last good state to be written", is_written).await;
+    node.process.stop();
+    remote.fall_silent();
+    let node = site.start();
+    assert_eq!((node.readiness().await.0, node.verdict(&made.key).await), (200, good()));
+    // Nor the end.
+    node.process.stop();
+}
