@@ -62,19 +62,38 @@ impl Node {
         session: Arc<Session>,
         request: Request<'_>,
     ) -> Result<Reservation, Denial> {
+        let Request { demand, at, .. } = request;
+        let (key, limits) = (Arc::clone(request.key), Arc::clone(request.limits));
+        let (node, asked) = (Arc::clone(self), Arc::clone(&session));
+        // On the thread of the connection what comes back is heard, and time is measured, while the call waits for its turn
+        // among thousands; and whoever is gone by then has nothing taken for it.
+        let decided = session.spawn(async move {
+            let request = Request { key: &key, limits: &limits, demand, at };
+            let decision = node.decide_in_redis(&asked, &request).await?;
+            Ok(Delivery { node: Arc::clone(&node), decision: Some(decision), at })
+        });
+        // An error says that the thread has ended.
+        match decided.await.unwrap_or(Err(Loss::Timeout)) {
+            Ok(delivery) => delivery.take(),
+            Err(loss) => {
+                self.link.lose(&session, &loss);
+                self.reserve_alone(request)
+            }
+        }
+    }
+
+    async fn decide_in_redis(
+        &self,
+        session: &Session,
+        request: &Request<'_>,
+    ) -> Result<Result<Reservation, Denial>, Loss> {
         let awaited = needs_settling(request.limits).then(|| {
             let cost = countable(request.demand.cost.0);
             self.ledger.ask(request.key, request.limits, cost, request.window())
         });
-        let report = awaited.as_ref().map(|awaited| *awaited.report());
-        match self.ask_aside(&session, request, report).await {
-            Ok(answer) => self.conclude(&request, &answer, awaited),
-            Err(loss) => {
-                self.link.lose(&session, &loss);
-                drop(awaited);
-                self.reserve_alone(request)
-            }
-        }
+        let report = awaited.as_ref().map(Awaited::report);
+        let answer = self.answer(session, self.ask(session, request, report)).await?;
+        Ok(self.conclude(request, &answer, awaited))
     }
 
     /// Decides about a call without Redis.
@@ -134,24 +153,6 @@ impl Node {
             .map(|(key, report)| (Self::key_of(key), Question { now, ..self.question(key, Some(report)) }))
             .collect();
         self.decide.tell(&mut session.connection(), &questions).await
-    }
-
-    /// Asks on the thread of the connection: what comes back is heard, and time is measured, while the call waits for its
-    /// turn among thousands.
-    async fn ask_aside(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        request: Request<'_>,
-        report: Option<Report>,
-    ) -> Result<Answer, Loss> {
-        let (node, asked, demand, at) = (Arc::clone(self), Arc::clone(session), request.demand, request.at);
-        let (key, limits) = (Arc::clone(request.key), Arc::clone(request.limits));
-        let answer = session.spawn(async move {
-            let request = Request { key: &key, limits: &limits, demand, at };
-            node.answer(&asked, node.ask(&asked, &request, report.as_ref())).await
-        });
-        // An error says that the thread has ended.
-        answer.await.unwrap_or(Err(Loss::Timeout))
     }
 
     /// Waits for an answer until there is none to be expected, which the keeper judges for all questions together: it is told
@@ -259,6 +260,28 @@ impl Node {
 
     fn clock_in(&self, wait: Duration) -> Option<u64> {
         self.caller_time().or_else(|| self.link.clock_in(wait))
+    }
+}
+
+/// What Redis has decided, on its way to the call. If that is gone, what was taken for it is given back.
+struct Delivery {
+    node: Arc<Node>,
+    decision: Option<Result<Reservation, Denial>>,
+    at: Moment,
+}
+
+impl Delivery {
+    fn take(mut self) -> Result<Reservation, Denial> {
+        // It is taken once, as this takes all of it.
+        self.decision.take().unwrap_or_else(|| Err(unavailable()))
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(Ok(reservation)) = self.decision.take() {
+            self.node.settle(reservation, Used::default(), self.at);
+        }
     }
 }
 

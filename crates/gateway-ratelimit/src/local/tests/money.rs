@@ -169,3 +169,17 @@ fn more_money_than_can_be_said_is_all_of_it() {
     bench.store.note_totals(&[spend("key", BudgetPeriod::Total.window(START), 5)]);
     assert!(bench.paid("key", &limits, 0, 0).is_err());
 }
+
+#[test]
+fn what_was_spent_elsewhere_is_not_taken_for_what_is_being_recorded() {
+    let bench = Bench::new();
+    let limits = budget(10, BudgetPeriod::Day);
+    let call = bench.paid("key", &limits, 4, 0).unwrap();
+    bench.settle(call, 4, 0);
+    assert_eq!(bench.store.take_unrecorded(), [spend("key", day(0), 4)]);
+    bench.store.spend(&"key".into(), day(0), NanoUsd(3));
+    assert_eq!(left(&bench, "key", &limits, 0), 3, "both are spent");
+    bench.store.note_totals(&[spend("key", day(0), 4)]);
+    assert_eq!(left(&bench, "key", &limits, 0), 3);
+    assert_eq!(bench.store.take_unrecorded(), [spend("key", day(0), 3)]);
+}
