@@ -83,10 +83,11 @@ fn every_file_passes_the_check_of_the_binary() {
 fn every_configuration_of_the_readme_passes_the_check() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let blocks: Vec<&str> = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 3, "the configurations of README.md");
+    assert_eq!(blocks.len(), 4, "the configurations of README.md");
     for block in &blocks {
         // What has no provider of its own is said of a configuration that has.
-        let block = &if block.contains("providers:") { (*block).to_owned() } else { [blocks[0], block].concat() };
+        let provider = blocks[0].split("master_keys:").next().unwrap();
+        let block = &if block.contains("providers:") { (*block).to_owned() } else { [provider, block].concat() };
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("config.yaml"), block).unwrap();
         let check = binary::command(directory.path()).arg("check").envs(needed_variables(block)).output().unwrap();

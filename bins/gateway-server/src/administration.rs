@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gateway_admin::{AdminService, FileKey, MasterKeys, Refresh};
+use gateway_admin::{AdminService, FileKey, MasterKeys, Visibility};
 use gateway_config::{Config, MasterKey};
 use gateway_core::Gateway;
-use gateway_keystore::{Pending, StoreError, Version};
+use gateway_keystore::{Actor, StoreError, StoreFuture, Version};
 use gateway_secret::KeyDigester;
 use gateway_store::{Backend, Follower};
 
@@ -15,8 +15,8 @@ use crate::state::Stored;
 pub(crate) fn service(config: &Config, gateway: &Gateway, stored: Option<&Stored>) -> AdminService {
     let digester = config.store.digester();
     let keys = match stored {
-        Some(stored) => MasterKeys::new(Arc::<dyn Backend>::clone(&stored.backend), digester.clone(), "admin")
-            .with_refresh(Arc::new(OwnView(Arc::clone(&stored.follower)))),
+        Some(stored) => MasterKeys::new(Arc::<dyn Backend>::clone(&stored.backend), digester.clone(), Actor::Admin)
+            .with_visibility(Arc::new(OwnView(Arc::clone(&stored.follower)))),
         None => MasterKeys::without_store(digester.clone()),
     };
     let gateway = gateway.clone();
@@ -40,10 +40,10 @@ pub(crate) fn file_key(key: &MasterKey, digester: &KeyDigester) -> FileKey {
 /// This node's own view of the store, which a write waits for.
 struct OwnView(Arc<Follower>);
 
-impl Refresh for OwnView {
-    fn refresh(&self, version: Version) -> Pending<'_, ()> {
+impl Visibility for OwnView {
+    fn wait_until_visible(&self, version: Version) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            if self.0.refresh(version).await {
+            if self.0.wait_until_visible(version).await {
                 return Ok(());
             }
             let problem = self.0.status().last_error.unwrap_or_else(|| "it has not been read in time".to_owned());

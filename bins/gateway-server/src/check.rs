@@ -8,6 +8,7 @@ use gateway_config::{ProviderEndpoint, Sources, load};
 use gateway_core::Gateway;
 
 use crate::serve::tls_files;
+use crate::state::check_redis;
 
 /// Prints a summary of a good configuration, or fails with every error of a bad one.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
@@ -23,6 +24,9 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     builder.build(&config)?;
     if let Some(tls) = tls_files(&config.server) {
         tls.check().context("server.tls")?;
+    }
+    if let Some(redis) = &config.redis {
+        check_redis(redis)?;
     }
     // Whoever reads the summary may have read enough of it.
     let _ = writeln!(stdout(), "{}", loaded.summary());

@@ -6,10 +6,11 @@ use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use gateway_admin::{BudgetForm, CreateKey, Issued, KeyView, MasterKeys, RotateKey};
+use gateway_admin::{CreateKey, Issued, KeyView, MasterKeys, RotateKey};
 use gateway_config::{Sources, load};
 use gateway_core::Gateway;
-use gateway_ratelimit::{BudgetPeriod, RateLimit};
+use gateway_keystore::Actor;
+use gateway_ratelimit::{BudgetPeriod, RateLimit, UsdBudget};
 use gateway_secret::Secret;
 use serde_json::{Map, Value};
 use tokio::runtime::Builder;
@@ -93,8 +94,8 @@ struct Limits {
     #[arg(long, value_name = "USD", requires = "budget_period")]
     budget_usd: Option<f64>,
     /// How long the budget lasts: a day or a month in UTC, or for good
-    #[arg(long, value_name = "PERIOD", requires = "budget_usd", value_parser = ["day", "month", "total"])]
-    budget_period: Option<String>,
+    #[arg(long, value_name = "PERIOD", requires = "budget_usd")]
+    budget_period: Option<BudgetPeriod>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -163,7 +164,7 @@ async fn open(path: Option<PathBuf>) -> anyhow::Result<MasterKeys> {
     backend.migrate_up().await?;
     let digester = config.store.digester();
     let file_keys: Vec<_> = config.master_keys.iter().map(|key| file_key(key, &digester)).collect();
-    Ok(MasterKeys::new(backend, digester, "cli").with_file_keys(move || file_keys.clone()))
+    Ok(MasterKeys::new(backend, digester, Actor::Cli).with_file_keys(move || file_keys.clone()))
 }
 
 /// How many keys are read at once.
@@ -201,13 +202,8 @@ impl Create {
 
 impl Limits {
     /// clap has seen to it that there are both or neither.
-    fn budget(&self) -> Option<BudgetForm> {
-        let period = match self.budget_period.as_deref()? {
-            "day" => BudgetPeriod::Day,
-            "month" => BudgetPeriod::Month,
-            _ => BudgetPeriod::Total,
-        };
-        Some(BudgetForm { usd: self.budget_usd?, period })
+    fn budget(&self) -> Option<UsdBudget> {
+        Some(UsdBudget { usd: self.budget_usd?, period: self.budget_period? })
     }
 }
 
@@ -246,7 +242,7 @@ fn print_issued(issued: &Issued, is_json: bool) -> anyhow::Result<()> {
         let _ = writeln!(stderr(), "warning: the key is short; use 16 random characters or more");
     }
     if is_json {
-        return print(&(serde_json::to_string_pretty(&issued.told())? + "\n"));
+        return print(&(serde_json::to_string_pretty(&issued.with_secret())? + "\n"));
     }
     let Issued { key, view } = issued;
     print(&format!("id    {}\nname  {}\nkey   {}\n", view.id, view.name, key.expose()))?;

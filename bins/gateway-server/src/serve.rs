@@ -37,7 +37,7 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
     let simulator = start_simulator(&mut config).await?;
     let state = State::open(&config).await?;
     let gateway = state.equip(builder).build(&config)?;
-    if config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
+    if state.stored.is_some() || config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
         // Otherwise the first call whose tokens count would wait for it.
         tokio::task::spawn_blocking(gateway_tokens::load);
     }
@@ -58,7 +58,7 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
     };
     let drained = tokio::select! {
         drained = listeners.serve(stopping) => drained,
-        never = state.keep_house() => match never {},
+        problem = state.keep_house() => return Err(problem),
         () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
     };
     if let Some(simulator) = simulator {

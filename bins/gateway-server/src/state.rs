@@ -1,30 +1,40 @@
 //! What outlives the process, and what several processes share: the store of keys, and the counters of limits.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use gateway_config::{Config, OnRedisError, Redis, StorePlace};
 use gateway_core::{Condition, GatewayBuilder};
-use gateway_keystore::KeyDirectory;
+use gateway_keystore::{Changes, KeyDirectory, StoreError};
 use gateway_ratelimit::{LocalLimits, Moment, SpendBook};
 use gateway_ratelimit_redis::{OnError, RedisLimits, RedisSettings, RedisStatus};
+use gateway_secret::KeyDigester;
 use gateway_store::{Backend, Follower, Following, LoadedFrom, SqliteStore};
 use jiff::Timestamp;
-use tokio::time::{Instant, interval, timeout};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, interval, sleep, timeout};
 
 /// How long the start waits for the keys of a store. With SQLite it takes milliseconds; while a server is away, the process
 /// had better listen and say so.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often to look for a store that nobody has made yet.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// How often counters that say nothing any more are forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
+
+/// What the store is called in `/readyz`.
+const STORE: &str = "store";
 
 /// What a process has of all this.
 pub(crate) struct State {
     pub(crate) stored: Option<Stored>,
+    awaited: Option<Arc<Awaited>>,
     counters: Counters,
 }
 
@@ -33,6 +43,23 @@ pub(crate) struct Stored {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) follower: Arc<Follower>,
     directory: Arc<KeyDirectory>,
+}
+
+/// The default store of a gateway without an administrator, while nobody has made it. `gateway-server keys create` does,
+/// and its keys are to work at once.
+struct Awaited {
+    path: PathBuf,
+    plan: Plan,
+    follower: OnceCell<Arc<Follower>>,
+}
+
+/// What it takes to follow a store, but for the store.
+struct Plan {
+    directory: Arc<KeyDirectory>,
+    spending: Arc<dyn SpendBook>,
+    snapshot: Option<PathBuf>,
+    digester: KeyDigester,
+    remedy: String,
 }
 
 /// Who counts what keys spend.
@@ -48,11 +75,13 @@ impl State {
             Some(redis) => Counters::Shared(connect(redis).await?),
             None => Counters::local(),
         };
-        let stored = match backend(config)? {
-            Some(backend) => Some(Stored::follow(backend, counters.book(), snapshot_path(config)?).await?),
-            None => None,
+        let plan = Plan::of(config, counters.book())?;
+        let (stored, awaited) = match (backend(config)?, &config.store.place) {
+            (Some(backend), _) => (Some(Stored::follow(backend, plan).await?), None),
+            (None, StorePlace::Default(path)) => (None, Some(Arc::new(Awaited::new(path.clone(), plan)))),
+            (None, _) => (None, None),
         };
-        Ok(Self { stored, counters })
+        Ok(Self { stored, awaited, counters })
     }
 
     /// Gives a gateway what it needs of this.
@@ -63,18 +92,29 @@ impl State {
                 .limit_store(Arc::<RedisLimits>::clone(limits))
                 .condition(Arc::new(RedisCondition(Arc::clone(limits)))),
         };
-        match &self.stored {
-            Some(stored) => {
-                let keys = Arc::<KeyDirectory>::clone(&stored.directory);
-                builder.key_store(keys).condition(Arc::new(StoreCondition(Arc::clone(&stored.follower))))
-            }
-            None => builder,
+        let (directory, condition): (_, Arc<dyn Condition>) = match (&self.stored, &self.awaited) {
+            (Some(stored), _) => (&stored.directory, Arc::new(StoreCondition(Arc::clone(&stored.follower)))),
+            (None, Some(awaited)) => (&awaited.plan.directory, Arc::new(AwaitedCondition(Arc::clone(awaited)))),
+            (None, None) => return builder,
+        };
+        builder.key_store(Arc::<KeyDirectory>::clone(directory)).condition(condition)
+    }
+
+    /// Keeps house, until something is so wrong that the process had better end.
+    pub(crate) async fn keep_house(&self) -> anyhow::Error {
+        tokio::select! {
+            never = self.counters.sweep() => match never {},
+            problem = self.follow() => anyhow!(problem),
         }
     }
 
-    /// Keeps house, for ever.
-    pub(crate) async fn keep_house(&self) -> Infallible {
-        self.counters.sweep().await
+    /// Returns when the store is no longer followed.
+    async fn follow(&self) -> String {
+        match (&self.stored, &self.awaited) {
+            (Some(stored), _) => stored.follower.failed().await,
+            (None, Some(awaited)) => awaited.come().await.failed().await,
+            (None, None) => pending().await,
+        }
     }
 
     /// Writes what has not been written yet.
@@ -82,8 +122,9 @@ impl State {
         if let Counters::Shared(limits) = &self.counters {
             limits.close().await;
         }
-        if let Some(stored) = self.stored {
-            stored.follower.stop().await;
+        let awaited = self.awaited.as_ref().and_then(|awaited| awaited.follower.get());
+        if let Some(follower) = self.stored.as_ref().map(|stored| &stored.follower).or(awaited) {
+            follower.stop().await;
         }
     }
 }
@@ -116,18 +157,86 @@ impl Counters {
 }
 
 impl Stored {
-    async fn follow(
-        backend: Arc<dyn Backend>,
-        spending: Arc<dyn SpendBook>,
-        snapshot: Option<PathBuf>,
-    ) -> anyhow::Result<Self> {
-        let directory = Arc::new(KeyDirectory::default());
-        let following =
-            Following { backend: Arc::clone(&backend), directory: Arc::clone(&directory), spending, snapshot };
-        let follower = Arc::new(Follower::start(following).await.context("store")?);
+    async fn follow(backend: Arc<dyn Backend>, plan: Plan) -> anyhow::Result<Self> {
+        let follower = plan.follow(Arc::clone(&backend)).await.map_err(|problem| anyhow!("store: {problem}"))?;
         // Without keys yet, the process listens all the same, and says that it is not ready.
         let _ = timeout(PATIENCE, follower.ready()).await;
-        Ok(Self { backend, follower, directory })
+        Ok(Self { backend, follower: Arc::new(follower), directory: plan.directory })
+    }
+}
+
+impl Plan {
+    fn of(config: &Config, spending: Arc<dyn SpendBook>) -> anyhow::Result<Self> {
+        let remedy = match &config.store.place {
+            StorePlace::Default(path) | StorePlace::Sqlite(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let path = path.display();
+                format!("put a sound copy in the place of {path}, or move it away and restart to begin with no keys")
+            }
+            StorePlace::Nowhere | StorePlace::Postgres(_) => "mend the database that store.url names".to_owned(),
+        };
+        Ok(Self {
+            directory: Arc::new(KeyDirectory::default()),
+            spending,
+            snapshot: snapshot_path(config)?,
+            digester: config.store.digester(),
+            remedy,
+        })
+    }
+
+    /// An error says what is wrong with what, and what to do.
+    async fn follow(&self, backend: Arc<dyn Backend>) -> Result<Follower, String> {
+        let following = Following {
+            backend,
+            directory: Arc::clone(&self.directory),
+            spending: Arc::clone(&self.spending),
+            snapshot: self.snapshot.clone(),
+            digester: self.digester.clone(),
+            remedy: self.remedy.clone(),
+        };
+        Follower::start(following).await.map_err(|error| match error {
+            StoreError::Damaged { .. } => format!("{error}; {}", self.remedy),
+            _ => error.with_cause(),
+        })
+    }
+}
+
+impl Awaited {
+    fn new(path: PathBuf, plan: Plan) -> Self {
+        // What is not there has no keys, and whoever presents one can be told so.
+        plan.directory.apply(&Changes { is_everything: true, ..Changes::default() });
+        plan.directory.set_reachable(true);
+        Self { path, plan, follower: OnceCell::new() }
+    }
+
+    /// Waits for the store, and follows it from then on.
+    async fn come(&self) -> &Follower {
+        let follow = async || {
+            let mut problem = String::new();
+            loop {
+                sleep(LOOK).await;
+                if !self.path.exists() {
+                    continue;
+                }
+                match self.follow().await {
+                    Ok(follower) => return Arc::new(follower),
+                    Err(found) if found != problem => {
+                        tracing::error!(error = found, "a store has been made here that cannot be used");
+                        problem = found;
+                    }
+                    Err(_) => {}
+                }
+            }
+        };
+        self.follower.get_or_init(follow).await
+    }
+
+    async fn follow(&self) -> Result<Follower, String> {
+        let backend = sqlite(&self.path).map_err(|error| format!("{error:#}"))?;
+        let follower = self.plan.follow(backend).await?;
+        tracing::info!(path = %self.path.display(), "a store has been made here and is followed");
+        tokio::task::spawn_blocking(gateway_tokens::load);
+        Ok(follower)
     }
 }
 
@@ -169,12 +278,26 @@ fn snapshot_path(config: &Config) -> anyhow::Result<Option<PathBuf>> {
 }
 
 async fn connect(redis: &Redis) -> anyhow::Result<Arc<RedisLimits>> {
-    let on_error = match redis.on_error {
-        OnRedisError::Local => OnError::Local,
-        OnRedisError::Deny => OnError::Deny,
-    };
-    let settings = RedisSettings { on_error, ..RedisSettings::new(redis.url.clone()) };
-    Ok(Arc::new(RedisLimits::connect(settings).await.context("redis.url")?))
+    check_redis(redis)?;
+    Ok(Arc::new(RedisLimits::connect(settings(redis)).await.context("redis")?))
+}
+
+/// Fails if nothing can ever be reached at the URL, without trying to.
+pub(crate) fn check_redis(redis: &Redis) -> anyhow::Result<()> {
+    settings(redis).check().context("redis.url")
+}
+
+fn settings(redis: &Redis) -> RedisSettings {
+    let usual = RedisSettings::new(redis.url.clone());
+    RedisSettings {
+        prefix: redis.prefix.clone().unwrap_or(usual.prefix),
+        on_error: match redis.on_error {
+            OnRedisError::Local => OnError::Local,
+            OnRedisError::Deny => OnError::Deny,
+        },
+        timeout: redis.timeout.unwrap_or(usual.timeout),
+        ..usual
+    }
 }
 
 /// What `/readyz` says of the store. While it is away, known keys are served; before any are known, nothing is.
@@ -182,21 +305,45 @@ struct StoreCondition(Arc<Follower>);
 
 impl Condition for StoreCondition {
     fn name(&self) -> &'static str {
-        "store"
+        STORE
     }
 
     fn state(&self) -> &'static str {
-        let status = self.0.status();
-        match (status.is_reachable, status.loaded_from) {
-            (true, _) => "reachable",
-            (false, LoadedFrom::Store) => "unreachable, serving the keys known",
-            (false, LoadedFrom::Snapshot) => "unreachable, serving the keys of the last good snapshot",
-            (false, LoadedFrom::Nothing) => "unreachable, no keys known",
+        let follower = &self.0;
+        let status = follower.status();
+        match (status.is_reachable, status.needs_attention, status.loaded_from) {
+            (true, ..) if follower.is_store_refusing() => "read only: it refused the last write",
+            (true, ..) if follower.is_snapshot_failing() => "reachable, but the last good state cannot be written",
+            (true, ..) => "reachable",
+            (false, false, LoadedFrom::Store) => "unreachable, serving the keys known",
+            (false, false, LoadedFrom::Snapshot) => "unreachable, serving the keys of the last good snapshot",
+            (false, false, LoadedFrom::Nothing) => "unreachable, no keys known",
+            (false, true, LoadedFrom::Store) => "unusable, serving the keys known",
+            (false, true, LoadedFrom::Snapshot) => "unusable, serving the keys of the last good snapshot",
+            (false, true, LoadedFrom::Nothing) => "unusable, no keys known",
         }
     }
 
     fn is_serviceable(&self) -> bool {
         self.0.status().loaded_from != LoadedFrom::Nothing
+    }
+}
+
+/// The same of a store that may not be there yet.
+struct AwaitedCondition(Arc<Awaited>);
+
+impl Condition for AwaitedCondition {
+    fn name(&self) -> &'static str {
+        STORE
+    }
+
+    fn state(&self) -> &'static str {
+        let follower = self.0.follower.get();
+        follower.map_or("none yet", |follower| StoreCondition(Arc::clone(follower)).state())
+    }
+
+    fn is_serviceable(&self) -> bool {
+        true
     }
 }
 

@@ -140,14 +140,20 @@ impl AdminError {
         match self {
             Self::MethodNotAllowed { allow } => reply.set(header::ALLOW, allow),
             Self::MissingKey | Self::WrongKey => reply.set(header::WWW_AUTHENTICATE, "Bearer"),
-            Self::Key(KeyError::Store(StoreError::Unavailable { .. }) | KeyError::NotLive { .. }) => {
-                reply.set(header::RETRY_AFTER, "1");
-            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => reply.set(header::RETRY_AFTER, "1"),
             // The rest of the body is not going to be read.
             Self::BodyTooLarge { .. } | Self::BodyTimeout | Self::BodyBroken => reply.set(header::CONNECTION, "close"),
             _ => {}
         }
         reply
+    }
+
+    /// What the log says of it: what the answer does not.
+    pub(crate) fn hidden_cause(&self) -> Option<String> {
+        match self {
+            Self::Key(error) => error.hidden_cause(),
+            _ => None,
+        }
     }
 
     fn verdict(&self) -> (StatusCode, &'static str) {
@@ -175,9 +181,11 @@ fn key_verdict(error: &KeyError) -> (StatusCode, &'static str) {
         KeyError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
         KeyError::NoStore => (StatusCode::CONFLICT, "no_store"),
         KeyError::Overlapping { .. } | KeyError::Contended => (StatusCode::CONFLICT, "conflict"),
-        KeyError::NotLive { .. } | KeyError::Store(StoreError::Unavailable { .. }) => {
+        KeyError::NotLive { .. } | KeyError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
             (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
         }
+        KeyError::NotWritten { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store_not_written"),
+        KeyError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "key_damaged"),
         KeyError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_error"),
         KeyError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
     }

@@ -55,6 +55,8 @@ fn refuse_document(Failure { param, cause }: Failure) -> Invalid {
     Invalid::new(Fault::InvalidJson, param, problem)
 }
 
+/// Goes by what serde and `serde_json` say, since they have no other account of an error; a test holds them to it, because
+/// an update may change their words.
 fn refuse_value(Failure { param, cause }: Failure) -> Invalid {
     let message = without_place(&cause);
     if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
@@ -82,7 +84,7 @@ fn without_place(error: &serde_json::Error) -> String {
     message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
-/// What serde calls by its name in Rust, in an administrator's words.
+/// What serde calls by its name in Rust, in an administrator's words. The same test holds it to these names.
 fn in_plain_words(message: &str) -> String {
     let names = [
         ("u64", "a whole number from 0 to 18446744073709551615"),

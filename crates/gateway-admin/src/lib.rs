@@ -9,10 +9,10 @@
 //! ```
 //! # use std::sync::Arc;
 //! # use gateway_admin::{AdminService, MasterKeys};
-//! # use gateway_keystore::KeyRepository;
+//! # use gateway_keystore::{Actor, KeyRepository};
 //! # use gateway_secret::{KeyDigester, Secret};
 //! fn service(store: Arc<dyn KeyRepository>, admin_key: &Secret) -> AdminService {
-//!     let keys = MasterKeys::new(store, KeyDigester::default(), "admin");
+//!     let keys = MasterKeys::new(store, KeyDigester::default(), Actor::Admin);
 //!     AdminService::new(Some(admin_key), keys)
 //! }
 //! assert!(AdminService::handles("/admin/v1/master-keys") && !AdminService::handles("/v1/models"));
@@ -26,12 +26,12 @@ mod master_keys;
 mod query;
 mod reply;
 mod service;
-mod surroundings;
+mod system;
 
 pub use error::Invalid;
 pub use master_keys::{
-    BudgetForm, BudgetView, Change, CreateKey, Cursor, FileKey, Issued, KeyError, KeyPage, KeySource, KeyView,
-    MasterKeys, Refresh, RotateKey, UpdateKey, UpdateLimits,
+    Change, CreateKey, Cursor, FileKey, Issued, KeyError, KeyPage, KeySource, KeyView, MasterKeys, RotateKey,
+    UpdateKey, UpdateLimits, Visibility,
 };
 pub use service::AdminService;
-pub use surroundings::{Surroundings, SystemSurroundings};
+pub use system::{Clock, Rng, System};

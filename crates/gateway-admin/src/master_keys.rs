@@ -13,19 +13,20 @@ mod view;
 use std::sync::Arc;
 
 use gateway_keystore::{
-    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, MintedKey, Pending, StoreError, Version,
+    Action, Actor, AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, MintedKey, StoreError, StoreFuture,
+    Version, key_id,
 };
-use gateway_secret::KeyDigester;
+use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use jiff::Timestamp;
 
 pub use error::KeyError;
 pub use page::{Cursor, KeyPage};
-pub use request::{BudgetForm, Change, CreateKey, RotateKey, UpdateKey, UpdateLimits};
+pub use request::{Change, CreateKey, RotateKey, UpdateKey, UpdateLimits};
 pub(crate) use rule::missing;
-pub use view::{BudgetView, FileKey, Issued, KeySource, KeyView};
+pub use view::{FileKey, Issued, KeySource, KeyView};
 
-use crate::surroundings::{Surroundings, SystemSurroundings};
-use view::audited;
+use crate::system::{Clock, Rng, System};
+use view::{audited, audited_damage};
 
 /// How often a change is made again to what somebody else has just changed.
 const MAX_TRIES: usize = 8;
@@ -34,39 +35,46 @@ const MAX_TRIES: usize = 8;
 #[derive(Clone)]
 pub struct MasterKeys {
     /// None if there are only those of the file.
-    repository: Option<Arc<dyn KeyRepository>>,
+    store: Option<Store>,
     digester: KeyDigester,
-    actor: &'static str,
     file_keys: Arc<dyn Fn() -> Vec<FileKey> + Send + Sync>,
-    refresh: Arc<dyn Refresh>,
-    surroundings: Arc<dyn Surroundings>,
+    visibility: Arc<dyn Visibility>,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+}
+
+/// Where keys are kept, and who is noted to have changed them.
+#[derive(Clone)]
+struct Store {
+    repository: Arc<dyn KeyRepository>,
+    actor: Actor,
 }
 
 /// Makes this node see what was written.
-pub trait Refresh: Send + Sync {
+pub trait Visibility: Send + Sync {
     /// Returns when calls on this node see the store as it is at this version or later.
     ///
     /// # Errors
     ///
     /// The store cannot be read now. The write stands all the same.
-    fn refresh(&self, version: Version) -> Pending<'_, ()>;
+    fn wait_until_visible(&self, version: Version) -> StoreFuture<'_, ()>;
 }
 
 impl MasterKeys {
     /// The keys of a store. `digester` has to be that of calls; `actor` is who the audit log says it was.
-    pub fn new(repository: Arc<dyn KeyRepository>, digester: KeyDigester, actor: &'static str) -> Self {
-        Self { repository: Some(repository), actor, ..Self::without_store(digester) }
+    pub fn new(repository: Arc<dyn KeyRepository>, digester: KeyDigester, actor: Actor) -> Self {
+        Self { store: Some(Store { repository, actor }), ..Self::without_store(digester) }
     }
 
     /// No keys but those of the configuration file, which can be looked at and not changed.
     pub fn without_store(digester: KeyDigester) -> Self {
         Self {
-            repository: None,
+            store: None,
             digester,
-            actor: "",
             file_keys: Arc::new(Vec::new),
-            refresh: Arc::new(NoRefresh),
-            surroundings: Arc::new(SystemSurroundings),
+            visibility: Arc::new(AlwaysVisible),
+            clock: Arc::new(System),
+            rng: Arc::new(System),
         }
     }
 
@@ -76,13 +84,18 @@ impl MasterKeys {
     }
 
     /// Waiting for this node to see each write.
-    pub fn with_refresh(self, refresh: Arc<dyn Refresh>) -> Self {
-        Self { refresh, ..self }
+    pub fn with_visibility(self, visibility: Arc<dyn Visibility>) -> Self {
+        Self { visibility, ..self }
     }
 
-    /// With another clock and other random numbers than the system's.
-    pub fn with_surroundings(self, surroundings: Arc<dyn Surroundings>) -> Self {
-        Self { surroundings, ..self }
+    /// With another clock than the system's.
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// With other random numbers than the system's.
+    pub fn with_rng(self, rng: Arc<dyn Rng>) -> Self {
+        Self { rng, ..self }
     }
 
     /// Makes a key.
@@ -91,23 +104,26 @@ impl MasterKeys {
     ///
     /// A field is wrong, or what has to be unique is taken.
     pub async fn create(&self, request: CreateKey) -> Result<Issued, KeyError> {
-        let repository = self.repository.as_deref().ok_or(KeyError::NoStore)?;
+        let store = self.store()?;
+        let id = match &request.id {
+            Some(id) => id.clone(),
+            None => self.made_id()?,
+        };
         let key = match &request.key {
             Some(key) => key.clone(),
             None => MintedKey::from_random(self.random()?).secret,
         };
-        let record = record::new(request, &key, self.digester.digest(key.expose().as_bytes()), &*self.surroundings)?;
+        let record = record::new(&id, request, &key, self.digest(&key), self.now())?;
         self.refuse_rival_in_file(&record)?;
-        let note = self.note(("master_key.create", record.created_at), None, Some(&record));
-        let id = Arc::clone(&record.id);
+        let note = AuditEntry { after: audited(&record), ..store.note(Action::CreateKey, &id, record.created_at) };
         let view = KeyView::from(&record);
-        let version = repository.write(&KeyChange::Insert(record), &note).await;
+        let version = store.repository.write(&KeyChange::Insert(record), &note).await;
         let version = version.map_err(|error| KeyError::of_write(error, &id))?;
         if view.weak {
             tracing::warn!(id = &*id, "a key was supplied that is short enough to be guessed");
         }
         // The key can be told only now, so it is, whatever the reader of the store says.
-        self.refresh.refresh(version).await.unwrap_or_else(|error| warn_not_live(&error));
+        self.visibility.wait_until_visible(version).await.unwrap_or_else(|error| warn_not_live(&error));
         Ok(Issued { key, view })
     }
 
@@ -159,7 +175,7 @@ impl MasterKeys {
     /// There is no such key, it cannot be changed, or a field is wrong.
     pub async fn update(&self, id: &str, request: &UpdateKey) -> Result<KeyView, KeyError> {
         let change = |before: &KeyRecord, now| Ok(record::changed(before, request, now)?);
-        let (after, version) = self.replace(id, "master_key.update", change).await?;
+        let (after, version) = self.replace(id, Action::UpdateKey, change).await?;
         if let Some(version) = version {
             self.go_live(version).await?;
         }
@@ -175,25 +191,30 @@ impl MasterKeys {
     pub async fn rotate(&self, id: &str, request: RotateKey) -> Result<Issued, KeyError> {
         let overlap = rule::overlap(request.overlap_secs)?;
         let key = MintedKey::from_random(self.random()?).secret;
-        let digest = self.digester.digest(key.expose().as_bytes());
-        let change = |before: &KeyRecord, now| record::rotated(before, (&key, digest), overlap, now);
-        let (after, version) = self.replace(id, "master_key.rotate", change).await?;
+        let digest = self.digest(&key);
+        let change = |before: &KeyRecord, now| record::rotated(before, &key, digest, overlap, now);
+        let (after, version) = self.replace(id, Action::RotateKey, change).await?;
         if let Some(version) = version {
             // As with a new key.
-            self.refresh.refresh(version).await.unwrap_or_else(|error| warn_not_live(&error));
+            self.visibility.wait_until_visible(version).await.unwrap_or_else(|error| warn_not_live(&error));
         }
         Ok(Issued { view: KeyView::from(&after), key })
     }
 
-    /// Ends a key.
+    /// Ends a key, also one whose row in the store makes no sense.
     ///
     /// # Errors
     ///
-    /// There is no such key, or it cannot be changed.
+    /// There is no such key, or it is one of the configuration file.
     pub async fn remove(&self, id: &str) -> Result<(), KeyError> {
-        let (repository, before) = self.stored(id).await?;
-        let note = self.note(("master_key.delete", self.now()), Some(&before), None);
-        let removed = repository.write(&KeyChange::Remove(before.id), &note).await;
+        let before = match self.stored(id).await {
+            Ok(record) => audited(&record),
+            Err(KeyError::Damaged { problem, .. }) => Some(audited_damage(id, &problem)),
+            Err(error) => return Err(error),
+        };
+        let store = self.store()?;
+        let note = AuditEntry { before, ..store.note(Action::DeleteKey, id, self.now()) };
+        let removed = store.repository.write(&KeyChange::Remove(id.into()), &note).await;
         self.go_live(removed.map_err(|error| KeyError::of_write(error, id))?).await
     }
 
@@ -203,8 +224,8 @@ impl MasterKeys {
     ///
     /// The store did not answer.
     pub async fn audit(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditRecord>, KeyError> {
-        match &self.repository {
-            Some(repository) => repository.audit(before, limit).await.map_err(KeyError::Store),
+        match &self.store {
+            Some(store) => store.repository.audit(before, limit).await.map_err(KeyError::of_read),
             None => Ok(Vec::new()),
         }
     }
@@ -213,19 +234,20 @@ impl MasterKeys {
     async fn replace(
         &self,
         id: &str,
-        action: &'static str,
+        action: Action,
         change: impl Fn(&KeyRecord, Timestamp) -> Result<KeyRecord, KeyError>,
     ) -> Result<(KeyRecord, Option<Version>), KeyError> {
         for _ in 0..MAX_TRIES {
-            let (repository, before) = self.stored(id).await?;
+            let before = self.stored(id).await?;
             let now = self.now();
             let mut after = change(&before, now)?;
             if after == before {
                 return Ok((after, None));
             }
             after.updated_at = now;
-            let note = self.note((action, now), Some(&before), Some(&after));
-            match repository.write(&KeyChange::Replace(after.clone()), &note).await {
+            let store = self.store()?;
+            let note = AuditEntry { before: audited(&before), after: audited(&after), ..store.note(action, id, now) };
+            match store.repository.write(&KeyChange::Replace(after.clone()), &note).await {
                 Err(StoreError::Stale) => {}
                 written => {
                     let version = written.map_err(|error| KeyError::of_write(error, id))?;
@@ -236,10 +258,14 @@ impl MasterKeys {
         Err(KeyError::Contended)
     }
 
-    /// A key that can be changed, and where.
-    async fn stored(&self, id: &str) -> Result<(&dyn KeyRepository, KeyRecord), KeyError> {
-        if let (Some(repository), Some(record)) = (self.repository.as_deref(), self.read(id).await?) {
-            return Ok((repository, record));
+    fn store(&self) -> Result<&Store, KeyError> {
+        self.store.as_ref().ok_or(KeyError::NoStore)
+    }
+
+    /// A key that can be changed.
+    async fn stored(&self, id: &str) -> Result<KeyRecord, KeyError> {
+        if let Some(record) = self.read(id).await? {
+            return Ok(record);
         }
         let id = id.to_owned();
         let is_in_file = (self.file_keys)().iter().any(|key| key.name == id);
@@ -247,16 +273,16 @@ impl MasterKeys {
     }
 
     async fn read(&self, id: &str) -> Result<Option<KeyRecord>, KeyError> {
-        match &self.repository {
-            Some(repository) => repository.key(id).await.map_err(KeyError::Store),
+        match &self.store {
+            Some(store) => store.repository.key(id).await.map_err(KeyError::of_read),
             None => Ok(None),
         }
     }
 
     /// The store's keys behind an identifier: one more than `limit`, if there is, to know whether there is another page.
     async fn stored_behind(&self, id: Option<&str>, limit: u32) -> Result<Vec<KeyView>, KeyError> {
-        let Some(repository) = &self.repository else { return Ok(Vec::new()) };
-        let records = repository.keys(id, limit.max(1).saturating_add(1)).await.map_err(KeyError::Store)?;
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let records = store.repository.keys(id, limit.max(1).saturating_add(1)).await.map_err(KeyError::of_read)?;
         Ok(records.iter().map(KeyView::from).collect())
     }
 
@@ -278,44 +304,43 @@ impl MasterKeys {
     }
 
     async fn go_live(&self, version: Version) -> Result<(), KeyError> {
-        self.refresh.refresh(version).await.map_err(|source| KeyError::NotLive { source })
+        self.visibility.wait_until_visible(version).await.map_err(|source| KeyError::NotLive { source })
     }
 
-    fn note(
-        &self,
-        (action, at): (&'static str, Timestamp),
-        before: Option<&KeyRecord>,
-        after: Option<&KeyRecord>,
-    ) -> AuditEntry {
-        let object = after.or(before).map(|record| Arc::clone(&record.id));
-        AuditEntry {
-            at,
-            actor: self.actor,
-            action,
-            object: object.unwrap_or_else(|| "".into()),
-            before: before.and_then(audited),
-            after: after.and_then(audited),
-        }
+    fn digest(&self, key: &Secret) -> KeyDigest {
+        self.digester.digest(key.expose().as_bytes())
+    }
+
+    fn made_id(&self) -> Result<String, KeyError> {
+        let bits = self.random()?;
+        Ok(key_id(std::array::from_fn(|index| bits[index])))
     }
 
     fn now(&self) -> Timestamp {
-        rule::to_microsecond(self.surroundings.now())
+        rule::to_microsecond(self.clock.now())
     }
 
     fn random(&self) -> Result<[u8; 32], KeyError> {
-        self.surroundings.random().map_err(KeyError::NoRandomness)
+        self.rng.random().map_err(KeyError::NoRandomness)
+    }
+}
+
+impl Store {
+    /// What is noted of something that is done to the key of this identifier.
+    fn note(&self, action: Action, id: &str, at: Timestamp) -> AuditEntry {
+        AuditEntry { at, actor: self.actor, action, object: id.into(), before: None, after: None }
     }
 }
 
 fn warn_not_live(error: &StoreError) {
-    tracing::warn!(error = error as &dyn std::error::Error, "a new key is stored, but this node cannot read it yet");
+    tracing::warn!(error = error.with_cause(), "a new key is stored, but this node cannot read it yet");
 }
 
 /// For who serves no calls.
-struct NoRefresh;
+struct AlwaysVisible;
 
-impl Refresh for NoRefresh {
-    fn refresh(&self, _: Version) -> Pending<'_, ()> {
+impl Visibility for AlwaysVisible {
+    fn wait_until_visible(&self, _: Version) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 }

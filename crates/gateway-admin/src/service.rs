@@ -62,7 +62,7 @@ impl AdminService {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let reply = self.reply(request).await.unwrap_or_else(|error| {
-            if let Some(cause) = error.source() {
+            if let Some(cause) = error.hidden_cause() {
                 tracing::warn!(error = cause, "an administrator's request failed");
             }
             error.reply()

@@ -304,8 +304,12 @@ pub enum StorePlace {
 pub struct Redis {
     /// Where it is; may hold a password.
     pub url: Secret,
+    /// What all its keys there begin with; the usual if it is not given.
+    pub prefix: Option<String>,
     /// What happens to calls that cannot be counted there.
     pub on_error: OnRedisError,
+    /// How long a decision waits for it; the usual time if it is not given.
+    pub timeout: Option<Duration>,
 }
 
 /// What happens to calls while Redis does not answer.

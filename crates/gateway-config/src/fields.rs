@@ -116,7 +116,8 @@ impl<'a> Fields<'a> {
         message
     }
 
-    fn find(&self, key: &str) -> Option<Item<'a>> {
+    /// What is given under a key, readable or not.
+    pub(crate) fn find(&self, key: &str) -> Option<Item<'a>> {
         let (index, entry) = self.entries.iter().enumerate().find(|(_, entry)| entry.key == key)?;
         Some(self.item.child(entry, index))
     }

@@ -17,6 +17,7 @@ mod master_key;
 mod model;
 mod provider;
 mod rate_limit;
+mod redis;
 mod retry;
 mod server;
 mod storage;
@@ -54,7 +55,7 @@ pub(crate) fn read(root: &Item<'_>, vocabulary: &Vocabulary) -> Option<Config> {
     let rewrite_response = fields.flag("rewrite_response").unwrap_or(true);
     let admin = admin::read(&mut fields);
     let store = storage::read_store(&mut fields);
-    let redis = storage::read_redis(&mut fields);
+    let redis = redis::read(&mut fields);
     let is_stored = admin.key.is_some() || matches!(store.place, StorePlace::Sqlite(_) | StorePlace::Postgres(_));
     warn_about_callers(root, auth, &master_keys, is_stored);
     fields.finish();

@@ -64,6 +64,9 @@ snapshots! {
     limits_on_strangers: "master_keys: [{ name: a, key: the-first-key-here }]\nrate_limit_config: { keys: { the-other-key-here: { limit: 1 }, the-first-key-here: {} } }\n", [];
     cors_and_tls: "server:\n  tls: { cert: a.pem }\n  cors: { allowed_origins: [example.com, 'https://a.example/x', 'https://ok.example'], allowed_headers: ['a b'] }\n", [];
     admin_and_storage: "admin: { key: short, listen: localhost }\nstore: { url: 'mysql://user:hunter2@host' }\nredis: { url: 'http://:hunter2@host', on_error: alow }\n", [];
+    shared_limits: "redis: { url: 'redis://', on_error: deny, timeout: 0ms, prefix: 'a b' }\n", [];
+    shared_limits_without_end: "redis: { url: 'rediss://h', timeout: 11s, prefix: '{llmgw}' }\n", [];
+    shared_limits_of_the_wrong_shape: "redis: { timeout: soon, prefix: [], timeout_ms: 5, wait: 1s }\n", [];
     reliability: "retry: { max_retries: 100, base_delay: 1, budget: { ratio: 2, min_per_second: x } }\ncircuit_breaker: { failure_ratio: 0, window: 0s, min_requests: 0 }\n", [];
     reliability_out_of_range: "retry: { max_retries: -1, max_delay: 99999999999999999999s, max_retry_after: 99999d, budget: { ratio: -0.1, min_per_second: 1e9 } }\ncircuit_breaker: { consecutive_failures: 4294967297, failure_ratio: 'NaN', min_requests: 1.5, window: -1s, open: 0s, max_open_secs: 4294967295, half_open_probes: 0 }\nmodels: { m: { endpoint: 'https://example.com/x', max_retries: 21 }, n: { endpoint: 'https://example.com/x', max_retries: -1 } }\n", [];
     reliability_of_the_wrong_shape: "retry: 3\ncircuit_breaker: off\nproviders: [{ name: a }]\nmodels: { m: { max_retries: [1], fallback_models: n, hedge: 800ms, affinity: { by: session }, balance: [p2c] } }\n", [];

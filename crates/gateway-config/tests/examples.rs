@@ -89,7 +89,7 @@ fn the_drafts_own_shape_loads() {
     assert_eq!(config.retry.backoff.max, Backoff::default().max);
     let own: Vec<_> = config.models.iter().map(|model| (model.max_retries, &model.fallback_models[..])).collect();
     assert_eq!(own, [(Some(5), &["llama-2".to_owned()][..]), (Some(3), &[])]);
-    let [quota] = &key.limits.requests[..] else { panic!("{:?}", key.limits) };
+    let [quota] = key.limits.requests.iter().collect::<Vec<_>>()[..] else { panic!("{:?}", key.limits) };
     assert_eq!((quota.limit(), quota.period(), quota.burst()), (100, Duration::from_mins(1), 100));
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
 }
@@ -105,7 +105,8 @@ fn the_original_readmes_shape_loads() {
     assert_eq!(mapping.upstream.as_deref(), Some("actual-model-name"));
     assert_eq!(config.providers[1].api_keys[0].expose(), "provider-key-2");
     assert_eq!(config.master_keys[1].key.expose(), "sk-your-unlimited-key");
-    let [quota] = &config.master_keys[0].limits.requests[..] else { panic!("{:?}", config.master_keys[0].limits) };
+    let limits = &config.master_keys[0].limits;
+    let [quota] = limits.requests.iter().collect::<Vec<_>>()[..] else { panic!("{limits:?}") };
     assert_eq!((quota.limit(), quota.period(), quota.burst()), (100, Duration::from_secs(1), 150));
 }
 

@@ -157,18 +157,22 @@ server: { max_in_flight: 8, queue: { size: 2, timeout: 300ms } }
 
 #[test]
 fn limits_that_make_no_sense_are_refused_where_they_stand() {
-    for (limit, expected) in [
-        ("{ requests_per_second: -1 }", "rate_limit.requests_per_second"),
-        ("{ requests_per_second: 1e99 }", "rate_limit.requests_per_second"),
-        ("{ requests_per_second: 99999999999999999999 }", "rate_limit.requests_per_second"),
-        ("{ burst_size: 4 }", "burst_size"),
-        ("{ period_seconds: 4 }", "period_seconds"),
-        ("{ tokens_per_second: 4 }", "rate_limit.tokens_per_second"),
-        ("{ requests_per_second: 2000000 }", "requests_per_second"),
+    for (written, expected) in [
+        ("rate_limit: { requests_per_second: -1 }", "rate_limit.requests_per_second: found `-1`"),
+        ("rate_limit: { requests_per_second: 1e99 }", "rate_limit.requests_per_second: found `1e99`"),
+        ("rate_limit: { requests_per_second: 99999999999999999999 }", "rate_limit.requests_per_second: found `9999"),
+        ("rate_limit: { requests_per_second: 2000000 }", "rate_limit.requests_per_second: must be at most 1000000"),
+        ("rate_limit: { burst_size: 4 }", "rate_limit.burst_size: is a part of requests_per_second"),
+        ("rate_limit: { period_seconds: 4 }", "rate_limit.period_seconds: is the period of limit"),
+        ("rate_limit: { tokens_per_second: 4 }", "rate_limit.tokens_per_second: unknown key"),
+        ("budget: { usd: -1, period: day }", "budget.usd: found `-1`"),
+        ("budget: { usd: 2e9, period: day }", "budget.usd: must be a number of dollars from 0 to 1000000000"),
+        ("budget: { usd: 1e-12, period: day }", "budget.usd: must be 0, which blocks, or at least a billionth"),
     ] {
-        let yaml = format!("master_keys: [{{ name: a, key: aaaaaaaaaaaaaaaa, rate_limit: {limit} }}]");
+        let yaml = format!("master_keys: [{{ name: a, key: aaaaaaaaaaaaaaaa, {written} }}]");
         let errors = Config::from_yaml(&yaml).unwrap_err().to_string();
-        assert!(errors.contains(expected), "{limit}: {errors}");
+        assert!(errors.contains(&format!("master_keys[0].{expected}")), "{written}: {errors}");
+        assert!(errors.ends_with("1 error in the configuration"), "{written}: {errors}");
     }
 }
 

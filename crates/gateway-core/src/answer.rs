@@ -5,8 +5,7 @@ use gateway_protocol::{Segments, Trail, refusal_body};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::attempt::Committed;
-use crate::headers::forward_answer;
-use crate::limits;
+use crate::headers::{forward_answer, ratelimit};
 use crate::rejection::Rejection;
 use crate::relay::{AnswerBody, Content};
 use crate::settle::Settlement;
@@ -51,10 +50,10 @@ impl Answer {
     }
 
     /// What a rejected caller gets, with the trail of the attempts if they are why.
-    pub(crate) fn rejection(rejection: &Rejection, ledger: &mut Settlement) -> Self {
-        ledger.note_error(rejection.code());
+    pub(crate) fn rejection(rejection: &Rejection, settlement: &mut Settlement) -> Self {
+        settlement.note_error(rejection.code());
         let trail = matches!(rejection, Rejection::Upstream { .. })
-            .then(|| Trail { attempts: ledger.attempts().to_vec(), request_id: ledger.request_id().clone() });
+            .then(|| Trail { attempts: settlement.attempts().to_vec(), request_id: settlement.request_id().clone() });
         let document = refusal_body(&rejection.refusal(trail));
         let mut answer = Self::json(rejection.status(), document);
         answer.headers.extend(rejection.headers());
@@ -62,20 +61,20 @@ impl Answer {
     }
 
     /// The response, which settles the account when its body ends.
-    pub(crate) fn into_response(self, ledger: Option<Settlement>) -> Response<AnswerBody> {
+    pub(crate) fn into_response(self, settlement: Option<Settlement>) -> Response<AnswerBody> {
         let Self { status, mut headers, content } = self;
-        let ledger = ledger.map(|mut ledger| {
-            let attempts = ledger.attempts().len();
+        let settlement = settlement.map(|mut settlement| {
+            let attempts = settlement.attempts().len();
             if attempts > 0 {
                 headers.insert("x-gateway-attempts", HeaderValue::from(attempts));
             }
-            limits::tell(ledger.levels(), &mut headers);
-            let overhead = ledger.note_answer(status, matches!(content, Content::Events(_)));
+            ratelimit::tell(settlement.levels(), &mut headers);
+            let overhead = settlement.note_answer(status, matches!(content, Content::Events(_)));
             let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
             headers.insert("x-gateway-overhead-us", HeaderValue::from(micros));
-            ledger
+            settlement
         });
-        let mut response = Response::new(AnswerBody::new(content, ledger));
+        let mut response = Response::new(AnswerBody::new(content, settlement));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response

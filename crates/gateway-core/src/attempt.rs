@@ -37,7 +37,7 @@ pub(crate) use committed::Committed;
 pub(crate) use passthrough::attempt_passthrough;
 
 use admission::Door;
-use course::{Course, OutOfTime};
+use course::{Course, OutOfTime, first_with_room};
 use exchange::Finished;
 use failure::Failure;
 
@@ -50,52 +50,49 @@ struct Sending<'a> {
 
 /// Tries the plan's models in order until one of their targets answers.
 ///
-/// Every attempt is noted in the ledger whatever becomes of it, also if this future is dropped.
+/// Every attempt is noted in the settlement whatever becomes of it, also if this future is dropped.
 pub(crate) async fn attempt(
     plan: &Plan<'_>,
     asked: &Asked,
     outgoing: &Outgoing<'_>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Committed, Rejection> {
-    let mut search = Search { sending: Sending { asked, outgoing }, ledger, ending: None, crowded: None };
-    let mut left = Vec::new();
-    for leg in &plan.legs {
-        match search.try_model(leg, Door::Healthy).await {
-            ControlFlow::Break(end) => return end,
-            ControlFlow::Continue(Tried::InVain) => {}
-            ControlFlow::Continue(Tried::NotAtAll(door)) => left.push((leg, door)),
+    let mut search = Search { sending: Sending { asked, outgoing }, settlement, ending: None, crowded: None };
+    let mut models: Vec<_> = plan.legs.iter().map(|leg| Untried { leg, door: Some(Door::Healthy) }).collect();
+    for model in &mut models {
+        if let ControlFlow::Break(end) = search.try_model(model, Door::Healthy).await {
+            return end;
         }
     }
     // Rather than to fail, a call asks whom it would otherwise leave alone. That is also how the end of an outage is seen.
-    for (leg, mut door) in left {
-        loop {
-            match search.try_model(leg, door).await {
-                ControlFlow::Break(end) => return end,
-                ControlFlow::Continue(Tried::NotAtAll(next)) if next > door => door = next,
-                ControlFlow::Continue(_) => break,
+    for index in 0..models.len() {
+        while let Some(door) = models[index].door {
+            let flow = match door {
+                Door::Crowded => search.try_crowded(&mut models[index..]).await,
+                _ => search.try_model(&mut models[index], door).await,
+            };
+            if let ControlFlow::Break(end) = flow {
+                return end;
             }
         }
     }
     search.ending()
 }
 
+/// A model, and the door behind which its targets may be asked next; none once they have been.
+struct Untried<'p, 'a> {
+    leg: &'p Leg<'a>,
+    door: Option<Door>,
+}
+
 /// The search for an answer to one call.
 struct Search<'a> {
     sending: Sending<'a>,
-    ledger: &'a mut Settlement,
+    settlement: &'a mut Settlement,
     /// What the caller gets if nothing better comes; none before the first attempt.
     ending: Option<Ending>,
     /// That a target had no room.
     crowded: Option<Crowded>,
-}
-
-/// What became of a model that gave no answer.
-enum Tried {
-    /// Its targets were asked.
-    InVain,
-    /// No target was asked: all want to be left alone for a while, or have no room, or breakers or budgets let nothing
-    /// through. Behind this door they may be asked.
-    NotAtAll(Door),
 }
 
 /// How the last attempt failed.
@@ -106,15 +103,52 @@ enum Ending {
 }
 
 impl Search<'_> {
-    /// Tries the targets of one model. Goes on with the next model unless the call is decided.
-    async fn try_model(&mut self, leg: &Leg<'_>, door: Door) -> ControlFlow<Result<Committed, Rejection>, Tried> {
-        let mut course = Course::new(leg, self.sending.asked, door);
+    /// Tries the targets of one model behind a door. Goes on unless the call is decided.
+    async fn try_model(
+        &mut self,
+        model: &mut Untried<'_, '_>,
+        door: Door,
+    ) -> ControlFlow<Result<Committed, Rejection>> {
+        let course = Course::new(model.leg, self.sending.asked, door);
         if door == Door::Healthy && course.is_resting() {
-            return ControlFlow::Continue(Tried::NotAtAll(Door::Resting));
+            model.door = Some(Door::Resting);
+            return ControlFlow::Continue(());
         }
-        let before = self.ledger.attempts().len();
+        model.door = self.follow(course).await?.filter(|next| *next > door);
+        ControlFlow::Continue(())
+    }
+
+    /// Waits in the lines of all models that have no room, and tries whichever has some first, until the call is decided or none
+    /// has any.
+    async fn try_crowded(&mut self, models: &mut [Untried<'_, '_>]) -> ControlFlow<Result<Committed, Rejection>> {
+        let is_crowded = |model: &&mut Untried<'_, '_>| model.door == Some(Door::Crowded);
+        let mut crowded: Vec<_> = models.iter_mut().filter(is_crowded).collect();
+        let asked = self.sending.asked;
+        let mut courses: Vec<_> = crowded.iter().map(|model| Course::new(model.leg, asked, Door::Crowded)).collect();
+        while !courses.is_empty() {
+            match first_with_room(&mut courses, self.settlement).await {
+                Ok(first) => {
+                    let course = courses.remove(first);
+                    crowded.remove(first).door = self.follow(course).await?;
+                }
+                Err(none) => {
+                    self.crowded = Some(none);
+                    courses.clear();
+                }
+            }
+        }
+        for model in crowded {
+            model.door = Some(Door::LastResort);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Follows the course through one model's targets. Gives the door behind which they may be asked, if none was: all want to be
+    /// left alone for a while, or have no room, or breakers or budgets let nothing through.
+    async fn follow(&mut self, mut course: Course<'_, '_>) -> ControlFlow<Result<Committed, Rejection>, Option<Door>> {
+        let before = self.settlement.attempts().len();
         while !self.sending.outgoing.is_spent() {
-            let attempt = match course.next(self.ledger).await {
+            let attempt = match course.next(self.settlement).await {
                 Ok(Some(attempt)) => attempt,
                 Ok(None) => break,
                 Err(OutOfTime) => {
@@ -122,20 +156,20 @@ impl Search<'_> {
                     break;
                 }
             };
-            let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.ledger).await;
+            let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.settlement).await;
             let failure = match result {
                 Ok(opened) => {
                     return ControlFlow::Break(Ok(committed::commit(
-                        leg,
+                        course.leg,
                         attempt,
                         opened,
                         self.sending.outgoing,
-                        self.ledger,
+                        self.settlement,
                     )));
                 }
                 Err(failure) => failure,
             };
-            let verdict = course.conclude(attempt, &failure, self.ledger);
+            let verdict = course.conclude(attempt, &failure, self.settlement);
             if let Failure::Caller(rejection) = failure {
                 return ControlFlow::Break(Err(rejection));
             }
@@ -146,12 +180,11 @@ impl Search<'_> {
                 _ => {}
             }
         }
-        if self.ledger.attempts().len() > before {
-            return ControlFlow::Continue(Tried::InVain);
+        if self.settlement.attempts().len() > before {
+            return ControlFlow::Continue(None);
         }
         self.crowded = course.crowded.or(self.crowded);
-        let has_line = course.crowded.is_some() && door < Door::Crowded;
-        ControlFlow::Continue(Tried::NotAtAll(if has_line { Door::Crowded } else { Door::LastResort }))
+        ControlFlow::Continue(Some(course.next_door()))
     }
 
     /// Notes how the call ends if nothing better comes. That the request is too long for a model is worth more to the caller

@@ -66,13 +66,13 @@ pub(crate) struct Keys {
 pub(crate) async fn authenticate(
     keys: Option<&Keys>,
     headers: &HeaderMap,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Caller, Rejection> {
     let Some(keys) = keys else { return Ok(Caller::Anonymous) };
     let digest = keys.digester.digest(presented_key(headers)?);
     match keys.store.find(&digest).await {
         Ok(Some(key)) => {
-            ledger.note_key(Arc::clone(&key));
+            settlement.note_key(Arc::clone(&key));
             if !key.is_enabled {
                 return Err(KeyFault::Disabled.into());
             }

@@ -83,23 +83,28 @@ impl Outgoing<'_> {
     }
 }
 
-/// The request for a call that is passed through as it is.
-pub(crate) fn encode_passthrough<B: RequestSource>(
-    (aim, credential): (&Aim<'_>, usize),
-    url: Uri,
-    body: BoundedBody<B>,
-    caller: &Parts,
-    via: &HeaderValue,
-) -> Request<RequestBody> {
-    let mut headers = base_headers(aim, credential, caller, via);
-    copy(&caller.headers, header::CONTENT_TYPE, &mut headers);
-    copy(&caller.headers, header::ACCEPT, &mut headers);
-    let body = if http_body::Body::is_end_stream(&body) {
-        RequestBody::empty()
-    } else {
-        RequestBody::streaming(body.map_err(|rejection: Rejection| BoxError::from(rejection)))
-    };
-    request(caller.method.clone(), url, headers, body)
+/// What is sent for a request that is passed through as it is.
+pub(crate) struct PassedThrough<'a, B> {
+    pub(crate) url: Uri,
+    pub(crate) body: BoundedBody<B>,
+    pub(crate) caller: &'a Parts,
+    pub(crate) via: &'a HeaderValue,
+}
+
+impl<B: RequestSource> PassedThrough<'_, B> {
+    /// The request for the one attempt, with one of the provider's credentials.
+    pub(crate) fn request(self, aim: &Aim<'_>, credential: usize) -> Request<RequestBody> {
+        let Self { url, body, caller, via } = self;
+        let mut headers = base_headers(aim, credential, caller, via);
+        copy(&caller.headers, header::CONTENT_TYPE, &mut headers);
+        copy(&caller.headers, header::ACCEPT, &mut headers);
+        let body = if http_body::Body::is_end_stream(&body) {
+            RequestBody::empty()
+        } else {
+            RequestBody::streaming(body.map_err(|rejection: Rejection| BoxError::from(rejection)))
+        };
+        request(caller.method.clone(), url, headers, body)
+    }
 }
 
 fn base_headers(aim: &Aim<'_>, credential: usize, caller: &Parts, via: &HeaderValue) -> HeaderMap {

@@ -10,8 +10,10 @@ use crate::snapshot::{BodyLimits, Snapshot};
 
 mod line;
 mod pace;
+mod waiter;
 
 pub(crate) use line::{Crowded, Gate, Place, Room};
+pub(crate) use waiter::{Entrance, Found, wait_at};
 
 /// Leave to bring a body: the call has its place.
 #[derive(Debug, Clone, Copy)]
@@ -20,15 +22,15 @@ pub(crate) struct Entered {
     pub(crate) limits: BodyLimits,
 }
 
-/// Lets a call in, at once or when it is its caller's turn. The place is the ledger's, which gives it back.
+/// Lets a call in, at once or when it is its caller's turn. The place is the settlement's, which gives it back.
 pub(crate) async fn enter(
     caller: &Caller,
     gateway: &Gateway,
     snapshot: &Snapshot,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Entered, Rejection> {
-    let place = ledger.wait_for(gateway.shared.gate.enter(snapshot.room, &caller.account())).await?;
-    ledger.occupy(place);
+    let place = settlement.wait_for(gateway.shared.gate.enter(snapshot.room, &caller.account())).await?;
+    settlement.occupy(place);
     Ok(Entered { limits: snapshot.body_limits })
 }
 

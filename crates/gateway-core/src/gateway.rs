@@ -142,7 +142,11 @@ impl GatewayBuilder {
         self
     }
 
-    /// Sets who counts what keys spend; this process alone by default.
+    /// Sets who counts what keys spend; this process alone by default, in a [`LocalLimits`].
+    ///
+    /// The gateway has no task that would sweep the one by default. It holds an account, of a few hundred bytes, for each key with
+    /// limits that has made a call, so it is bounded by the number of keys that there ever were. Whoever has keys that come and
+    /// go sets one of its own, and calls [`LocalLimits::sweep`] from time to time.
     pub fn limit_store(mut self, limits: Arc<dyn LimitStore>) -> Self {
         self.limits = Some(limits);
         self

@@ -6,6 +6,8 @@
 use gateway_call::CREDENTIAL_HEADERS;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+pub(crate) mod ratelimit;
+
 /// Caller headers that reach every upstream.
 const FORWARDED: [HeaderName; 9] = [
     HeaderName::from_static("openai-organization"),

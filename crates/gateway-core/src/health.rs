@@ -1,8 +1,7 @@
 //! Whether this process is there, alive and ready, for load balancers and orchestrators. No key is needed.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
+use gateway_protocol::status_object;
 use http::StatusCode;
 
 use crate::accept::Destination;
@@ -14,7 +13,7 @@ pub trait Condition: Send + Sync {
     /// What it is, in a word of lower case.
     fn name(&self) -> &'static str;
 
-    /// How it is, in a few words without quotes.
+    /// How it is, in a few words.
     fn state(&self) -> &'static str;
 
     /// Whether calls can be served as it is.
@@ -44,17 +43,9 @@ fn readiness(gateway: &Gateway) -> (StatusCode, Bytes) {
     let conditions = &gateway.shared.conditions;
     let unserviceable = conditions.iter().find(|condition| !condition.is_serviceable());
     let status = if unserviceable.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let mut text = String::from(r#"{"status":""#);
-    match unserviceable {
-        Some(condition) => {
-            let _ = write!(text, "waiting for the {}", condition.name());
-        }
-        None => text.push_str("ready"),
-    }
-    text.push('"');
-    for condition in conditions {
-        let _ = write!(text, r#","{}":"{}""#, condition.name(), condition.state());
-    }
-    text.push('}');
-    (status, Bytes::from(text))
+    let summary =
+        unserviceable.map_or_else(|| "ready".to_owned(), |condition| format!("waiting for the {}", condition.name()));
+    let mut members = vec![("status", summary.as_str())];
+    members.extend(conditions.iter().map(|condition| (condition.name(), condition.state())));
+    (status, status_object(&members))
 }

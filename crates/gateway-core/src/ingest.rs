@@ -92,18 +92,18 @@ pub(crate) async fn ingest<B: RequestSource>(
     head: &Parts,
     body: B,
     entered: Entered,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Ingested<B>, Rejection> {
     let limits = entered.limits;
-    ledger.note_endpoint(endpoint);
+    settlement.note_endpoint(endpoint);
     refuse_declared_excess(&head.headers, limits.size)?;
     refuse_coded(&head.headers)?;
     let body = BoundedBody::new(body, limits);
-    let deadline = ledger.started() + limits.total;
+    let deadline = settlement.started() + limits.total;
     let ingested = timeout_at(deadline, async {
         match endpoint.body_kind() {
-            BodyKind::Json => ingest_json(endpoint, head, body, ledger).await,
-            BodyKind::Multipart => ingest_multipart(endpoint, head, body, ledger).await,
+            BodyKind::Json => ingest_json(endpoint, head, body, settlement).await,
+            BodyKind::Multipart => ingest_multipart(endpoint, head, body, settlement).await,
         }
     });
     ingested.await.unwrap_or(Err(Rejection::BodyTimeout { waited: limits.total }))
@@ -113,12 +113,12 @@ async fn ingest_json<B: RequestSource>(
     endpoint: Endpoint,
     head: &Parts,
     body: BoundedBody<B>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Ingested<B>, Rejection> {
     if !is_json(&head.headers) {
         return Err(Rejection::UnsupportedMediaType { expected: "application/json" });
     }
-    let bytes = ledger.wait_for(read_whole(body)).await?;
+    let bytes = settlement.wait_for(read_whole(body)).await?;
     let parsed = parse_json(endpoint, bytes)?;
     let (asked, template) = Asked::new(parsed, head);
     Ok(Ingested { asked, payload: Payload::Whole(template) })
@@ -128,7 +128,7 @@ async fn ingest_multipart<B: RequestSource>(
     endpoint: Endpoint,
     head: &Parts,
     mut body: BoundedBody<B>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Ingested<B>, Rejection> {
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = content_type
@@ -144,7 +144,7 @@ async fn ingest_multipart<B: RequestSource>(
             let payload = Payload::Streaming(template, Box::new(MultipartRest::new(scanner, body)));
             return Ok(Ingested { asked, payload });
         }
-        let Some(chunk) = ledger.wait_for(next_chunk(&mut body)).await? else {
+        let Some(chunk) = settlement.wait_for(next_chunk(&mut body)).await? else {
             scanner.finish().map_err(RequestError::from)?;
             return Err(RequestError::from(MultipartError::MissingModel).into());
         };

@@ -37,7 +37,6 @@ mod gateway;
 mod headers;
 mod health;
 mod ingest;
-mod limits;
 mod models;
 mod passthrough;
 mod plan;

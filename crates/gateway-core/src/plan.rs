@@ -44,6 +44,8 @@ pub(crate) struct Leg<'a> {
     pub(crate) retry: RetryPolicy,
     /// Whether the answer is to say who served.
     pub(crate) rewrite: bool,
+    /// Whether the caller has a budget.
+    counts_money: bool,
     resolved: Resolved,
     settings: Option<&'a ModelSettings>,
     affinity: Option<Affinity>,
@@ -67,7 +69,7 @@ pub(crate) struct Aim<'a> {
     pub(crate) deadline: Deadline,
     /// What the caller is in a hurry about.
     pub(crate) hurry: Hurry,
-    /// What it charges.
+    /// What it charges; nothing where nobody counts it.
     pub(crate) price: Price,
 }
 
@@ -86,9 +88,15 @@ pub(crate) fn plan<'a>(
     permit: &Permit<'_>,
     asked: &Asked,
     snapshot: &'a Snapshot,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Plan<'a>, Rejection> {
-    let drafter = Drafter { asked, snapshot, account: permit.caller.account(), started: ledger.started() };
+    let drafter = Drafter {
+        asked,
+        account: permit.caller.account(),
+        counts_money: permit.caller.limited_key().is_some_and(|key| key.limits.budget.is_some()),
+        snapshot,
+        started: settlement.started(),
+    };
     let mut legs: Vec<Leg<'a>> = Vec::with_capacity(permit.models.len());
     for (name, spelled) in permit.models.iter().zip(&asked.call.models) {
         let resolved = snapshot.resolve(name);
@@ -99,7 +107,7 @@ pub(crate) fn plan<'a>(
         }
     }
     let first = legs.first().ok_or(Rejection::ModelNotFound { model: String::new(), near: Vec::new() })?;
-    ledger.note_model(first.model.clone(), asked.call.tags.clone());
+    settlement.note_model(first.model.clone(), asked.call.tags.clone());
     if legs.len() == 1 {
         for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
             if permit.caller.allows(name.as_str())
@@ -116,6 +124,7 @@ pub(crate) fn plan<'a>(
 struct Drafter<'c, 'a> {
     asked: &'c Asked,
     account: Arc<str>,
+    counts_money: bool,
     snapshot: &'a Snapshot,
     started: Instant,
 }
@@ -134,6 +143,7 @@ impl<'a> Drafter<'_, 'a> {
             account: Arc::clone(&self.account),
             retry: RetryPolicy { max_retries, ..retry },
             rewrite: settings.and_then(|settings| settings.rewrite_response).unwrap_or(self.snapshot.rewrite_response),
+            counts_money: self.counts_money,
             resolved,
             affinity: settings.and_then(|settings| settings.affinity),
             settings,
@@ -145,7 +155,7 @@ impl<'a> Drafter<'_, 'a> {
 }
 
 impl Plan<'_> {
-    /// The most that the call may cost, whoever serves it.
+    /// The most that the call may cost, whoever serves it; nothing where nobody counts it.
     pub(crate) fn dearest(&self) -> Price {
         let prices = self.legs.iter().flat_map(Leg::prices);
         prices.fold(Price::default(), |dearest, price| Price {
@@ -157,7 +167,18 @@ impl Plan<'_> {
 
 impl<'a> Leg<'a> {
     fn prices(&self) -> impl Iterator<Item = Price> {
-        (0..self.targets().len()).filter_map(|index| Some(self.aim(index)?.price))
+        let targets = if self.counts_money { self.targets() } else { &[] };
+        targets.iter().enumerate().filter_map(|(index, target)| {
+            Some(self.price(self.snapshot.providers.get(target.provider)?, &self.resolved.upstream_model(index)?))
+        })
+    }
+
+    /// What the model costs at a provider; looked up only where money is counted.
+    fn price(&self, provider: &ProviderRuntime, upstream_model: &ModelName) -> Price {
+        if !self.counts_money {
+            return Price::default();
+        }
+        provider.prices.price(self.model.as_str(), upstream_model.as_str())
     }
 
     /// Takes the next turn of the model's route and ranks its targets.
@@ -190,7 +211,7 @@ impl<'a> Leg<'a> {
         let upstream_model = self.resolved.upstream_model(index)?;
         Some(Aim {
             provider,
-            price: provider.price(self.model.as_str(), upstream_model.as_str()),
+            price: self.price(provider, &upstream_model),
             upstream_model,
             shown: Some(self.shown.clone()),
             timeouts: tightened,

@@ -350,7 +350,9 @@ fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
         None => "Ask this gateway's administrator for a higher limit.".to_owned(),
     };
     match cause {
-        DenialCause::Requests { .. } => format!("The API key may not make as many requests as this. {advice}"),
+        DenialCause::Requests { limit, period } => {
+            format!("The API key's limit of {} is used up. {advice}", rate(limit, period))
+        }
         DenialCause::Tokens { needed, limit } if retry_after.is_none() => format!(
             "The call may take {needed} tokens with its answer, and the API key may use {limit} a minute at most. Send a \
              shorter prompt or a lower `max_tokens`."
@@ -364,6 +366,16 @@ fn limit_message(cause: DenialCause, retry_after: Option<Duration>) -> String {
         DenialCause::Budget => format!("The API key's budget is spent. {advice}"),
         DenialCause::Blocked => format!("The API key may not make any such call: its limit is 0. {advice}"),
         DenialCause::Unavailable => "The API key's limits cannot be checked right now. Try again shortly.".to_owned(),
+    }
+}
+
+/// So many requests in such a time, in words.
+fn rate(limit: u64, period: Duration) -> String {
+    let noun = if limit == 1 { "request" } else { "requests" };
+    match period.as_secs() {
+        1 => format!("{limit} {noun} a second"),
+        60 => format!("{limit} {noun} a minute"),
+        _ => format!("{limit} {noun} in {}", seconds(period)),
     }
 }
 
@@ -427,6 +439,39 @@ mod tests {
         for fault in [KeyFault::Missing, KeyFault::Unknown, KeyFault::Conflicting, KeyFault::Disabled] {
             assert_helpful(&fault.into());
         }
+    }
+
+    #[test]
+    fn every_limit_says_what_it_is_and_what_to_do_next() {
+        let minute = Duration::from_mins(1);
+        for cause in [
+            DenialCause::Requests { limit: 2, period: minute },
+            DenialCause::Tokens { needed: 3, limit: 2 },
+            DenialCause::Concurrency { limit: 2 },
+            DenialCause::Budget,
+            DenialCause::Blocked,
+            DenialCause::Unavailable,
+        ] {
+            for retry_after in [None, Some(minute)] {
+                assert_helpful(&Rejection::Limited { cause, retry_after });
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_of_requests_is_named() {
+        let message =
+            |limit, period| limit_message(DenialCause::Requests { limit, period }, Some(Duration::from_millis(1500)));
+        let second = Duration::from_secs(1);
+        assert_eq!(message(5, second), "The API key's limit of 5 requests a second is used up. Try again in 1.5 s.");
+        assert_eq!(
+            message(1, 60 * second),
+            "The API key's limit of 1 request a minute is used up. Try again in 1.5 s."
+        );
+        assert_eq!(
+            message(9, 90 * second),
+            "The API key's limit of 9 requests in 90 s is used up. Try again in 1.5 s."
+        );
     }
 
     #[test]

@@ -79,14 +79,14 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         let this = self.get_mut();
-        let mut ledger = this.settlement.as_mut();
+        let mut settlement = this.settlement.as_mut();
         let chunk = match &mut this.content {
             Content::Whole(pieces) => Poll::Ready(pieces.next().map(Ok)),
-            Content::Events(relay) => relay.poll_chunk(cx, ledger.as_deref_mut()).map(|chunk| chunk.map(Ok)),
-            Content::Raw(relay) => relay.poll_chunk(cx, ledger.as_deref_mut()),
+            Content::Events(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()).map(|chunk| chunk.map(Ok)),
+            Content::Raw(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()),
         };
-        if let (Poll::Ready(Some(Ok(bytes))), Some(ledger)) = (&chunk, ledger) {
-            ledger.note_bytes(bytes.len());
+        if let (Poll::Ready(Some(Ok(bytes))), Some(settlement)) = (&chunk, settlement) {
+            settlement.note_bytes(bytes.len());
         }
         chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
     }

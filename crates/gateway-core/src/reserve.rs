@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use gateway_call::Usage;
 use gateway_keystore::VirtualKey;
-use gateway_ratelimit::{Demand, Levels, LimitStore, Price, RecentMean, Reservation, Used};
+use gateway_ratelimit::{Demand, Denial, Levels, LimitStore, Price, RecentMean, Reservation, Used};
+use http_body::Body;
 
 use crate::authenticate::Caller;
 use crate::clock::moment;
@@ -49,13 +50,36 @@ pub(crate) struct Counters<'a> {
     pub(crate) outputs: &'a Outputs,
 }
 
+/// How large a body is, in bytes, that costs less to read than to guess at: as many as there can be places then take no more
+/// than a few hundred megabytes.
+const SMALL: u64 = 64 * 1024;
+
+/// Refuses a call by its head if its key is used up whatever the body says, so that nobody can make the gateway hold bodies of
+/// calls that it will not make.
+///
+/// Where tokens or money are counted, which limit has to be waited for the longest depends on what the call needs. So there a
+/// small body is read all the same, and the wait is exact.
+pub(crate) fn refuse_hopeless(
+    caller: &Caller,
+    body: &impl Body,
+    limits: &Arc<dyn LimitStore>,
+    settlement: &mut Settlement,
+) -> Result<(), Rejection> {
+    let Some(key) = caller.limited_key() else { return Ok(()) };
+    let is_small = body.size_hint().upper().is_some_and(|size| size <= SMALL);
+    if is_small && key.limits.counts_tokens() {
+        return Ok(());
+    }
+    limits.check(&key.account, &key.limits, moment()).map_err(|denial| refused(&denial, settlement))
+}
+
 /// Takes what a planned call is expected to need, or refuses the call.
 pub(crate) async fn reserve(
     caller: &Caller,
     asked: &Asked,
     plan: &Plan<'_>,
     counters: Counters<'_>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Reserved, Rejection> {
     let Some(key) = caller.limited_key() else { return Ok(Reserved { counts_tokens: false }) };
     let outputs = plan.legs.first().filter(|_| key.limits.counts_tokens()).map(|leg| counters.outputs.of(&leg.model));
@@ -65,9 +89,9 @@ pub(crate) async fn reserve(
         output = answer_tokens(asked, outputs, key, prompt);
     }
     let demand = Demand { tokens: prompt.saturating_add(output), cost: plan.dearest().cost(prompt, output) };
-    let reservation = take(key, demand, counters.limits, ledger).await?;
+    let reservation = take(key, demand, counters.limits, settlement).await?;
     let store = Arc::clone(counters.limits);
-    ledger.owe(Debt { store, reservation, prompt, output, choices: asked.sizing.choices, outputs });
+    settlement.owe(Debt { store, reservation, prompt, output, choices: asked.sizing.choices, outputs });
     Ok(Reserved { counts_tokens: key.limits.counts_tokens() })
 }
 
@@ -91,25 +115,29 @@ fn answer_tokens(asked: &Asked, outputs: &RecentMean, key: &VirtualKey, prompt: 
 pub(crate) async fn reserve_request(
     caller: &Caller,
     limits: &Arc<dyn LimitStore>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<(), Rejection> {
     let Some(key) = caller.limited_key() else { return Ok(()) };
-    let reservation = take(key, Demand::default(), limits, ledger).await?;
-    ledger.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, output: 0, choices: 1, outputs: None });
+    let reservation = take(key, Demand::default(), limits, settlement).await?;
+    settlement.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, output: 0, choices: 1, outputs: None });
     Ok(())
 }
 
+/// Has the limits decided. If that takes a while, it is the gateway's own: a caller would not wait for it without a gateway.
 async fn take(
     key: &VirtualKey,
     demand: Demand,
     limits: &Arc<dyn LimitStore>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Reservation, Rejection> {
-    let decision = ledger.wait_for(limits.reserve(&key.account, &key.limits, demand, moment())).await;
-    decision.map_err(|denial| {
-        ledger.note_levels(denial.levels);
-        Rejection::Limited { cause: denial.cause, retry_after: denial.retry_after }
-    })
+    let decision = limits.reserve(&key.account, &key.limits, demand, moment()).await;
+    decision.map_err(|denial| refused(&denial, settlement))
+}
+
+/// The rejection of a call that its key's limits do not let through. Its caller is told how much is left.
+fn refused(denial: &Denial, settlement: &mut Settlement) -> Rejection {
+    settlement.note_levels(denial.levels);
+    Rejection::Limited { cause: denial.cause, retry_after: denial.retry_after }
 }
 
 impl Debt {

@@ -19,14 +19,14 @@ use crate::answer::{Answer, relay};
 use crate::attempt::{attempt, attempt_passthrough};
 use crate::authenticate::authenticate;
 use crate::cors::CorsRules;
-use crate::encode::{encode, encode_passthrough};
+use crate::encode::{PassedThrough, encode};
 use crate::gate::{Entered, enter};
 use crate::gateway::Gateway;
 use crate::ingest::{BoundedBody, ingest, refuse_declared_excess};
 use crate::plan::{Aim, plan};
 use crate::rejection::Rejection;
 use crate::relay::AnswerBody;
-use crate::reserve::{reserve, reserve_request};
+use crate::reserve::{refuse_hopeless, reserve, reserve_request};
 use crate::settle::Settlement;
 use crate::snapshot::Snapshot;
 use crate::{health, models, passthrough};
@@ -121,14 +121,14 @@ async fn answer<B: RequestSource>(
         return Answer::json(status, text).into_response(None);
     }
     let path = accepted.as_ref().map_or("unknown", |destination| destination.path());
-    let mut ledger = account(path);
+    let mut settlement = account(path);
     let answer = match accepted {
-        Ok(Destination::Call(endpoint)) => call(gateway, snapshot, endpoint, arrival, &mut ledger).await,
-        Ok(Destination::OtherV1) => pass_through(gateway, snapshot, arrival, &mut ledger).await,
-        Ok(destination) => list_models(snapshot, destination, head, &mut ledger).await,
+        Ok(Destination::Call(endpoint)) => call(gateway, snapshot, endpoint, arrival, &mut settlement).await,
+        Ok(Destination::OtherV1) => pass_through(gateway, snapshot, arrival, &mut settlement).await,
+        Ok(destination) => list_models(snapshot, destination, head, &mut settlement).await,
         Err(rejection) => Err(rejection),
     };
-    answer.unwrap_or_else(|rejection| Answer::rejection(&rejection, &mut ledger)).into_response(Some(ledger))
+    answer.unwrap_or_else(|rejection| Answer::rejection(&rejection, &mut settlement)).into_response(Some(settlement))
 }
 
 /// The life of a call: down through the steps, and back up with an answer or a rejection.
@@ -137,16 +137,17 @@ async fn call<B: RequestSource>(
     snapshot: &Snapshot,
     endpoint: Endpoint,
     Arrival { head, body }: Arrival<'_, B>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
-    let entered = enter(&caller, gateway, snapshot, ledger).await?;
-    let ingested = ingest(endpoint, head, body, entered, ledger).await?;
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
+    refuse_hopeless(&caller, &body, &gateway.shared.limits, settlement)?;
+    let entered = enter(&caller, gateway, snapshot, settlement).await?;
+    let ingested = ingest(endpoint, head, body, entered, settlement).await?;
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
-    let plan = plan(&permit, &ingested.asked, snapshot, ledger)?;
-    let reserved = reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), ledger).await?;
+    let plan = plan(&permit, &ingested.asked, snapshot, settlement)?;
+    let reserved = reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), settlement).await?;
     let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via, reserved);
-    let committed = attempt(&plan, &ingested.asked, &outgoing, ledger).await?;
+    let committed = attempt(&plan, &ingested.asked, &outgoing, settlement).await?;
     Ok(relay(committed))
 }
 
@@ -155,9 +156,9 @@ async fn pass_through<B: RequestSource>(
     gateway: &Gateway,
     snapshot: &Snapshot,
     Arrival { head, body }: Arrival<'_, B>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
     // What passes through is neither authorised by model nor counted by tokens.
     if !caller.allows_all() || caller.limited_key().is_some_and(|key| key.limits.counts_tokens()) {
         return Err(Rejection::PassthroughNotAllowed);
@@ -167,12 +168,11 @@ async fn pass_through<B: RequestSource>(
     let health = provider.passthrough.as_ref().ok_or(Rejection::PathNotFound)?;
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
-    let Entered { limits } = enter(&caller, gateway, snapshot, ledger).await?;
-    let body = BoundedBody::new(body, limits);
-    reserve_request(&caller, &gateway.shared.limits, ledger).await?;
-    let request =
-        |aim: &Aim<'_>, credential| encode_passthrough((aim, credential), url, body, head, &gateway.shared.via);
-    let committed = attempt_passthrough((provider, health), &caller, request, ledger).await?;
+    let Entered { limits } = enter(&caller, gateway, snapshot, settlement).await?;
+    let passed = PassedThrough { url, body: BoundedBody::new(body, limits), caller: head, via: &gateway.shared.via };
+    reserve_request(&caller, &gateway.shared.limits, settlement).await?;
+    let request = |aim: &Aim<'_>, credential| passed.request(aim, credential);
+    let committed = attempt_passthrough(provider, health, &caller, request, settlement).await?;
     Ok(relay(committed))
 }
 
@@ -180,9 +180,9 @@ async fn list_models(
     snapshot: &Snapshot,
     destination: Destination<'_>,
     head: &Parts,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, ledger).await?;
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
     let body = match destination {
         Destination::Model(id) => models::one(id, &caller, snapshot)?,
         _ => models::list(&caller, snapshot),

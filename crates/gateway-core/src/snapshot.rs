@@ -21,6 +21,7 @@ use crate::gate::Room;
 mod carried;
 mod keys;
 mod named;
+mod prices;
 mod provider;
 mod routes;
 

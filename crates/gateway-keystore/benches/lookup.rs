@@ -11,7 +11,6 @@ use std::task::{Context, Poll, Waker};
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway_keystore::{Changes, KeyDirectory, KeyRecord, KeyStore, Version};
 use gateway_secret::KeyDigest;
-use jiff::Timestamp;
 
 const KEYS: usize = 100_000;
 
@@ -21,22 +20,8 @@ fn digest(number: usize) -> KeyDigest {
 
 fn record(number: usize) -> KeyRecord {
     KeyRecord {
-        id: format!("key_{number:022}").into(),
         name: format!("service {number}").into(),
-        digest: digest(number),
-        preview: "sk-gw-AbC…xyz".to_owned(),
-        is_weak: false,
-        previous: None,
-        allowed_models: vec!["*".to_owned()],
-        rate_limit: None,
-        budget: None,
-        expires_at: None,
-        is_enabled: true,
-        metadata: "{}".to_owned(),
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        last_used_at: None,
-        revision: 1,
+        ..KeyRecord::unlimited(&format!("key_{number:022}"), digest(number))
     }
 }
 

@@ -7,29 +7,12 @@ use std::fs;
 
 use gateway_keystore::{Changes, KeyDirectory, KeyRecord, Version};
 use gateway_secret::KeyDigest;
-use jiff::Timestamp;
 
 const KEYS: u32 = 100_000;
 
 fn record(number: u32) -> KeyRecord {
-    KeyRecord {
-        id: format!("key_{number:022}").into(),
-        name: format!("service {number}").into(),
-        digest: KeyDigest::of(&number.to_le_bytes()),
-        preview: "sk-gw-AbC…xyz".to_owned(),
-        is_weak: false,
-        previous: None,
-        allowed_models: vec!["*".to_owned()],
-        rate_limit: None,
-        budget: None,
-        expires_at: None,
-        is_enabled: true,
-        metadata: "{}".to_owned(),
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        last_used_at: None,
-        revision: 1,
-    }
+    let digest = KeyDigest::of(&number.to_le_bytes());
+    KeyRecord { name: format!("service {number}").into(), ..KeyRecord::unlimited(&format!("key_{number:022}"), digest) }
 }
 
 /// What the process holds of the machine's memory, in kibibytes (proc(5), `VmRSS`).

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway_call::ModelPattern;
 use gateway_extension::Answer;
-use gateway_ratelimit::{Limits, RateLimitError};
+use gateway_ratelimit::{LimitError, Limits};
 use gateway_secret::KeyDigest;
 use parking_lot::Mutex;
 
@@ -57,7 +57,7 @@ impl KeyDirectory {
     /// sense, made by hand perhaps: those, and the unreadable ones, are unknown from now on.
     ///
     /// Calls have to come in the order of the versions.
-    pub fn apply(&self, changes: &Changes) -> Vec<(Arc<str>, RateLimitError)> {
+    pub fn apply(&self, changes: &Changes) -> Vec<(Arc<str>, LimitError)> {
         let mut index = self.index.lock();
         let mut refused = Vec::new();
         for record in &changes.keys {
@@ -118,7 +118,7 @@ impl KeyDirectory {
         ids
     }
 
-    fn put(&self, index: &mut Index, record: &KeyRecord) -> Result<(), RateLimitError> {
+    fn put(&self, index: &mut Index, record: &KeyRecord) -> Result<(), LimitError> {
         let found = record.virtual_keys()?;
         let keys = self.keys.pin();
         for (digest, mut key) in found {

@@ -24,6 +24,7 @@
 //! assert!(key.is_some_and(|key| key.allows("gpt-4o") && !key.allows("o3")));
 //! ```
 
+mod audit;
 mod directory;
 mod layered;
 mod memory;
@@ -33,13 +34,12 @@ mod repository;
 mod store;
 mod virtual_key;
 
+pub use audit::{Action, Actor, AuditEntry, AuditRecord};
 pub use directory::KeyDirectory;
 pub use layered::LayeredKeyStore;
 pub use memory::MemoryKeyStore;
 pub use minted::{MintedKey, is_weak, key_id, preview};
 pub use record::{KeyRecord, RetiredKey};
-pub use repository::{
-    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRepository, Ledger, Pending, Spent, StoreError, Version,
-};
+pub use repository::{Changes, KeyChange, KeyFeed, KeyRepository, Ledger, StoreError, StoreFuture, Version};
 pub use store::{KeyStore, KeyStoreError};
 pub use virtual_key::VirtualKey;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateway_call::ModelPattern;
-use gateway_ratelimit::{Budget, RateLimit, RateLimitError};
+use gateway_ratelimit::{Budget, LimitError, RateLimit};
 use gateway_secret::KeyDigest;
 use jiff::Timestamp;
 
@@ -57,13 +57,37 @@ pub struct RetiredKey {
 }
 
 impl KeyRecord {
+    /// A key of this identifier, and of this name, that may do everything; made at the epoch. Nothing is known of its value
+    /// but the digest.
+    pub fn unlimited(id: &str, digest: KeyDigest) -> Self {
+        let id: Arc<str> = id.into();
+        Self {
+            name: Arc::clone(&id),
+            id,
+            digest,
+            preview: "…".to_owned(),
+            is_weak: false,
+            previous: None,
+            allowed_models: vec!["*".to_owned()],
+            rate_limit: None,
+            budget: None,
+            expires_at: None,
+            is_enabled: true,
+            metadata: "{}".to_owned(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            last_used_at: None,
+            revision: 1,
+        }
+    }
+
     /// What calls see of it, by the digests of the keys that open it: the current key, and the one before as long as it is
     /// good. Both count against the same account, which is the identifier.
     ///
     /// # Errors
     ///
     /// Its limits make no sense.
-    pub fn virtual_keys(&self) -> Result<Vec<(KeyDigest, VirtualKey)>, RateLimitError> {
+    pub fn virtual_keys(&self) -> Result<Vec<(KeyDigest, VirtualKey)>, LimitError> {
         let limits = self.rate_limit.clone().unwrap_or_default().limits(self.budget)?;
         let current = VirtualKey {
             name: Arc::clone(&self.name),

@@ -8,13 +8,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gateway_ratelimit::{BudgetWindow, NanoUsd};
+use gateway_ratelimit::Spend;
 use jiff::Timestamp;
 
-use crate::KeyRecord;
+use crate::{AuditEntry, AuditRecord, KeyRecord};
 
 /// A future that a backend returns; one box, off the path of calls.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Counts the changes of everything in a store, over all nodes. Later changes have higher numbers, and become visible in
 /// that order.
@@ -23,17 +23,18 @@ pub struct Version(pub i64);
 
 /// Reads and writes keys, each write with a line in the audit log, both or neither.
 pub trait KeyRepository: Send + Sync {
-    /// The key of this identifier.
-    fn key<'a>(&'a self, id: &'a str) -> Pending<'a, Option<KeyRecord>>;
+    /// The key of this identifier. One that is there and makes no sense is [`StoreError::Unreadable`].
+    fn key<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<KeyRecord>>;
 
-    /// Keys in the order of their identifiers, from the first one after `after`; at most `limit`.
-    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> Pending<'a, Vec<KeyRecord>>;
+    /// Keys in the order of their identifiers, from the first one after `after`; at most `limit`. Those that make no sense
+    /// are passed over.
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> StoreFuture<'a, Vec<KeyRecord>>;
 
     /// Makes a change, if it can be made, and notes it. When this returns, the change is on disk.
-    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> Pending<'a, Version>;
+    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version>;
 
     /// What was noted, the latest first, from the first entry before the number `before`; at most `limit`.
-    fn audit(&self, before: Option<i64>, limit: u32) -> Pending<'_, Vec<AuditRecord>>;
+    fn audit(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<AuditRecord>>;
 }
 
 /// A change to a key.
@@ -50,11 +51,11 @@ pub enum KeyChange {
 /// Tells what has changed.
 pub trait KeyFeed: Send + Sync {
     /// All keys if `since` is none or is too long ago, otherwise those that changed after it.
-    fn changes(&self, since: Option<Version>) -> Pending<'_, Changes>;
+    fn changes(&self, since: Option<Version>) -> StoreFuture<'_, Changes>;
 
     /// Returns when something may have changed, as far as the backend can tell. One that cannot returns when it is time to
     /// look again, which is within a second; where it can, it returns at least every five seconds all the same.
-    fn changed(&self) -> Pending<'_, ()>;
+    fn changed(&self) -> StoreFuture<'_, ()>;
 }
 
 /// What has changed.
@@ -75,60 +76,13 @@ pub struct Changes {
 /// Keeps what keys have spent and when they were used.
 pub trait Ledger: Send + Sync {
     /// Adds what was spent since the last time and returns the new totals, all nodes' together.
-    fn spend<'a>(&'a self, spent: &'a [Spent]) -> Pending<'a, Vec<Spent>>;
+    fn spend<'a>(&'a self, spent: &'a [Spend]) -> StoreFuture<'a, Vec<Spend>>;
 
     /// Every total of windows that began at `since` or later, and those for good.
-    fn totals(&self, since: Timestamp) -> Pending<'_, Vec<Spent>>;
+    fn totals(&self, since: Timestamp) -> StoreFuture<'_, Vec<Spend>>;
 
     /// Notes when keys were last used.
-    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> Pending<'a, ()>;
-}
-
-/// Money spent under one key in one window of its budget.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spent {
-    /// Whose limits, as in [`crate::VirtualKey::account`].
-    pub account: Arc<str>,
-    /// When.
-    pub window: BudgetWindow,
-    /// How much.
-    pub amount: NanoUsd,
-}
-
-/// Who did what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Who: `admin` for the admin API, `cli` for the command line.
-    pub actor: &'static str,
-    /// What, such as `master_key.create`.
-    pub action: &'static str,
-    /// To what: its identifier.
-    pub object: Arc<str>,
-    /// How it was before, as a JSON object without secrets; none if it was not there.
-    pub before: Option<String>,
-    /// How it is now.
-    pub after: Option<String>,
-}
-
-/// A line of the audit log, as it is read again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// Its number; later lines have higher ones.
-    pub number: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub actor: String,
-    /// What.
-    pub action: String,
-    /// To what.
-    pub object: String,
-    /// Before.
-    pub before: Option<String>,
-    /// After.
-    pub after: Option<String>,
+    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()>;
 }
 
 /// Why a store did not do what it was asked.
@@ -141,6 +95,22 @@ pub enum StoreError {
         /// Its own account, for the log.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// It can be reached, but says that it cannot do this now: its disk is full, it may only be read, somebody else holds a
+    /// lock, or it took too long. Nothing was written.
+    #[error("the store did not do what it was asked")]
+    Refused {
+        /// Its own account, for the log.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The row of this one key makes no sense; it was written by hand perhaps. It can still be removed.
+    #[error("the key `{id}` cannot be read: {problem}")]
+    Unreadable {
+        /// The key's identifier.
+        id: String,
+        /// Which column it is, and what is wrong there.
+        problem: String,
     },
     /// The identifier is taken.
     #[error("the id is taken")]
@@ -170,4 +140,14 @@ pub enum StoreError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl StoreError {
+    /// The error with its cause, for people. Drivers say themselves what they were told, so one cause is enough.
+    pub fn with_cause(&self) -> String {
+        match self.source() {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
 }

@@ -44,6 +44,7 @@ mod retry_after;
 mod segments;
 mod served;
 mod sizing;
+mod status;
 mod stream;
 mod stream_options;
 mod template;
@@ -61,5 +62,6 @@ pub use refusal::{KEEP_ALIVE, Refusal, Trail, model_list, model_object, refusal_
 pub use segments::{Pieces, Segments};
 pub use served::Served;
 pub use sizing::Sizing;
+pub use status::status_object;
 pub use stream::{FrameKind, StreamRewriter};
 pub use template::Template;

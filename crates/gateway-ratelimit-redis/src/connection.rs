@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::loss::Loss;
 use crate::settings::OnError;
 
 /// How long a new connection may take, with TLS and the password.
@@ -36,33 +37,22 @@ pub enum RedisStatus {
     },
 }
 
-/// Why Redis is not used.
-#[derive(Debug, Clone)]
-pub(crate) enum Loss {
-    /// No answer in time.
-    Timeout,
-    /// An error in its place.
-    Failed(RedisError),
-    /// An answer that makes no sense.
-    Nonsense,
-}
-
 /// The connection, if there is one.
 #[derive(Debug)]
 pub(crate) struct Link {
-    state: RwLock<State>,
+    state: RwLock<State<Session>>,
     on_error: OnError,
     clock: Mutex<Option<ClockReading>>,
 }
 
+/// A connection that does not hold is not told of: whoever reads the log learns of one loss and of one return, however often
+/// it came and went between.
 #[derive(Debug)]
-enum State {
-    Up(Arc<Session>),
-    /// `is_told` once the log has it.
-    Down {
-        since: Instant,
-        is_told: bool,
-    },
+struct State<S> {
+    session: Option<Arc<S>>,
+    /// Since when Redis is missed, if it is, or the log still says so.
+    missed_since: Instant,
+    is_told_missing: bool,
 }
 
 /// A connection, from when it is made until it is given up.
@@ -84,32 +74,58 @@ struct ClockReading {
     heard: Instant,
 }
 
+impl<S> State<S> {
+    fn new() -> Self {
+        Self { session: None, missed_since: Instant::now(), is_told_missing: false }
+    }
+
+    fn is_of(&self, session: &Arc<S>) -> bool {
+        self.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session))
+    }
+
+    /// Goes on without a connection. True: that is news.
+    fn miss(&mut self) -> bool {
+        if self.session.take().is_some() && !self.is_told_missing {
+            self.missed_since = Instant::now();
+        }
+        !std::mem::replace(&mut self.is_told_missing, true)
+    }
+
+    /// Takes the connection for a good one. If that is news, how long there was none.
+    fn hold(&mut self) -> Option<Duration> {
+        std::mem::take(&mut self.is_told_missing).then(|| self.missed_since.elapsed())
+    }
+}
+
 impl Link {
     pub(crate) fn new(on_error: OnError) -> Self {
-        let state = RwLock::new(State::Down { since: Instant::now(), is_told: false });
-        Self { state, on_error, clock: Mutex::new(None) }
+        Self { state: RwLock::new(State::new()), on_error, clock: Mutex::new(None) }
     }
 
     /// The connection, if there is one.
     pub(crate) fn session(&self) -> Option<Arc<Session>> {
-        match &*self.state.read() {
-            State::Up(session) => Some(Arc::clone(session)),
-            State::Down { .. } => None,
-        }
+        self.state.read().session.clone()
     }
 
     pub(crate) fn status(&self) -> RedisStatus {
-        match &*self.state.read() {
-            State::Up(_) => RedisStatus::Reachable,
-            State::Down { since, .. } => RedisStatus::Unreachable { since: *since },
+        let state = self.state.read();
+        match state.session {
+            Some(_) => RedisStatus::Reachable,
+            None => RedisStatus::Unreachable { since: state.missed_since },
         }
     }
 
     /// Has everybody use a connection from now on.
     pub(crate) fn establish(&self, session: Session) {
-        let before = std::mem::replace(&mut *self.state.write(), State::Up(Arc::new(session)));
-        if let State::Down { since, is_told: true } = before {
-            let missing_for = since.elapsed();
+        self.state.write().session = Some(Arc::new(session));
+    }
+
+    /// Says that Redis is back, if it was missed and this connection is still in use.
+    pub(crate) fn announce(&self, session: &Arc<Session>) {
+        let mut state = self.state.write();
+        let missing_for = if state.is_of(session) { state.hold() } else { None };
+        drop(state);
+        if let Some(missing_for) = missing_for {
             info!(?missing_for, "Redis answers again: limits are enforced for all nodes together");
         }
     }
@@ -117,30 +133,31 @@ impl Link {
     /// Gives up a connection, unless that has happened already.
     pub(crate) fn lose(&self, session: &Arc<Session>, loss: &Loss) {
         let mut state = self.state.write();
-        if !matches!(&*state, State::Up(current) if Arc::ptr_eq(current, session)) {
+        if !state.is_of(session) {
             return;
         }
-        *state = State::Down { since: Instant::now(), is_told: true };
+        let is_news = state.miss();
         drop(state);
-        self.warn(loss);
+        if is_news {
+            self.warn(loss);
+        }
         session.end();
     }
 
     /// Gives up the connection for good.
     pub(crate) fn close(&self) {
-        let before = std::mem::replace(&mut *self.state.write(), State::Down { since: Instant::now(), is_told: true });
-        if let State::Up(session) = before {
+        let mut state = self.state.write();
+        let session = state.session.take();
+        state.miss();
+        drop(state);
+        if let Some(session) = session {
             session.end();
         }
     }
 
     /// Notes that there is still no connection.
     pub(crate) fn miss(&self, loss: &Loss) {
-        let mut state = self.state.write();
-        let State::Down { is_told, .. } = &mut *state else { return };
-        let was_told = std::mem::replace(is_told, true);
-        drop(state);
-        if !was_told {
+        if self.state.write().miss() {
             self.warn(loss);
         }
     }
@@ -180,7 +197,8 @@ impl Session {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None)
             .set_pipeline_buffer_size(QUESTIONS);
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(Loss::Failed)?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = connection.map_err(Loss::while_connecting)?;
         let (doubted, has_ended) = (Notify::new(), watch::Sender::new(false));
         Ok(Self { connection, began: Instant::now(), doubted, has_ended, runtime: Handle::current() })
     }
@@ -211,35 +229,33 @@ impl Session {
     }
 }
 
-impl Loss {
-    /// What may be said of it: an error's own words can repeat what was sent, and that may be a password.
-    fn reason(&self) -> String {
-        match self {
-            Self::Timeout => "no answer in time".to_owned(),
-            Self::Nonsense => "an answer that makes no sense".to_owned(),
-            Self::Failed(error) if error.kind() == ErrorKind::Io => error.to_string(),
-            Self::Failed(error) => error.code().unwrap_or_else(|| error.category()).to_owned(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use redis::ErrorKind;
-
     use super::*;
 
     #[test]
-    fn nothing_that_was_sent_is_repeated() {
-        let echo = "unknown command 'AUTH', with args beginning with: 'secret'".to_owned();
-        for kind in [ErrorKind::AuthenticationFailed, ErrorKind::Extension, ErrorKind::Client] {
-            let loss = Loss::Failed(RedisError::from((kind, "refused", echo.clone())));
-            assert!(!loss.reason().contains("secret"), "{}", loss.reason());
+    fn what_comes_and_goes_is_told_once() {
+        let mut state = State::new();
+        let connect = |state: &mut State<()>| state.session = Some(Arc::new(()));
+        assert!(state.miss(), "not there at the start");
+        assert!(!state.miss());
+        for _ in 0..3 {
+            connect(&mut state);
+            assert!(!state.miss(), "a connection that did not hold was not told of");
         }
-        let refused = Loss::Failed(io::Error::from(io::ErrorKind::ConnectionRefused).into());
-        assert_eq!(refused.reason(), "connection refused");
+        connect(&mut state);
+        assert!(state.hold().is_some());
+        assert!(state.hold().is_none(), "once");
+        assert!(state.miss(), "another loss is news");
+    }
+
+    #[test]
+    fn a_connection_from_the_start_is_no_news() {
+        let mut state = State::new();
+        let (session, other) = (Arc::new(()), Arc::new(()));
+        state.session = Some(Arc::clone(&session));
+        assert!(state.is_of(&session) && !state.is_of(&other));
+        assert!(state.hold().is_none());
     }
 
     #[test]

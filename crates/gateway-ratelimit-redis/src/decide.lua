@@ -3,7 +3,9 @@
 -- KEYS[1] is a hash that holds everything of the account; its values are MessagePack, which keeps integers whole:
 --   clock      when it was last written
 --   expires    until when it is kept
---   q:NAME     a bucket: arrival, micros, units, capacity (so many micros are so many units' worth)
+--   r:RATE     a bucket of requests: arrival, micros, units, capacity (so many micros are so many units' worth), its slot among
+--              the quotas of a call, and when it was last changed
+--   t:RATE     the same of tokens
 --   $:PERIOD   money of a window: its start, what is spent, what is known to be spent at least, and when this count began
 --   n:NODE     what a node has said: its counters, and what it has in flight
 -- ARGV[1] is the question, as JSON: see script.rs, which also reads the answer.
@@ -28,74 +30,154 @@ end
 -- Whoever asked has given up: what would be taken now would never be used.
 if ask.deadline and now > ask.deadline then return { LATE, now } end
 
-local account = {}
-local fields = redis.call('HGETALL', key)
-for i = 1, #fields, 2 do account[fields[i]] = cmsgpack.unpack(fields[i + 1]) end
+-- What was stored ------------------------------------------------------------------------------------------------------------
 
-local changed, useful_until = {}, account.expires or 0
+-- The numbers that a value has to have; further ones are a node's counters.
+local SHAPES = {
+  ['r:'] = { 'slot', 'arrival', 'changed', 'micros', 'units', 'capacity' },
+  ['t:'] = { 'slot', 'arrival', 'changed', 'micros', 'units', 'capacity' },
+  ['$:'] = { 'start', 'spent', 'base', 'epoch' },
+  ['n:'] = { 'sequence', 'in_flight', 'reserved', 'seen' },
+}
+
+local function is_number(value) return type(value) == 'number' and value >= 0 and value <= 2 ^ 64 end
+
+local function is_sound(field, value)
+  local shape = SHAPES[string.sub(field, 1, 2)]
+  if not shape then return is_number(value) and (field == 'clock' or field == 'expires') end
+  if type(value) ~= 'table' then return false end
+  for _, name in ipairs(shape) do
+    if not is_number(value[name]) then return false end
+  end
+  for name, part in pairs(value) do
+    if name ~= 'window' and not is_number(part) then return false end
+  end
+  return value.micros ~= 0 and value.units ~= 0
+end
+
+-- What others have written here is of no use. It is forgotten as a whole: the account is as good as new.
+local function read_account()
+  local fields, found = redis.pcall('HGETALL', key), {}
+  if fields.err then return nil, fields end
+  for i = 1, #fields, 2 do
+    local is_packed, value, more = pcall(cmsgpack.unpack, fields[i + 1])
+    if not is_packed or more ~= nil or not is_sound(fields[i], value) then return nil end
+    found[fields[i]] = value
+  end
+  return found
+end
+
+local account, failure = read_account()
+local is_damaged = not account
+if is_damaged then
+  -- Any other failure is Redis's own.
+  if failure and not string.find(failure.err, 'WRONGTYPE', 1, true) then return failure end
+  redis.call('DEL', key)
+  account = {}
+end
+
+local changed, gone, useful_until = {}, {}, account.expires or 0
 local function keep(field, value, until_when)
   account[field] = value
   changed[field] = true
   useful_until = math.max(useful_until, until_when)
 end
+local function forget(field)
+  account[field], changed[field] = nil, nil
+  gone[#gone + 1] = field
+end
 
--- A clock that was set back neither fills nor empties a bucket: arrivals move with it.
-local behind = (account.clock or 0) - now
-if behind > 0 then
-  for field, bucket in pairs(account) do
-    if string.sub(field, 1, 2) == 'q:' then
-      bucket.arrival = bucket.arrival - behind
-      changed[field] = true
-    end
+-- A clock that was set back neither fills nor empties a bucket: they move with it.
+local behind = math.max((account.clock or 0) - now, 0)
+for _, bucket in pairs(account) do
+  if type(bucket) == 'table' and bucket.arrival then
+    bucket.arrival, bucket.changed = bucket.arrival - behind, bucket.changed - behind
   end
 end
 
 -- Buckets ---------------------------------------------------------------------------------------------------------------
+--
+-- One for each rate that calls are limited to, and each call counts in all of them, whoever let it through. So nodes that do
+-- not agree about limits, as long as a change of them takes to get around, each see all that is spent, and no question
+-- changes what another one finds. The twin of this is gateway-ratelimit's local/rates.rs.
+
+local REQUESTS, TOKENS, MOST_RATES = 'r:', 't:', 8
+
+-- The buckets of requests, or of tokens. They are forgotten together, when nothing is spent of any.
+local function buckets_of(kind, at)
+  local found, latest = {}, at
+  for field, bucket in pairs(account) do
+    if string.sub(field, 1, 2) == kind then
+      found[field], latest = bucket, math.max(latest, bucket.arrival)
+    end
+  end
+  if latest > at then return found end
+  for field in pairs(found) do forget(field) end
+  return {}
+end
 
 local function common_divisor(a, b)
   while b > 0 do a, b = b, a % b end
   return a
 end
 
--- A bucket that was made for a debt alone is of any rate.
-local function is_of(bucket, quota)
-  if not bucket.micros then return true end
-  return bucket.micros == quota.micros and bucket.units == quota.units and bucket.capacity == quota.capacity
-end
-
--- What is spent of a bucket, as the time of another rate: it stays spent when a rate changes, though not more than all. Exact
--- as long as the product is; beyond 2^53 a double may be off by its last digit.
-local function backlog_in(bucket, quota)
-  local backlog = math.max(bucket.arrival - now, 0)
-  if is_of(bucket, quota) then return backlog end
+-- What was spent of a bucket at a moment, as the time of another rate, though not more than all. Exact as long as the product
+-- is; beyond 2^53 a double may be off by its last digit.
+local function backlog_in(bucket, quota, moment)
   local times, over = bucket.units * quota.micros, bucket.micros * quota.units
   if times < EXACT and over < EXACT then
     local divisor = common_divisor(times, over)
     times, over = times / divisor, over / divisor
   end
-  return math.min(math.ceil(backlog * times / over), quota.capacity)
+  return math.min(math.ceil(math.max(bucket.arrival - moment, 0) * times / over), quota.capacity)
 end
 
--- Request quotas that the call no longer has: what is spent of them stays spent of those that are new.
-local function gone_from(quotas)
-  local is_asked, gone = {}, {}
-  for _, quota in ipairs(quotas) do is_asked['q:' .. quota.name] = true end
-  for field in pairs(account) do
-    if string.sub(field, 1, 10) == 'q:requests' and not is_asked[field] then gone[#gone + 1] = field end
+-- A rate that is new begins with what the fullest of some others had spent when it was last changed; what has come back since
+-- has done so at the faster of both rates.
+local function fullest(others, quota, is_heard)
+  local arrival
+  for _, other in pairs(others) do
+    if is_heard(other) then
+      local converted = math.min(
+        other.changed + backlog_in(other, quota, other.changed), now + backlog_in(other, quota, now))
+      arrival = math.max(arrival or converted, converted)
+    end
   end
-  return gone
+  return arrival
 end
 
--- The bucket of a quota, and whether it had another rate before.
-local function bucket_of(quota, gone)
-  local known, backlog = account['q:' .. quota.name], 0
-  if known then
-    backlog = backlog_in(known, quota)
-  elseif quota.name ~= 'tokens' then
-    for _, field in ipairs(gone) do backlog = math.max(backlog, backlog_in(account[field], quota)) end
+-- Of a slot that the call does not have, the quota has been moved to this one.
+local function arrival_of(quota, buckets, asked)
+  local own = buckets[quota.kind .. quota.rate]
+  return own and own.arrival
+    or fullest(buckets, quota, function(other) return other.slot == quota.slot end)
+    or fullest(buckets, quota, function(other) return not asked[other.slot] end)
+    or now
+end
+
+local function add_bucket(quota, buckets, asked, arrival)
+  local others, first = 0, nil
+  for field, other in pairs(buckets) do
+    if other.slot == quota.slot and not asked[field] then
+      others = others + 1
+      if not first or other.arrival < buckets[first].arrival then first = field end
+    end
   end
-  local is_other = known and not is_of(known, quota) or not known and backlog > 0
-  return { arrival = now + backlog, micros = quota.micros, units = quota.units, capacity = quota.capacity }, is_other
+  if others >= MOST_RATES then
+    buckets[first] = nil
+    forget(first)
+  end
+  buckets[quota.kind .. quota.rate] = {
+    slot = quota.slot, arrival = arrival, changed = now,
+    micros = quota.micros, units = quota.units, capacity = quota.capacity,
+  }
+end
+
+-- Goes on with a bucket. At a rate that is not the call's own it is full at most: there is nothing to tell apart beyond.
+local function set_arrival(field, bucket, arrival, is_own, at)
+  if not is_own then arrival = math.min(arrival, math.max(bucket.arrival, at + bucket.capacity)) end
+  bucket.arrival, bucket.changed = math.min(arrival, now + FURTHEST), math.max(bucket.changed, at)
+  keep(field, bucket, bucket.arrival)
 end
 
 -- What a node says ------------------------------------------------------------------------------------------------------
@@ -129,11 +211,15 @@ local function hear_of_calls(node)
   node.in_flight = within(math.max(node.in_flight - ended, 0), said.in_flight, said.awaited)
   local given_back, owed = growth(node, 'given_back'), growth(node, 'owed')
   if given_back > 0 or owed > 0 then
-    local bucket = account['q:tokens'] or { arrival = now }
     -- What was owed long ago has been paid by the time that has passed.
     local since = math.min(said.settled_at or now, now)
-    bucket.arrival = math.min(math.max(bucket.arrival - given_back, since) + owed, now + FURTHEST)
-    keep('q:tokens', bucket, bucket.arrival)
+    local buckets, own = buckets_of(TOKENS, since), said.tokens and TOKENS .. said.tokens.rate
+    if own and owed > 0 and not next(buckets) then add_bucket(said.tokens, buckets, {}, since) end
+    for field, bucket in pairs(buckets) do
+      local back = math.floor(given_back * bucket.micros / bucket.units)
+      local due = math.ceil(owed * bucket.micros / bucket.units)
+      set_arrival(field, bucket, math.max(bucket.arrival - back, since) + due, field == own, since)
+    end
   end
 end
 
@@ -180,14 +266,13 @@ end
 
 -- Calls and money of all nodes that are alive; what a node has said is forgotten later, as it may only be cut off.
 local in_flight, committed = 0, spending and known_spent(spending) or 0
-local obsolete = {}
 for field, other in pairs(account) do
   if string.sub(field, 1, 2) == 'n:' and other ~= node then
     if now - other.seen <= ask.alive_for then
       in_flight = in_flight + other.in_flight
       if window and other.window == window then committed = committed + other.reserved end
     elseif now - other.seen > FORGET_AFTER then
-      obsolete[#obsolete + 1] = field
+      forget(field)
     end
   end
 end
@@ -198,50 +283,61 @@ end
 
 -- May it make a call? ---------------------------------------------------------------------------------------------------
 
-local verdict, buckets = NOTED, {}
+local verdict, arrivals = NOTED, {}
 if call then
   verdict = ADMITTED
-  local gone = gone_from(call.quotas)
-  local has_changed = #gone > 0
+  local kinds, asked = { [REQUESTS] = buckets_of(REQUESTS, now), [TOKENS] = buckets_of(TOKENS, now) }, {}
+  for _, quota in ipairs(call.quotas) do
+    asked[quota.slot], asked[quota.kind .. quota.rate] = true, quota
+  end
   for i, quota in ipairs(call.quotas) do
-    local is_other
-    buckets[i], is_other = bucket_of(quota, gone)
-    has_changed = has_changed or is_other
-    if buckets[i].arrival - now + quota.cost > quota.capacity then verdict = DENIED end
+    arrivals[i] = math.max(arrival_of(quota, kinds[quota.kind], asked), now)
+    if arrivals[i] - now + quota.cost > quota.capacity then verdict = DENIED end
   end
   if call.max_concurrent and in_flight + 1 > call.max_concurrent then verdict = DENIED end
   -- With no money left, not even a call that costs nothing is made.
   if call.budget and (committed >= call.budget or committed + call.cost > call.budget) then verdict = DENIED end
-  for i, quota in ipairs(call.quotas) do
-    if verdict == ADMITTED then buckets[i].arrival = buckets[i].arrival + quota.cost end
-    if verdict == ADMITTED or has_changed then keep('q:' .. quota.name, buckets[i], buckets[i].arrival) end
+  if verdict == ADMITTED then
+    local counted = {}
+    for i, quota in ipairs(call.quotas) do
+      local buckets = kinds[quota.kind]
+      counted[quota.kind] = quota.amount
+      if not buckets[quota.kind .. quota.rate] then add_bucket(quota, buckets, asked, arrivals[i]) end
+      arrivals[i] = arrivals[i] + quota.cost
+    end
+    for kind, amount in pairs(counted) do
+      for field, bucket in pairs(kinds[kind]) do
+        local cost = asked[field] and asked[field].cost or math.ceil(amount * bucket.micros / bucket.units)
+        set_arrival(field, bucket, math.max(bucket.arrival, now) + cost, asked[field], now)
+      end
+    end
   end
-  for _, field in ipairs(gone) do obsolete[#obsolete + 1] = field end
 end
 if verdict == ADMITTED and node then
   is_news, node.in_flight = true, node.in_flight + 1
   if call.budget and is_current and node.window == window then node.reserved = node.reserved + call.cost end
 end
 
--- Write down what has changed; a call that was refused usually changes nothing.
+-- Write down what has changed; a call that is refused changes nothing.
 if node and (is_news or now - node.seen > ask.alive_for / 4) then
   node.seen = now
   keep('n:' .. said.id, node, now + ask.alive_for)
 end
-if next(changed) or #obsolete > 0 then
-  if #obsolete > 0 then redis.call('HDEL', key, unpack(obsolete)) end
+if next(changed) then
   account.clock, account.expires = now, useful_until
-  changed.clock, changed.expires = true, true
   local written = {}
-  for _, field in ipairs(obsolete) do changed[field] = nil end
-  for field in pairs(changed) do
-    written[#written + 1] = field
-    written[#written + 1] = cmsgpack.pack(account[field])
+  for field, value in pairs(account) do
+    if changed[field] or behind > 0 or field == 'clock' or field == 'expires' then
+      written[#written + 1] = field
+      written[#written + 1] = cmsgpack.pack(value)
+    end
   end
+  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
   redis.call('HSET', key, unpack(written))
   redis.call('PEXPIRE', key, string.format('%.0f', math.ceil((useful_until - now) / 1000) + 1000))
 end
 
-local answer = { verdict, now, in_flight, math.min(committed, 2 ^ 62), spending and spending.epoch or 0 }
-for i, bucket in ipairs(buckets) do answer[5 + i] = bucket.arrival end
+local epoch = spending and spending.epoch or 0
+local answer = { verdict, now, in_flight, math.min(committed, 2 ^ 62), epoch, is_damaged and 1 or 0, 0, 0, 0, 0 }
+for i, arrival in ipairs(arrivals) do answer[7 + call.quotas[i].slot] = arrival end
 return answer

@@ -5,6 +5,7 @@
 //! there is doubt, and then Redis is asked behind all questions that were asked before. Whoever gets that answer has all of
 //! theirs as well.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +14,15 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::connection::{Loss, Session};
-use crate::node::{Node, PREFIX, micros};
+use crate::connection::Session;
+use crate::loss::Loss;
+use crate::node::{Node, micros};
 use crate::roll::Listed;
 
 /// The first wait between two attempts to connect; each is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 
-/// The longest, which is also how long a connection has to hold before it counts as a good one.
+/// The longest, which is also how long a connection has to hold before it counts as a good one, and is told of.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Reports that are sent at once: Redis is busy with them for a few milliseconds at most, and decisions wait so long.
@@ -96,6 +98,7 @@ impl Keeper {
             () = session.ended() => {}
             loss = self.watch(session) => self.node.link.lose(session, &loss),
             loss = self.report(session) => self.node.link.lose(session, &loss),
+            () = self.announce(session) => {}
         }
         if session.age() >= LONGEST_WAIT {
             self.wait = FIRST_WAIT;
@@ -118,6 +121,13 @@ impl Keeper {
                 return loss;
             }
         }
+    }
+
+    /// Says that Redis is back, once the connection has held for a while; then does nothing, for ever.
+    async fn announce(&self, session: &Arc<Session>) {
+        sleep(LONGEST_WAIT.saturating_sub(session.age())).await;
+        self.node.link.announce(session);
+        pending::<()>().await;
     }
 
     /// Tells Redis how calls have ended, until it does not listen.
@@ -175,7 +185,7 @@ impl Keeper {
 
     async fn call_roll(&self, session: &Session, is_there: bool) -> Result<(), Loss> {
         let node = &self.node;
-        let list = format!("{PREFIX}{{nodes}}");
+        let list = format!("{}{{nodes}}", node.settings.prefix);
         let listed = Listed { list: &list, node: &node.name, alive_for: micros(node.settings.alive_for()) };
         let roll = node.roll.call(&mut session.connection(), listed, is_there).await?;
         node.link.note_clock(roll.clock);
@@ -196,8 +206,8 @@ impl Keeper {
             return Ok(0);
         }
         // However long it takes: whether Redis is there at all is looked after elsewhere.
-        let answers = self.node.tell(session, batch.reports()).await?;
-        batch.confirm(answers.iter().map(|answer| answer.epoch).collect());
+        let replies = self.node.tell(session, batch.reports()).await?;
+        batch.confirm(replies.iter().map(|reply| reply.epoch).collect());
         if told == REPORTS {
             self.node.ledger.news.notify_one();
         }

@@ -12,7 +12,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gateway_ratelimit::{BudgetWindow, Limits};
+use gateway_ratelimit::BudgetWindow;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 mod entry;
 
 use entry::Entry;
-pub(crate) use entry::{Ending, Money, Report, countable};
+pub(crate) use entry::{EndedTokens, Ending, Money, Report, countable};
 
 /// Accounts are spread over so many locks, so that looking through all of them holds up few.
 const SHARDS: usize = 16;
@@ -44,7 +44,7 @@ struct Shard {
 
 /// How Redis has answered a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Resolution {
     Admitted,
     Denied,
     /// It has not, as far as is known: the call may count there all the same.
@@ -59,7 +59,7 @@ pub(crate) struct Awaited<'a> {
     cost: u64,
     window: Option<BudgetWindow>,
     report: Report,
-    outcome: Outcome,
+    resolution: Resolution,
     epoch: u64,
 }
 
@@ -84,23 +84,23 @@ impl Ledger {
     }
 
     /// Notes that Redis is being asked for a call, and what is to be said with the question.
-    pub(crate) fn ask(&self, key: &Arc<str>, limits: &Limits, cost: u64, window: Option<BudgetWindow>) -> Awaited<'_> {
+    pub(crate) fn ask(&self, key: &Arc<str>, cost: u64, window: Option<BudgetWindow>) -> Awaited<'_> {
         let mut shard = self.shard(key).lock();
         let sequence = self.next();
         let entry = shard.entries.entry(Arc::clone(key)).or_insert_with(|| Entry::new(sequence));
-        entry.turn_to(limits.tokens, window);
+        entry.turn_to(window);
         let report = entry.report(sequence);
         // That of the entry is another if this call's is already over.
         let window = report.money.map(|money| money.window).filter(|_| window.is_some());
         entry.ask(cost, window);
-        Awaited { ledger: self, key: Arc::clone(key), cost, window, report, outcome: Outcome::Unknown, epoch: 0 }
+        Awaited { ledger: self, key: Arc::clone(key), cost, window, report, resolution: Resolution::Unknown, epoch: 0 }
     }
 
     /// Notes a call that this node has let through by itself.
-    pub(crate) fn admit_alone(&self, key: &Arc<str>, limits: &Limits, cost: u64, window: Option<BudgetWindow>) {
+    pub(crate) fn admit_alone(&self, key: &Arc<str>, cost: u64, window: Option<BudgetWindow>) {
         let mut shard = self.shard(key).lock();
         let entry = shard.entries.entry(Arc::clone(key)).or_insert_with(|| Entry::new(self.next()));
-        entry.turn_to(limits.tokens, window);
+        entry.turn_to(window);
         entry.admit(cost, window);
     }
 
@@ -223,22 +223,22 @@ impl Awaited<'_> {
     }
 
     /// What Redis has decided, whose count of the account's money began at `epoch`.
-    pub(crate) fn resolve(mut self, outcome: Outcome, epoch: u64) {
-        (self.outcome, self.epoch) = (outcome, epoch);
+    pub(crate) fn resolve(mut self, resolution: Resolution, epoch: u64) {
+        (self.resolution, self.epoch) = (resolution, epoch);
     }
 }
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         let mut shard = self.ledger.shard(&self.key).lock();
-        let outcome = self.outcome;
+        let resolution = self.resolution;
         shard.change(&self.key, |entry| {
-            entry.hear(self.cost, self.window, outcome);
-            if outcome != Outcome::Unknown {
+            entry.hear(self.cost, self.window, resolution);
+            if resolution != Resolution::Unknown {
                 entry.confirm(&self.report, self.epoch);
             }
         });
-        if outcome == Outcome::Unknown {
+        if resolution == Resolution::Unknown {
             shard.send_soon(&self.key);
             drop(shard);
             self.ledger.news.notify_one();

@@ -8,6 +8,17 @@
 //! nobody waits for that, and nothing of it is lost while Redis is away: what is to be told is one entry for each account in
 //! use, however many calls have ended; an account with a budget is kept in mind until its window ends.
 //!
+//! # Nodes that do not agree
+//!
+//! A change of limits does not reach all nodes at once. So there is a bucket for each rate (limit, period, burst) that calls of
+//! an account are limited to, and a call that is let through is taken from all of them, whichever node let it through; what it
+//! gives back is given back to all. A rate that is new begins with what the fullest of its place (second, minute, period) has
+//! spent. Nodes with different limits so let through, together and over any time, no more than the largest burst and the
+//! fastest rate among them, and a call that is refused changes nothing. The buckets of requests, and those of tokens, are
+//! forgotten when nothing is spent of any; of each place eight are kept at most.
+//!
+//! An account whose hash others have written nonsense into is counted anew, which the log says; nobody else is concerned.
+//!
 //! # Without Redis
 //!
 //! A Redis that is slow, dead, loading, a replica, or part of a cluster that has the account elsewhere, is given up after the
@@ -60,6 +71,7 @@ mod alone;
 mod connection;
 mod keeper;
 mod ledger;
+mod loss;
 mod node;
 mod request;
 mod roll;

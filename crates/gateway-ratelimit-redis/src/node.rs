@@ -5,22 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_ratelimit::{
-    Bucket, Denial, LimitStore, LocalLimits, Moment, NanoUsd, Origin, Reservation, Standing, Taken, Used,
-};
+use gateway_ratelimit::{Denial, LimitStore, LocalLimits, Moment, NanoUsd, Origin, Reservation, Standing, Taken, Used};
 use redis::Client;
 use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use crate::alone::{Alone, unavailable};
-use crate::connection::{Link, Loss, Session};
-use crate::ledger::{Awaited, Ending, Ledger, Outcome, Report, countable};
+use crate::connection::{Link, Session};
+use crate::ledger::{Awaited, EndedTokens, Ending, Ledger, Report, Resolution, countable};
+use crate::loss::Loss;
 use crate::request::{Request, needs_settling};
 use crate::roll::RollScript;
-use crate::script::{Answer, DecideScript, Question, Verdict};
+use crate::script::{DecideScript, Question, Reply, Verdict};
 use crate::settings::{Clock, OnError, RedisSettings, RedisSettingsError};
-
-/// What all keys in Redis begin with. Who has two groups of gateways on one Redis gives each a database of its own.
-pub(crate) const PREFIX: &str = "llmgw:";
 
 /// A node: everything that calls and the background task share.
 #[derive(Debug)]
@@ -89,11 +86,11 @@ impl Node {
     ) -> Result<Result<Reservation, Denial>, Loss> {
         let awaited = needs_settling(request.limits).then(|| {
             let cost = countable(request.demand.cost.0);
-            self.ledger.ask(request.key, request.limits, cost, request.window())
+            self.ledger.ask(request.key, cost, request.window())
         });
         let report = awaited.as_ref().map(Awaited::report);
-        let answer = self.answer(session, self.ask(session, request, report)).await?;
-        Ok(self.conclude(request, &answer, awaited))
+        let reply = self.heard(session, self.ask(session, request, report)).await?;
+        Ok(self.conclude(request, &reply, awaited))
     }
 
     /// Decides about a call without Redis.
@@ -105,7 +102,7 @@ impl Node {
         let in_flight = self.ledger.admitted_by_redis(key);
         let reservation = self.alone.reserve(&request, in_flight)?;
         if needs_settling(limits) {
-            self.ledger.admit_alone(key, limits, countable(demand.cost.0), reservation.taken().window);
+            self.ledger.admit_alone(key, countable(demand.cost.0), reservation.taken().window);
         }
         Ok(reservation)
     }
@@ -116,7 +113,8 @@ impl Node {
         let (key, limits, Taken { demand, window }) = (reservation.key(), reservation.limits(), reservation.taken());
         self.note_time(at);
         if needs_settling(limits) {
-            let tokens = is_redis && limits.tokens.is_some();
+            let tokens = limits.tokens.filter(|_| is_redis);
+            let tokens = tokens.map(|quota| EndedTokens { quota, taken: demand.tokens, used: used.tokens });
             self.ledger.end(
                 key,
                 Ending {
@@ -124,7 +122,7 @@ impl Node {
                     window,
                     cost: countable(demand.cost.0),
                     spent: countable(used.cost.0),
-                    tokens: tokens.then_some((demand.tokens, used.tokens)),
+                    tokens,
                     at: self.clock_in(Duration::ZERO),
                 },
             );
@@ -146,36 +144,36 @@ impl Node {
     }
 
     /// Says something of many accounts.
-    pub(crate) async fn tell(&self, session: &Session, reports: &[(Arc<str>, Report)]) -> Result<Vec<Answer>, Loss> {
+    pub(crate) async fn tell(&self, session: &Session, reports: &[(Arc<str>, Report)]) -> Result<Vec<Reply>, Loss> {
         let now = self.caller_time();
         let questions: Vec<_> = reports
             .iter()
-            .map(|(key, report)| (Self::key_of(key), Question { now, ..self.question(key, Some(report)) }))
+            .map(|(key, report)| (self.key_of(key), Question { now, ..self.question(key, Some(report)) }))
             .collect();
-        self.decide.tell(&mut session.connection(), &questions).await
+        let replies = self.decide.tell(&mut session.connection(), &questions).await?;
+        for ((key, _), reply) in reports.iter().zip(&replies) {
+            warn_of_damage(key, reply);
+        }
+        Ok(replies)
     }
 
     /// Waits for an answer until there is none to be expected, which the keeper judges for all questions together: it is told
     /// that there is doubt, in time for Redis to be given up after the timeout.
-    async fn answer(
-        &self,
-        session: &Session,
-        asked: impl Future<Output = Result<Answer, Loss>>,
-    ) -> Result<Answer, Loss> {
+    async fn heard(&self, session: &Session, asked: impl Future<Output = Result<Reply, Loss>>) -> Result<Reply, Loss> {
         let mut asked = pin!(asked);
         loop {
             tokio::select! {
                 biased;
-                answer = &mut asked => return answer,
+                reply = &mut asked => return reply,
                 () = session.ended() => return Err(Loss::Timeout),
                 () = sleep(self.settings.timeout / 2) => session.doubted.notify_one(),
             }
         }
     }
 
-    async fn ask(&self, session: &Session, request: &Request<'_>, report: Option<&Report>) -> Result<Answer, Loss> {
+    async fn ask(&self, session: &Session, request: &Request<'_>, report: Option<&Report>) -> Result<Reply, Loss> {
         self.note_time(request.at);
-        let (key, now) = (Self::key_of(request.key), self.caller_time());
+        let (key, now) = (self.key_of(request.key), self.caller_time());
         let mut connection = session.connection();
         loop {
             // What arrives late is not decided at all: by then this node has decided by itself. It is twice the time, as what
@@ -187,10 +185,11 @@ impl Node {
                 call: Some((request.limits, request.demand)),
                 ..self.question(request.key, report)
             };
-            let answer = self.decide.ask(&mut connection, &key, &question).await?;
-            self.link.note_clock(answer.clock);
-            if answer.verdict != Verdict::Late {
-                return Ok(answer);
+            let reply = self.decide.ask(&mut connection, &key, &question).await?;
+            self.link.note_clock(reply.clock);
+            warn_of_damage(request.key, &reply);
+            if reply.verdict != Verdict::Late {
+                return Ok(reply);
             }
             // Its clock was set forward. Now it is known, and nothing has been done, so the question can be asked again.
         }
@@ -199,28 +198,26 @@ impl Node {
     fn conclude(
         &self,
         request: &Request<'_>,
-        answer: &Answer,
+        reply: &Reply,
         awaited: Option<Awaited<'_>>,
     ) -> Result<Reservation, Denial> {
-        let is_admitted = answer.verdict == Verdict::Admitted;
+        let is_admitted = reply.verdict == Verdict::Admitted;
         let window = awaited.as_ref().and_then(Awaited::window);
         if let Some(window) = window {
-            self.alone.note_committed(request.key, window, answer.committed);
+            self.alone.note_committed(request.key, window, reply.committed);
         }
         if let Some(awaited) = awaited {
-            awaited.resolve(if is_admitted { Outcome::Admitted } else { Outcome::Denied }, answer.epoch);
+            awaited.resolve(if is_admitted { Resolution::Admitted } else { Resolution::Denied }, reply.epoch);
         }
         let Request { key, limits, demand, at } = *request;
-        let buckets: Vec<_> = answer.arrivals.iter().map(|arrival| Bucket::until(*arrival)).collect();
-        let (requests, tokens) = buckets.split_at(limits.requests.len().min(buckets.len()));
         let standing = Standing {
             limits,
             demand,
-            requests,
-            tokens: tokens.first().copied().unwrap_or_default(),
-            now: answer.clock,
-            in_flight: answer.in_flight,
-            committed: NanoUsd(answer.committed),
+            requests: reply.requests,
+            tokens: reply.tokens,
+            now: reply.clock,
+            in_flight: reply.in_flight,
+            committed: NanoUsd(reply.committed),
         };
         if is_admitted {
             let taken = Taken { demand, window };
@@ -245,8 +242,8 @@ impl Node {
     }
 
     /// The one key of an account. Braces make the account the part that a cluster goes by; the number is that of the format.
-    fn key_of(account: &str) -> Arc<str> {
-        format!("{PREFIX}limits:1:{{{account}}}").into()
+    fn key_of(&self, account: &str) -> Arc<str> {
+        format!("{}limits:1:{{{account}}}", self.settings.prefix).into()
     }
 
     fn note_time(&self, at: Moment) {
@@ -282,6 +279,13 @@ impl Drop for Delivery {
         if let Some(Ok(reservation)) = self.decision.take() {
             self.node.settle(reservation, Used::default(), self.at);
         }
+    }
+}
+
+/// It concerns one account, whose counts begin anew, and nobody else.
+fn warn_of_damage(account: &str, reply: &Reply) {
+    if reply.was_damaged {
+        warn!(account, "what Redis had of an account was damaged: it is forgotten, and counted anew");
     }
 }
 

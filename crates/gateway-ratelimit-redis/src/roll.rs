@@ -3,7 +3,7 @@
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 
-use crate::connection::Loss;
+use crate::loss::Loss;
 
 /// Lists a node, or strikes it off, and counts. `KEYS`: the list. `ARGV`: the node, whether it is there, and for how many
 /// microseconds a node counts as alive.

@@ -3,15 +3,18 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use gateway_ratelimit::{BudgetPeriod, BudgetWindow, Demand, Limits, Quota};
+use gateway_ratelimit::{Bucket, BudgetWindow, Demand, Limits, Quota, RequestQuotas};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind};
 
-use crate::connection::Loss;
 use crate::ledger::{Money, Report, countable};
+use crate::loss::Loss;
 
 /// The script knows the same bound: no bucket reaches further ahead, in microseconds.
 const FURTHEST: u64 = 1 << 52;
+
+/// The place of the token quota among those of a call.
+const TOKENS: usize = RequestQuotas::SLOTS;
 
 /// How a question has been answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(crate) enum Verdict {
 
 /// What Redis says of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) verdict: Verdict,
     /// Redis's clock, in microseconds since the epoch.
     pub(crate) clock: u64,
@@ -36,8 +39,12 @@ pub(crate) struct Answer {
     pub(crate) committed: u64,
     /// When this count of the money began; 0 if there is none.
     pub(crate) epoch: u64,
-    /// When each bucket would be full again, in the order of [`buckets`].
-    pub(crate) arrivals: Vec<u64>,
+    /// What was stored of the account made no sense, and is forgotten.
+    pub(crate) was_damaged: bool,
+    /// The bucket of each request quota, at its place.
+    pub(crate) requests: [Bucket; RequestQuotas::SLOTS],
+    /// That of the tokens.
+    pub(crate) tokens: Bucket,
 }
 
 /// What is said and asked of one account.
@@ -81,14 +88,14 @@ impl DecideScript {
         connection: &mut MultiplexedConnection,
         key: &str,
         question: &Question<'_>,
-    ) -> Result<Answer, Loss> {
+    ) -> Result<Reply, Loss> {
         let command = self.command(key, question);
-        let mut answer: RedisResult<Vec<i64>> = command.query_async(connection).await;
-        if is_unknown(&answer) {
+        let mut reply: RedisResult<Vec<i64>> = command.query_async(connection).await;
+        if is_unknown(&reply) {
             self.load(connection).await?;
-            answer = command.query_async(connection).await;
+            reply = command.query_async(connection).await;
         }
-        Answer::read(&answer.map_err(Loss::Failed)?).ok_or(Loss::Nonsense)
+        Reply::read(&reply.map_err(Loss::Failed)?).ok_or(Loss::Nonsense)
     }
 
     /// Says something of many accounts at once.
@@ -96,7 +103,7 @@ impl DecideScript {
         &self,
         connection: &mut MultiplexedConnection,
         questions: &[(Arc<str>, Question<'_>)],
-    ) -> Result<Vec<Answer>, Loss> {
+    ) -> Result<Vec<Reply>, Loss> {
         let mut pipeline = redis::pipe();
         for (key, question) in questions {
             pipeline.add_command(self.command(key, question));
@@ -107,8 +114,8 @@ impl DecideScript {
             told = pipeline.query_async(connection).await;
         }
         let told = told.map_err(Loss::Failed)?;
-        let answers: Option<Vec<_>> = told.iter().map(|numbers| Answer::read(numbers)).collect();
-        answers.filter(|answers| answers.len() == questions.len()).ok_or(Loss::Nonsense)
+        let replies: Option<Vec<_>> = told.iter().map(|numbers| Reply::read(numbers)).collect();
+        replies.filter(|replies| replies.len() == questions.len()).ok_or(Loss::Nonsense)
     }
 
     fn command(&self, key: &str, question: &Question<'_>) -> Cmd {
@@ -119,11 +126,11 @@ impl DecideScript {
 }
 
 /// Whether Redis has forgotten the script, and so has done nothing.
-fn is_unknown<T>(answer: &RedisResult<T>) -> bool {
-    answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+fn is_unknown<T>(reply: &RedisResult<T>) -> bool {
+    reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
 }
 
-impl Answer {
+impl Reply {
     fn read(numbers: &[i64]) -> Option<Self> {
         let mut numbers = numbers.iter().map(|&number| u64::try_from(number).ok());
         let verdict = match numbers.next()?? {
@@ -136,13 +143,14 @@ impl Answer {
         let clock = numbers.next()??;
         let mut or_none = || numbers.next().unwrap_or(Some(0));
         let (in_flight, committed, epoch) = (or_none()?, or_none()?, or_none()?);
-        Some(Self { verdict, clock, in_flight, committed, epoch, arrivals: numbers.collect::<Option<_>>()? })
+        let was_damaged = or_none()? != 0;
+        let mut buckets = [Bucket::default(); RequestQuotas::SLOTS + 1];
+        for bucket in &mut buckets {
+            *bucket = Bucket::until(or_none()?);
+        }
+        let [requests @ .., tokens] = buckets;
+        Some(Self { verdict, clock, in_flight, committed, epoch, was_damaged, requests, tokens })
     }
-}
-
-/// The quotas of a call in the order in which they are asked for, each with the units that it takes.
-pub(crate) fn buckets(limits: &Limits, demand: Demand) -> impl Iterator<Item = (&Quota, u64)> {
-    limits.requests.iter().map(|quota| (quota, 1)).chain(limits.tokens.iter().map(move |quota| (quota, demand.tokens)))
 }
 
 /// The question as JSON. Names are of this crate's making and need no escaping.
@@ -168,7 +176,7 @@ fn write_some(f: &mut fmt::Formatter<'_>, name: &str, value: Option<u64>) -> fmt
 }
 
 fn write_report(f: &mut fmt::Formatter<'_>, node: &str, report: &Report) -> fmt::Result {
-    let Report { sequence, generation, in_flight, awaited, totals, confirmed, settled_at, .. } = report;
+    let Report { sequence, generation, in_flight, awaited, tokens, totals, confirmed, settled_at, .. } = report;
     write!(f, r#","node":{{"id":"{node}","sequence":{sequence},"generation":{generation}"#)?;
     write!(f, r#","in_flight":{in_flight},"awaited":{awaited}"#)?;
     write_some(f, "settled_at", *settled_at)?;
@@ -182,17 +190,17 @@ fn write_report(f: &mut fmt::Formatter<'_>, node: &str, report: &Report) -> fmt:
     for (name, total, confirmed) in counters {
         write!(f, r#","{name}":[{total},{confirmed}]"#)?;
     }
+    if let Some(quota) = tokens {
+        f.write_str(r#","tokens":{"#)?;
+        write_rate(f, TOKENS, quota)?;
+        f.write_char('}')?;
+    }
     f.write_char('}')
 }
 
 fn write_money(f: &mut fmt::Formatter<'_>, report: &Report, base: u64) -> fmt::Result {
     let Some(money) = report.money else { return Ok(()) };
     let BudgetWindow { period, start } = money.window;
-    let period = match period {
-        BudgetPeriod::Day => "day",
-        BudgetPeriod::Month => "month",
-        BudgetPeriod::Total => "total",
-    };
     write!(f, r#","money":{{"period":"{period}","start":{}"#, start.as_microsecond())?;
     let Money { reserved, awaited, epoch, .. } = money;
     write!(f, r#","reserved":{reserved},"awaited":{awaited},"epoch":{epoch},"base":{base}"#)?;
@@ -207,29 +215,26 @@ fn write_call(f: &mut fmt::Formatter<'_>, limits: &Limits, demand: Demand) -> fm
     write_some(f, "max_concurrent", limits.max_concurrent.map(u64::from))?;
     write_some(f, "budget", limits.budget.map(|budget| budget.limit.0))?;
     f.write_str(r#","quotas":["#)?;
-    let requests = limits.requests.len();
-    for (at, (quota, units)) in buckets(limits, demand).enumerate() {
-        let (micros, of_units) = quota.pace();
-        let separator = if at == 0 { "" } else { "," };
-        write!(f, r#"{separator}{{"name":""#)?;
-        if at < requests {
-            write_request_name(f, limits, at)?;
-        } else {
-            f.write_str("tokens")?;
-        }
+    let slots = limits.requests.slots().iter().zip(std::iter::repeat(1)).chain([(&limits.tokens, demand.tokens)]);
+    let quotas = slots.enumerate().filter_map(|(slot, (quota, units))| Some((slot, quota.as_ref()?, units)));
+    for (number, (slot, quota, units)) in quotas.enumerate() {
+        f.write_str(if number == 0 { "{" } else { ",{" })?;
+        write_rate(f, slot, quota)?;
         // What is cut off is more than there ever is.
-        let cost = quota.time_of(units).min(FURTHEST + 1);
-        let capacity = quota.capacity().min(FURTHEST);
-        write!(f, r#"","micros":{micros},"units":{of_units},"cost":{cost},"capacity":{capacity}}}"#)?;
+        let (units, cost) = (units.min(FURTHEST), quota.time_of(units).min(FURTHEST + 1));
+        write!(f, r#","amount":{units},"cost":{cost}}}"#)?;
     }
     f.write_str("]}")
 }
 
-/// Request quotas are told apart by their periods; of the same period, by their order.
-fn write_request_name(f: &mut fmt::Formatter<'_>, limits: &Limits, at: usize) -> fmt::Result {
-    let period = limits.requests[at].period();
-    let earlier = limits.requests[..at].iter().filter(|quota| quota.period() == period).count();
-    write!(f, "requests.{}.{earlier}", period.as_micros())
+/// A quota and its place, that of the tokens being behind those of requests. A rate is called by what makes it another one.
+fn write_rate(f: &mut fmt::Formatter<'_>, slot: usize, quota: &Quota) -> fmt::Result {
+    let kind = if slot == TOKENS { "t:" } else { "r:" };
+    let (limit, period, burst) = (quota.limit(), quota.period().as_micros(), quota.burst());
+    let (micros, units) = quota.pace();
+    let capacity = quota.capacity().min(FURTHEST);
+    write!(f, r#""kind":"{kind}","slot":{slot},"rate":"{limit}:{period}:{burst}""#)?;
+    write!(f, r#","micros":{micros},"units":{units},"capacity":{capacity}"#)
 }
 
 #[cfg(test)]

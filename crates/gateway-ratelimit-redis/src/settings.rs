@@ -14,6 +14,9 @@ pub struct RedisSettings {
     /// The certificates, as PEM, that a server behind TLS has to be signed by; the system's if none are given. For tests.
     #[doc(hidden)]
     pub root_certificates: Option<Vec<u8>>,
+    /// What all keys there begin with. Has to be the same for all nodes that share limits, and another one for each group of
+    /// nodes on one Redis that do not.
+    pub prefix: String,
     /// What happens to calls while Redis does not answer.
     pub on_error: OnError,
     /// How long a decision waits for Redis.
@@ -75,11 +78,17 @@ impl RedisSettings {
         Self {
             url,
             root_certificates: None,
+            prefix: "llmgw:".to_owned(),
             on_error: OnError::Local,
             timeout: Duration::from_millis(50),
             heartbeat: Duration::from_secs(1),
             clock: Clock::Redis,
         }
+    }
+
+    /// Whether they make sense; connects to nothing.
+    pub fn check(&self) -> Result<(), RedisSettingsError> {
+        self.client().map(drop)
     }
 
     /// After how long without a word a node is taken for dead.

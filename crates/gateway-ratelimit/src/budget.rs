@@ -1,11 +1,14 @@
 //! Money: what a token costs, and how much may be spent by when.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::RateLimitError;
+use crate::LimitError;
 use crate::limits::part;
 
 /// The largest budget and the highest price of a million tokens, in dollars: more is a slip of the pen, and billionths of it
@@ -30,6 +33,16 @@ pub struct Price {
 pub struct Budget {
     /// How much.
     pub limit: NanoUsd,
+    /// By when.
+    pub period: BudgetPeriod,
+}
+
+/// A budget as administrators write it, in files, rows and the API; [`Budget`] is what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsdBudget {
+    /// How much, in US dollars; 0 blocks.
+    pub usd: f64,
     /// By when.
     pub period: BudgetPeriod,
 }
@@ -61,7 +74,7 @@ impl Price {
     /// rounded.
     ///
     /// An error names `input` or `output`: a price is neither negative nor above a billion dollars.
-    pub fn from_usd_per_million(input: f64, output: f64) -> Result<Self, RateLimitError> {
+    pub fn from_usd_per_million(input: f64, output: f64) -> Result<Self, LimitError> {
         Ok(Self { input: scaled("input", input, 1e6)?, output: scaled("output", output, 1e6)? })
     }
 
@@ -76,9 +89,15 @@ impl Price {
 impl Budget {
     /// A budget in dollars, rounded to billionths. 0 blocks.
     ///
-    /// An error names `usd`: a budget is neither negative nor above a billion dollars.
-    pub fn from_usd(usd: f64, period: BudgetPeriod) -> Result<Self, RateLimitError> {
-        Ok(Self { limit: NanoUsd(scaled("usd", usd, 1e9)?), period })
+    /// An error names `usd`: a budget is neither negative nor above a billion dollars, nor so small that it would be
+    /// rounded to one that blocks.
+    pub fn from_usd(usd: f64, period: BudgetPeriod) -> Result<Self, LimitError> {
+        let limit = NanoUsd(scaled("usd", usd, 1e9)?);
+        if limit == NanoUsd(0) && usd > 0.0 {
+            let problem = "must be 0, which blocks, or at least a billionth of a dollar".to_owned();
+            return Err(LimitError { field: "usd", problem });
+        }
+        Ok(Self { limit, period })
     }
 
     /// How much, in dollars.
@@ -103,7 +122,50 @@ impl NanoUsd {
     }
 }
 
+impl From<Budget> for UsdBudget {
+    fn from(budget: Budget) -> Self {
+        Self { usd: budget.usd(), period: budget.period }
+    }
+}
+
+impl TryFrom<UsdBudget> for Budget {
+    type Error = LimitError;
+
+    fn try_from(written: UsdBudget) -> Result<Self, LimitError> {
+        Self::from_usd(written.usd, written.period)
+    }
+}
+
+impl fmt::Display for BudgetPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Reads [`BudgetPeriod::name`].
+impl FromStr for BudgetPeriod {
+    type Err = LimitError;
+
+    fn from_str(name: &str) -> Result<Self, LimitError> {
+        let problem = || format!("must be one of {}", Self::ALL.map(Self::name).join(", "));
+        let found = Self::ALL.into_iter().find(|period| period.name() == name);
+        found.ok_or_else(|| LimitError { field: "period", problem: problem() })
+    }
+}
+
 impl BudgetPeriod {
+    /// Every period there is, the shortest first.
+    pub const ALL: [Self; 3] = [Self::Day, Self::Month, Self::Total];
+
+    /// What it is called wherever it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Total => "total",
+        }
+    }
+
     /// The window that a moment lies in.
     pub fn window(self, wall: Timestamp) -> BudgetWindow {
         let day = TimeZone::UTC.to_datetime(wall).date();
@@ -135,10 +197,10 @@ fn midnight(day: Date) -> Option<Timestamp> {
 }
 
 /// Dollars as a whole number of `parts` to the dollar.
-fn scaled(field: &'static str, usd: f64, parts: f64) -> Result<u64, RateLimitError> {
+fn scaled(field: &'static str, usd: f64, parts: f64) -> Result<u64, LimitError> {
     if !(0.0..=MOST_USD).contains(&usd) {
         let problem = format!("must be a number of dollars from 0 to {MOST_USD}");
-        return Err(RateLimitError { field, problem });
+        return Err(LimitError { field, problem });
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 10^18")]
     let whole = (usd * parts).round() as u64;

@@ -13,7 +13,7 @@
 //! use std::sync::Arc;
 //! use gateway_ratelimit::{Budget, BudgetPeriod, Demand, LimitStore, LocalLimits, Moment, NanoUsd, RateLimit, Used};
 //!
-//! # async fn example(store: LocalLimits, at: Moment) -> Result<(), gateway_ratelimit::RateLimitError> {
+//! # async fn example(store: LocalLimits, at: Moment) -> Result<(), gateway_ratelimit::LimitError> {
 //! let written = RateLimit { requests_per_minute: Some(60), tokens_per_minute: Some(90_000), ..RateLimit::default() };
 //! let limits = Arc::new(written.limits(Some(Budget::from_usd(10.0, BudgetPeriod::Month)?))?);
 //! let demand = Demand { tokens: 1_200, cost: NanoUsd(300_000) };
@@ -39,12 +39,12 @@ mod reservation;
 mod standing;
 mod store;
 
-pub use budget::{Budget, BudgetPeriod, BudgetWindow, NanoUsd, Price};
+pub use budget::{Budget, BudgetPeriod, BudgetWindow, NanoUsd, Price, UsdBudget};
 pub use fair_queue::{FairQueue, Refused, Ticket};
-pub use limits::Limits;
+pub use limits::{Limits, RequestQuotas};
 pub use local::LocalLimits;
 pub use quota::{Bucket, Quota, Shortage};
-pub use rate_limit::{RateLimit, RateLimitError};
+pub use rate_limit::{LimitError, RateLimit};
 pub use recent_mean::RecentMean;
 pub use reservation::{Demand, Level, Levels, Origin, Reservation, Taken, Used};
 pub use standing::Standing;

@@ -5,6 +5,7 @@
 //! whoever was about to use it starts again with a new one.
 
 mod account;
+mod rates;
 mod spending;
 
 use std::sync::Arc;
@@ -139,6 +140,11 @@ impl LimitStore for LocalLimits {
         Answer::now(self.decide(key, limits, demand, at))
     }
 
+    fn check(&self, key: &Arc<str>, limits: &Arc<Limits>, at: Moment) -> Result<(), Denial> {
+        let at = self.stamp(at);
+        self.change(key, |account| account.check(limits, at))
+    }
+
     fn settle(&self, reservation: Reservation, used: Used, at: Moment) {
         let at = self.stamp(at);
         let key = reservation.key();
@@ -159,16 +165,16 @@ impl SpendBook for LocalLimits {
     }
 
     fn put_back(&self, unrecorded: Vec<Spend>) {
-        for (key, window, amount) in unrecorded {
-            if self.change(&key, |account| account.spending.put_back(window, amount)) {
-                self.list(&key);
+        for spend in unrecorded {
+            if self.change(&spend.account, |account| account.spending.put_back(spend.window, spend.amount)) {
+                self.list(&spend.account);
             }
         }
     }
 
     fn note_totals(&self, totals: &[Spend]) {
-        for (key, window, total) in totals {
-            self.change(key, |account| account.spending.note_total(*window, *total));
+        for total in totals {
+            self.change(&total.account, |account| account.spending.note_total(total.window, total.amount));
         }
     }
 }

@@ -8,7 +8,7 @@
 //! number of tokens costs its exact time rounded up. As every request is rounded alike and the burst is as many of them, a
 //! burst is let through whole, and a limit is missed by less than a thousandth up to 1,000 requests a second. So that a
 //! full burst of tokens, too, is let through in parts, the bucket has a little grace for their rounding, which is never
-//! worth a whole token.
+//! worth a whole token. What is given back is rounded down, which leaves less than a microsecond of it behind.
 
 use std::time::Duration;
 
@@ -102,6 +102,15 @@ impl Quota {
         u64::try_from(micros.div_ceil(self.units.into())).unwrap_or(u64::MAX)
     }
 
+    /// How far so many units that are given back move the arrival back, in microseconds, rounded down.
+    pub fn time_within(&self, units: u64) -> u64 {
+        if let Some(micros) = units.checked_mul(self.micros) {
+            return micros / self.units;
+        }
+        let micros = u128::from(units) * u128::from(self.micros);
+        u64::try_from(micros / u128::from(self.units)).unwrap_or(u64::MAX)
+    }
+
     /// How far ahead of now the arrival may be after a take, in microseconds; 0 if the quota blocks.
     pub fn capacity(&self) -> u64 {
         self.capacity
@@ -175,23 +184,24 @@ impl Bucket {
     }
 
     /// Puts what was used in the place of what was taken. What comes back beyond a full bucket is lost; what was used beyond
-    /// what was taken is owed.
+    /// what was taken is owed. The difference is rounded once, against the caller.
     pub fn settle(&mut self, quota: &Quota, taken: u64, used: u64, now: u64) {
-        let (taken, used) = (quota.time_of(taken), quota.time_of(used));
-        self.arrival = self.arrival.max(now);
-        self.arrival = if used > taken {
-            self.arrival.saturating_add(used - taken)
-        } else {
-            self.arrival.saturating_sub(taken - used).max(now)
-        };
+        let back = quota.time_within(taken.saturating_sub(used));
+        let owed = quota.time_of(used.saturating_sub(taken));
+        self.arrival = self.arrival.saturating_sub(back).max(now).saturating_add(owed);
     }
 
-    /// The bucket of another quota of which as much is spent, though not more than all.
-    pub(crate) fn converted(self, from: &Quota, to: &Quota, now: u64) -> Self {
-        if from == to {
-            return self;
-        }
-        Self { arrival: now.saturating_add(from.backlog_in(to, self.backlog(now))) }
+    /// Keeps no more than a full bucket's worth of what was added since it was like `before`.
+    pub(crate) fn capped(self, quota: &Quota, before: Self, now: u64) -> Self {
+        let most = before.arrival.max(now.saturating_add(quota.capacity));
+        Self { arrival: self.arrival.min(most) }
+    }
+
+    /// The bucket of another quota of which as much was spent when this one was last changed, though not more than all. What
+    /// has come back since has done so at the faster of both rates.
+    pub(crate) fn converted(self, from: &Quota, to: &Quota, changed_at: u64, now: u64) -> Self {
+        let as_of = |moment: u64| moment.saturating_add(from.backlog_in(to, self.backlog(moment)));
+        Self { arrival: as_of(changed_at).min(as_of(now)) }
     }
 }
 

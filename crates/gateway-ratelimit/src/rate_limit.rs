@@ -33,10 +33,10 @@ pub struct RateLimit {
     pub period_seconds: Option<u32>,
 }
 
-/// Why a `rate_limit` makes no sense.
+/// Why a limit, a budget or a price makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
-pub struct RateLimitError {
+pub struct LimitError {
     /// The field at fault.
     pub field: &'static str,
     /// What is wrong and what to do.
@@ -54,7 +54,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 impl RateLimit {
     /// The limits that are meant, with a budget beside them. An error names the field that makes no sense.
-    pub fn limits(&self, budget: Option<Budget>) -> Result<Limits, RateLimitError> {
+    pub fn limits(&self, budget: Option<Budget>) -> Result<Limits, LimitError> {
         let requests = [self.per_second()?, self.per_minute()?, self.per_period()?];
         Ok(Limits {
             requests: requests.into_iter().flatten().collect(),
@@ -64,7 +64,7 @@ impl RateLimit {
         })
     }
 
-    fn per_second(&self) -> Result<Option<Quota>, RateLimitError> {
+    fn per_second(&self) -> Result<Option<Quota>, LimitError> {
         let Some(limit) = self.requests_per_second else {
             return match self.burst_size {
                 Some(_) => Err(error("burst_size", "is a part of requests_per_second, which is missing".to_owned())),
@@ -77,11 +77,11 @@ impl RateLimit {
         requests("requests_per_second", limit, SECOND, self.burst_size.unwrap_or(limit)).map(Some)
     }
 
-    fn per_minute(&self) -> Result<Option<Quota>, RateLimitError> {
+    fn per_minute(&self) -> Result<Option<Quota>, LimitError> {
         self.requests_per_minute.map(|limit| requests("requests_per_minute", limit, MINUTE, limit)).transpose()
     }
 
-    fn per_period(&self) -> Result<Option<Quota>, RateLimitError> {
+    fn per_period(&self) -> Result<Option<Quota>, LimitError> {
         let Some(limit) = self.limit else {
             return match self.period_seconds {
                 Some(_) => Err(error("period_seconds", "is the period of limit, which is missing".to_owned())),
@@ -95,7 +95,7 @@ impl RateLimit {
         requests("limit", limit, period, limit).map(Some)
     }
 
-    fn tokens(&self) -> Result<Option<Quota>, RateLimitError> {
+    fn tokens(&self) -> Result<Option<Quota>, LimitError> {
         let too_many = || too_large("tokens_per_minute", MOST_TOKENS_PER_MINUTE);
         let quota = |limit| {
             Some(limit)
@@ -107,18 +107,18 @@ impl RateLimit {
     }
 }
 
-fn requests(field: &'static str, limit: u64, period: Duration, burst: u64) -> Result<Quota, RateLimitError> {
+fn requests(field: &'static str, limit: u64, period: Duration, burst: u64) -> Result<Quota, LimitError> {
     let most = MOST_REQUESTS_PER_SECOND.saturating_mul(period.as_secs());
     let quota = if limit <= most { Quota::requests(limit, period, burst) } else { None };
     quota.ok_or_else(|| too_large(field, most))
 }
 
-fn too_large(field: &'static str, most: u64) -> RateLimitError {
+fn too_large(field: &'static str, most: u64) -> LimitError {
     error(field, format!("must be at most {most}; leave it out for no limit"))
 }
 
-fn error(field: &'static str, problem: String) -> RateLimitError {
-    RateLimitError { field, problem }
+fn error(field: &'static str, problem: String) -> LimitError {
+    LimitError { field, problem }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{Bucket, Budget, Demand, Denial, DenialCause, Levels, Limits, NanoUsd, Quota, Shortage};
+use crate::{Bucket, Budget, Demand, Denial, DenialCause, Levels, Limits, NanoUsd, Quota, RequestQuotas, Shortage};
 
 /// What is spent of one account's limits, and the call that asks for more.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +14,8 @@ pub struct Standing<'a> {
     pub limits: &'a Limits,
     /// What the call needs.
     pub demand: Demand,
-    /// One for each of the request quotas, in their order. Of those that are missing nothing is spent.
-    pub requests: &'a [Bucket],
+    /// One for each place of [`RequestQuotas`].
+    pub requests: [Bucket; RequestQuotas::SLOTS],
     /// That of the tokens.
     pub tokens: Bucket,
     /// The time, in microseconds of the clock that the buckets go by.
@@ -37,8 +37,8 @@ struct Obstacle {
 impl<'a> Standing<'a> {
     /// That of an account of which nothing is spent.
     pub fn unspent(limits: &'a Limits, demand: Demand) -> Self {
-        let (tokens, committed) = (Bucket::default(), NanoUsd(0));
-        Self { limits, demand, requests: &[], tokens, now: 0, in_flight: 0, committed }
+        let (requests, tokens) = Default::default();
+        Self { limits, demand, requests, tokens, now: 0, in_flight: 0, committed: NanoUsd(0) }
     }
 
     /// Whether the call may be made; takes nothing.
@@ -98,9 +98,9 @@ impl<'a> Standing<'a> {
         Some(Obstacle { cause: DenialCause::Budget, wait })
     }
 
-    fn requests(&self) -> impl Iterator<Item = (&'a Quota, Bucket)> {
-        let buckets = self.requests.iter().copied().chain(std::iter::repeat(Bucket::default()));
-        self.limits.requests.iter().zip(buckets)
+    fn requests(&self) -> impl Iterator<Item = (&Quota, Bucket)> {
+        let slots = self.limits.requests.slots().iter().zip(self.requests);
+        slots.filter_map(|(quota, bucket)| Some((quota.as_ref()?, bucket)))
     }
 }
 

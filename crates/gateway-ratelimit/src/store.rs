@@ -32,12 +32,30 @@ pub trait LimitStore: Send + Sync + fmt::Debug {
         at: Moment,
     ) -> Answer<'a, Result<Reservation, Denial>>;
 
+    /// Whether a call would be refused whatever it needs, as far as that is known without asking elsewhere: a look that takes
+    /// nothing, for a call whose demand is not known yet. `Ok` promises nothing, and is the answer of a store that cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// The denial of a call that needs neither tokens nor money. One that does may have to wait longer.
+    fn check(&self, _key: &Arc<str>, _limits: &Arc<Limits>, _at: Moment) -> Result<(), Denial> {
+        Ok(())
+    }
+
     /// Ends a call: it no longer counts as one at once, and what it used stands where the estimate stood. Never waits.
     fn settle(&self, reservation: Reservation, used: Used, at: Moment);
 }
 
-/// Money spent: by whom, in which window of its budget, how much.
-pub type Spend = (Arc<str>, BudgetWindow, NanoUsd);
+/// Money spent in one window of a budget.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spend {
+    /// Of which account: the `key` of [`LimitStore::reserve`].
+    pub account: Arc<str>,
+    /// When.
+    pub window: BudgetWindow,
+    /// How much.
+    pub amount: NanoUsd,
+}
 
 /// Knows what was spent of budgets, and has it recorded where it outlives the process and where other nodes record theirs.
 ///

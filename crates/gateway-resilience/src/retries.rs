@@ -19,7 +19,7 @@ use crate::{RetryPolicy, Verdict};
 /// Targets are known by their index in the route, below 64. The caller asks for the [`next`](Self::next) step while no
 /// attempt of its own is running, and either [begins](Self::begin) it or [refuses](Self::refuse) its target, so that the
 /// next one that is asked for is another. What comes of each attempt is [concluded](Self::conclude).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Retries {
     policy: RetryPolicy,
     attempts: u32,

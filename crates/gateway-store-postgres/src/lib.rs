@@ -6,12 +6,11 @@
 mod listener;
 mod url;
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
-use gateway_keystore::Pending;
+use gateway_keystore::StoreFuture;
 use gateway_secret::Secret;
-use gateway_store::{Dialect, Failure, OpenError, SqlStore, Statements, Step};
+use gateway_store::{Dialect, Failure, Fault, Migration, OpenError, SqlStore, Statements, migrations};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Executor, Postgres};
 
@@ -42,13 +41,15 @@ impl Dialect for PostgreSql {
     const STATEMENTS: Statements = Statements {
         begin_read: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         begin_write: "BEGIN",
-        // A node may wait here for another that makes a long step, and be told so by its own patience alone. The number is
+        // A node may wait here for another that makes a long migration, and be told so by its own patience alone. The number is
         // this program's own: the ASCII codes of "gateway".
         lock_schema: &[
             "SET LOCAL lock_timeout = 0",
             "SET LOCAL statement_timeout = 0",
             "SELECT pg_advisory_xact_lock(29099075147620729)",
         ],
+        find_migrations: "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
+        every_key_packed: None,
         spend: "INSERT INTO budget_spent (account, period, window_start, amount) \
                 SELECT entry ->> 0, entry ->> 1, (entry ->> 2)::BIGINT, (entry ->> 3)::BIGINT \
                 FROM json_array_elements($1::JSON) AS entries (entry) ORDER BY 1, 2, 3 \
@@ -65,28 +66,16 @@ impl Dialect for PostgreSql {
                 ) AS used WHERE master_keys.id = used.id",
     };
 
-    const STEPS: &'static [Step] = &[
-        Step {
-            version: 1,
-            name: "keys",
-            up: include_str!("../migrations/1_keys.up.sql"),
-            down: include_str!("../migrations/1_keys.down.sql"),
-        },
-        Step {
-            version: 2,
-            name: "budget_spent",
-            up: include_str!("../migrations/2_budget_spent.up.sql"),
-            down: include_str!("../migrations/2_budget_spent.down.sql"),
-        },
-    ];
+    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent"];
 
     fn options(&self) -> &PgConnectOptions {
         &self.options
     }
 
     fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), Failure>> {
-        // What this side has given up waiting for must not go on over there, holding locks.
-        const LIMITS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '10s'; \
+        // What this side has given up waiting for must not go on over there, holding locks. A lock is given up before this
+        // side does, so that it is known that nothing was done, and why.
+        const LIMITS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '8s'; \
                               SET idle_in_transaction_session_timeout = '60s'";
         Box::pin(async move {
             connection.execute(LIMITS).await?;
@@ -94,23 +83,27 @@ impl Dialect for PostgreSql {
         })
     }
 
-    fn changed(&self) -> Pending<'_, ()> {
+    fn changed(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.listener.changed().await;
             Ok(())
         })
     }
 
-    fn is_damage(code: &str) -> bool {
-        // data_corrupted and index_corrupted (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-        matches!(code, "XX001" | "XX002")
-    }
-
-    fn is_refusal(code: &str) -> bool {
-        // Classes 23 and 42: constraint violations, and errors of syntax and of privilege.
-        code.starts_with("23") || code.starts_with("42")
+    fn fault(error: &dyn DatabaseError) -> Fault {
+        // Codes and their classes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+        match error.code().as_deref().unwrap_or_default() {
+            // data_corrupted and index_corrupted.
+            "XX001" | "XX002" => Fault::Damage,
+            // unique_violation.
+            "23505" => Fault::duplicate_in(error.table().unwrap_or_default()),
+            // idle_in_transaction_session_timeout.
+            "25P03" => Fault::Disconnected,
+            // Connection exceptions, and operators who end connections or the server.
+            code if code.starts_with("08") || code.starts_with("57P") => Fault::Disconnected,
+            // Constraint violations, and errors of syntax and of privilege.
+            code if code.starts_with("23") || code.starts_with("42") => Fault::Never,
+            _ => Fault::NotNow,
+        }
     }
 }
-
-/// How long connecting may take.
-const PATIENCE: Duration = Duration::from_secs(3);

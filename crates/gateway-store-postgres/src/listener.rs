@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::PATIENCE;
+use gateway_store::CONNECT_PATIENCE;
 
 /// What the triggers notify; see `migrations/1_keys.up.sql`.
 const CHANNEL: &str = "gateway_config";
@@ -41,7 +41,7 @@ impl Listener {
     }
 
     async fn begin(&self) {
-        let begun = timeout(PATIENCE, self.listen()).await.map_err(|_| sqlx::Error::PoolTimedOut).flatten();
+        let begun = timeout(CONNECT_PATIENCE, self.listen()).await.map_err(|_| sqlx::Error::PoolTimedOut).flatten();
         let was_deaf = self.is_deaf.swap(begun.is_err(), Ordering::Relaxed);
         match begun {
             Ok(listener) => *self.listening.lock() = Some(listener),
@@ -57,7 +57,7 @@ impl Listener {
     async fn listen(&self) -> Result<PgListener, sqlx::Error> {
         // A pool of its own: a listener gives its connection back when it is dropped, and waits for it to answer.
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let pool = pool.acquire_timeout(PATIENCE).connect_lazy_with(self.options.clone());
+        let pool = pool.acquire_timeout(CONNECT_PATIENCE).connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
@@ -75,7 +75,7 @@ async fn hear(mut listener: PgListener) -> Option<PgListener> {
         }
         Ok(Ok(None) | Err(_)) => None,
         Err(_) => {
-            let answer = timeout(PATIENCE, sqlx::query("SELECT 1").execute(&mut listener)).await;
+            let answer = timeout(CONNECT_PATIENCE, sqlx::query("SELECT 1").execute(&mut listener)).await;
             matches!(answer, Ok(Ok(_))).then_some(listener)
         }
     }

@@ -4,10 +4,16 @@
 //! noticed seconds late and told as "timed out"; and it waits without end for the answer of a connection that is given
 //! back, which a network that swallows packets never delivers. A store needs to know at once, and why. It asks for few
 //! connections and never for one on the path of a call, so a shelf of them is enough.
+//!
+//! A database may be taken away or replaced while there are connections to it, as a file may be. SQLite would go on writing
+//! into what nobody can find any more, so the shelf looks before each use whether the database is still the one that it
+//! connected to, and lets go of all connections if it is not.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
+use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -16,44 +22,121 @@ use tokio::time::{Instant, timeout};
 use crate::sql_store::{Dialect, Driven, Failure};
 
 /// How many there are at most.
-const MOST: usize = 4;
-/// How long making one may take: long enough for a TLS handshake across an ocean, short enough to wait for.
-const PATIENCE: Duration = Duration::from_secs(3);
+const MOST: u32 = 4;
+/// How long making a connection may take: long enough for a TLS handshake across an ocean, short enough to wait for.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// One that lay about for longer may have been forgotten by a firewall on the way, which tells nobody.
 const FRESH: Duration = Duration::from_mins(1);
+
+/// Tells a database from another that is put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// The device that a file is on.
+    pub device: u64,
+    /// Its number there. Numbers of files that are gone are given out again,
+    pub inode: u64,
+    /// so this is when it was made, where the file system knows that.
+    pub made: Option<SystemTime>,
+}
+
+/// What a store is kept in cannot be used, and will not be until somebody sees to it. Says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct Misplaced {
+    /// What is wrong with what, and what to do. Holds no secret.
+    pub problem: String,
+}
 
 /// Connections of one dialect.
 pub(crate) struct Connections<D: Dialect> {
     permits: Semaphore,
-    spare: Mutex<Vec<(Instant, Driven<D>)>>,
+    shelf: Mutex<Shelf<D>>,
+    generation: AtomicU64,
+}
+
+struct Shelf<D: Dialect> {
+    /// Which database the connections lead to; none before the first.
+    database: Option<Identity>,
+    spare: Vec<(Instant, Driven<D>)>,
 }
 
 /// A connection that is in use. It is closed when it is dropped, unless it is given back.
 pub(crate) struct Lease<'a, D: Dialect> {
     connection: Driven<D>,
-    shelf: &'a Connections<D>,
+    home: &'a Connections<D>,
     _permit: SemaphorePermit<'a>,
 }
 
 impl<D: Dialect> Connections<D> {
     pub(crate) fn new() -> Self {
-        Self { permits: Semaphore::new(MOST), spare: Mutex::default() }
+        let shelf = Shelf { database: None, spare: Vec::new() };
+        Self { permits: Semaphore::new(MOST as usize), shelf: Mutex::new(shelf), generation: AtomicU64::new(0) }
     }
 
-    /// A connection that has just answered.
+    /// A connection that has just answered, to the database that is there now. Who finds that it is another one, or gone,
+    /// gets an error, and everybody's connections are closed.
     pub(crate) async fn lease(&self, dialect: &D) -> Result<Lease<'_, D>, Failure> {
-        let permit = timeout(PATIENCE, self.permits.acquire()).await?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = timeout(CONNECT_PATIENCE, self.permits.acquire()).await?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let found = dialect.identity();
+        if self.is_another(&found) {
+            drop(permit);
+            self.abandon().await?;
+            found?;
+            return Err(Failure::misplaced("another database was put in the place of the store and is read anew"));
+        }
+        found?;
         let connection = match self.spare_one().await {
             Some(connection) => connection,
             None => connect(dialect).await?,
         };
-        Ok(Lease { connection, shelf: self, _permit: permit })
+        Ok(Lease { connection, home: self, _permit: permit })
+    }
+
+    /// Counts how often the database was another than the one before, or gone.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Closes what is not in use, and waits for what is, but not for long.
+    pub(crate) fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await;
+            let spare = std::mem::take(&mut self.shelf.lock().spare);
+            close_all::<D>(spare).await;
+            drop(all);
+        })
+    }
+
+    fn is_another(&self, found: &Result<Identity, Failure>) -> bool {
+        let mut kept = self.shelf.lock();
+        match found {
+            Ok(found) => kept.database.get_or_insert(*found) != found,
+            Err(_) => kept.database.is_some(),
+        }
+    }
+
+    /// Lets go of a database that is no longer there. Nobody connects to the next one before the last connection to this one
+    /// is closed: SQLite's locks are the process's, not the connection's.
+    async fn abandon(&self) -> Result<(), Failure> {
+        let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await?;
+        let spare = {
+            let mut kept = self.shelf.lock();
+            if kept.database.take().is_none() {
+                // Somebody else has been faster.
+                return Ok(());
+            }
+            self.generation.fetch_add(1, Ordering::AcqRel);
+            std::mem::take(&mut kept.spare)
+        };
+        close_all::<D>(spare).await;
+        drop(all);
+        Ok(())
     }
 
     async fn spare_one(&self) -> Option<Driven<D>> {
         while let Some((since, mut connection)) = self.next_spare() {
             let is_fresh = since.elapsed() < FRESH;
-            if is_fresh && matches!(timeout(PATIENCE, connection.ping()).await, Ok(Ok(()))) {
+            if is_fresh && matches!(timeout(CONNECT_PATIENCE, connection.ping()).await, Ok(Ok(()))) {
                 return Some(connection);
             }
         }
@@ -62,13 +145,17 @@ impl<D: Dialect> Connections<D> {
 
     /// The one that was used last, so that those which are not needed grow old.
     fn next_spare(&self) -> Option<(Instant, Driven<D>)> {
-        self.spare.lock().pop()
+        self.shelf.lock().spare.pop()
     }
 }
 
-/// A connection of its own, which is not counted.
-pub(crate) async fn connect<D: Dialect>(dialect: &D) -> Result<Driven<D>, Failure> {
-    timeout(PATIENCE, async {
+async fn close_all<D: Dialect>(connections: Vec<(Instant, Driven<D>)>) {
+    // One that cannot say goodbye is dropped, which is as good.
+    join_all(connections.into_iter().map(|(_, connection)| timeout(CONNECT_PATIENCE, connection.close()))).await;
+}
+
+async fn connect<D: Dialect>(dialect: &D) -> Result<Driven<D>, Failure> {
+    timeout(CONNECT_PATIENCE, async {
         let mut connection = dialect.options().connect().await?;
         dialect.prepare(&mut connection).await?;
         Ok(connection)
@@ -79,7 +166,7 @@ pub(crate) async fn connect<D: Dialect>(dialect: &D) -> Result<Driven<D>, Failur
 impl<D: Dialect> Lease<'_, D> {
     /// Keeps the connection for the next who asks. Only for one that has answered to everything that it was asked.
     pub(crate) fn give_back(self) {
-        self.shelf.spare.lock().push((Instant::now(), self.connection));
+        self.home.shelf.lock().spare.push((Instant::now(), self.connection));
     }
 }
 

@@ -4,6 +4,8 @@
 //! a driver before a value can be bound to it or read from it is a page of bounds; it stands here, and everybody else
 //! asks for a [`Driver`].
 
+use std::borrow::Cow;
+
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::Migrate;
@@ -71,7 +73,7 @@ pub trait Cells {
     /// Text, or nothing.
     fn text(&self, column: usize) -> sqlx::Result<Option<&str>>;
     /// Bytes, or nothing.
-    fn bytes(&self, column: usize) -> sqlx::Result<Option<&[u8]>>;
+    fn bytes(&self, column: usize) -> sqlx::Result<Option<Cow<'_, [u8]>>>;
     /// Yes or no, or nothing.
     fn flag(&self, column: usize) -> sqlx::Result<Option<bool>>;
 }
@@ -93,8 +95,9 @@ where
         self.try_get(column)
     }
 
-    fn bytes(&self, column: usize) -> sqlx::Result<Option<&[u8]>> {
-        self.try_get(column)
+    fn bytes(&self, column: usize) -> sqlx::Result<Option<Cow<'_, [u8]>>> {
+        let bytes: Option<&[u8]> = self.try_get(column)?;
+        Ok(bytes.map(Cow::Borrowed))
     }
 
     fn flag(&self, column: usize) -> sqlx::Result<Option<bool>> {

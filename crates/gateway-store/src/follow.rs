@@ -1,27 +1,32 @@
 //! Keeps memory in step with a store, whatever becomes of the store.
 //!
-//! Two tasks. One follows the feed: what has changed is put into the directory, and when the store cannot be reached the
-//! directory is told so, keeps what it has, and the store is tried again for ever. The other keeps the books: what was
-//! spent, what was used, and the snapshot from which the next start can do without the store. Neither can hold up the
-//! other, and none of them is waited for by a call.
+//! Two tasks. One follows the feed: what has changed is put into the directory and into the snapshot, from which the next
+//! start can do without the store; when the store cannot be reached the directory is told so, keeps what it has, and the
+//! store is tried again for ever. The other keeps the books: what was spent and what was used. Neither can hold up the
+//! other, and no call waits for one of them.
 
 mod books;
 mod feed;
 
+use std::fmt;
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use gateway_keystore::{KeyDirectory, StoreError, Version};
 use gateway_ratelimit::SpendBook;
+use gateway_secret::KeyDigester;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use self::books::Books;
 use self::feed::Feed;
-use crate::{Backend, snapshot};
+use crate::snapshot::{LastGood, Snapshot};
+use crate::{Backend, Misplaced};
 
 /// How long a change that this node made may take to be seen by it.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -30,12 +35,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Follows a store. Dropping it stops at once, and what was spent in the last second goes unrecorded; see
 /// [`Follower::stop`].
-#[derive(Debug)]
 pub struct Follower {
     status: watch::Sender<FollowerStatus>,
     hurry: Arc<Notify>,
     stopping: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
+    backend: Arc<dyn Backend>,
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 /// How the following goes.
@@ -49,6 +55,8 @@ pub struct FollowerStatus {
     pub version: Version,
     /// Why the store did not answer, without secrets; none while it does.
     pub last_error: Option<String>,
+    /// Whether it will not answer before somebody sees to it.
+    pub needs_attention: bool,
 }
 
 /// Where keys are from.
@@ -73,36 +81,56 @@ pub struct Following {
     pub spending: Arc<dyn SpendBook>,
     /// Where the last good state is kept; none keeps none.
     pub snapshot: Option<PathBuf>,
+    /// What the last good state is sealed with.
+    pub digester: KeyDigester,
+    /// What to do about a store that is damaged, for people: names what it is kept in.
+    pub remedy: String,
 }
 
 impl Follower {
     /// Brings the store's tables up to date, reads everything, and follows from then on.
     ///
     /// A store that cannot be reached is no error: the snapshot stands in for it, if there is one, and it is tried for
-    /// ever. A store that is too new or damaged is one: to go on would be to serve without most of the keys, or with keys
-    /// that were revoked long ago.
+    /// ever. A store that is damaged or cannot be used (see [`Misplaced`]) is an error if there is no snapshot, because
+    /// without anybody's help it would never serve a key. A store that is too new is one in any case: to go on would be to
+    /// serve keys that were revoked long ago.
     pub async fn start(following: Following) -> Result<Self, StoreError> {
-        let Following { backend, directory, spending, snapshot } = following;
         let status = watch::Sender::new(FollowerStatus::default());
         let hurry = Arc::new(Notify::new());
         let stopping = watch::Sender::new(false);
-        let mut feed = Feed::new(Arc::clone(&backend), Arc::clone(&directory), status.clone());
-        let mut books = Books::new(backend, directory, spending, status.clone());
-        match feed.catch_up().await {
-            Ok(()) => books.read_totals().await,
-            Err(error @ (StoreError::TooNew { .. } | StoreError::Damaged { .. })) => return Err(error),
-            Err(error) => {
+        let snapshot = following.snapshot.clone();
+        let snapshot = snapshot.map(|path| Arc::new(Snapshot::new(path, following.digester.clone())));
+        let last_good = match &snapshot {
+            Some(snapshot) => last_good(Arc::clone(snapshot)).await,
+            None => None,
+        };
+        if let Some(last_good) = &last_good {
+            following.spending.put_back(last_good.unrecorded.clone());
+        }
+        let mut feed = Feed::new(&following, status.clone());
+        let mut books = Books::new(&following, snapshot.clone(), status.clone(), stopping.subscribe());
+        match (feed.catch_up().await, last_good) {
+            (Ok(everything), _) => {
+                books.read_totals().await;
+                books.write_first(everything);
+            }
+            (Err(error @ StoreError::TooNew { .. }), _) => return Err(error),
+            (Err(error), Some(last_good)) => {
                 feed.lose(&error);
-                if let Some(path) = &snapshot {
-                    feed.stand_in(path).await;
-                }
+                following.spending.note_totals(&last_good.recorded);
+                feed.stand_in(last_good.keys).await?;
+            }
+            (Err(error), None) if needs_attention(&error) => return Err(error),
+            (Err(error), None) => {
+                feed.lose(&error);
+                tracing::warn!("there is no last good state either; no key is known until the store answers");
             }
         }
-        books.snapshot_to(snapshot);
+        feed.snapshot_to(snapshot.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(feed.follow(Arc::clone(&hurry), stopping.subscribe()));
-        tasks.spawn(books.keep(stopping.subscribe()));
-        Ok(Self { status, hurry, stopping, tasks: Mutex::new(tasks) })
+        tasks.spawn(books.keep());
+        Ok(Self { status, hurry, stopping, tasks: Mutex::new(tasks), backend: following.backend, snapshot })
     }
 
     /// How it goes at the moment.
@@ -122,8 +150,10 @@ impl Follower {
     }
 
     /// Returns when this node has seen a version of the store, or two seconds later; and which of the two.
-    pub async fn refresh(&self, version: Version) -> bool {
-        let is_seen = |status: &FollowerStatus| status.loaded_from == LoadedFrom::Store && status.version >= version;
+    pub async fn wait_until_visible(&self, version: Version) -> bool {
+        let is_seen = |status: &FollowerStatus| {
+            status.is_reachable && status.loaded_from == LoadedFrom::Store && status.version >= version
+        };
         if is_seen(&self.status.borrow()) {
             return true;
         }
@@ -131,19 +161,68 @@ impl Follower {
         timeout(REFRESH, self.until(is_seen)).await.is_ok()
     }
 
-    /// Writes what is left to write, within a few seconds, and stops.
+    /// Whether the last good state could not be written the last time.
+    pub fn is_snapshot_failing(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_failing())
+    }
+
+    /// Whether the store refused the last write, though it can be reached.
+    pub fn is_store_refusing(&self) -> bool {
+        self.backend.is_refusing()
+    }
+
+    /// Returns when following has ended without being told to, and why: nothing that is revoked would be noticed any more.
+    pub async fn failed(&self) -> String {
+        let ended = poll_fn(|context| match self.tasks.lock().poll_join_next(context) {
+            // They were taken away to be stopped.
+            Poll::Ready(None) => Poll::Pending,
+            other => other,
+        });
+        match ended.await {
+            Some(Err(error)) => format!("what follows the store has failed: {error}"),
+            _ => "what follows the store has ended".to_owned(),
+        }
+    }
+
+    /// Writes what is left to write, within a few seconds, stops, and closes the store.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        // Who does not end in time is ended when the tasks are dropped.
+        // A task that has not ended by then is ended when the tasks are dropped.
         let _ = timeout(FAREWELL, async { while tasks.join_next().await.is_some() {} }).await;
+        drop(tasks);
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.release();
+        }
+        self.backend.close().await;
     }
 }
 
-/// An error with its cause, for people. Drivers say themselves what they were told, so one cause is enough.
-fn told(error: &StoreError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").field("status", &*self.status.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// What was written when the store was last seen. Whatever cannot be believed is left for who can mend it, until the store
+/// can be read.
+async fn last_good(snapshot: Arc<Snapshot>) -> Option<LastGood> {
+    let path = snapshot.path().to_owned();
+    let found = spawn_blocking(move || snapshot.read()).await;
+    match found.unwrap_or_else(|error| Err(error.into())) {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%error, path = %path.display(), "the last good state cannot be read");
+            None
+        }
+    }
+}
+
+/// Whether a store stays as it is until somebody sees to it.
+fn needs_attention(error: &StoreError) -> bool {
+    match error {
+        StoreError::Damaged { .. } | StoreError::TooNew { .. } => true,
+        StoreError::Unavailable { source } => source.is::<Misplaced>(),
+        _ => false,
     }
 }

@@ -15,8 +15,9 @@ mod snapshot;
 mod sql_store;
 mod sqlite;
 
-pub use backend::{Backend, OpenError, Schema};
+pub use backend::{Access, Backend, OpenError, Schema};
+pub use connections::{CONNECT_PATIENCE, Identity, Misplaced};
 pub use driver::{Cells, Driver, Value};
 pub use follow::{Follower, FollowerStatus, Following, LoadedFrom};
-pub use sql_store::{Dialect, Driven, Failure, SqlStore, Statements, Step};
+pub use sql_store::{Dialect, Driven, Failure, Fault, Migration, SqlStore, Statements};
 pub use sqlite::{SqliteFile, SqliteStore};

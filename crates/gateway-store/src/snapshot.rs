@@ -1,170 +1,296 @@
 //! The last good state of a store, in a file, for a start without the store.
 //!
-//! JSON lines: a head that says how many keys follow, then one key a line, digests only. The file is written beside and
-//! then put in place, so that there is a whole one at any moment.
+//! It is written as a whole now and then, and in between whatever changes is appended (see [`log`]); the last line about a
+//! key holds. A key that was revoked is on the disk as revoked before anybody is told that it is, so that no crash brings it
+//! back. Of keys there are digests only.
+//!
+//! Beside the keys it holds what was spent of budgets, so that a start without the store does not give a budget back: what
+//! the store has recorded of it, and what this node has spent since. The latter is recorded in the store by the next start
+//! that reaches it. A crash after the store has recorded it and before that is noted here counts it twice: too much is a
+//! budget that ends early, too little would be one that never ends. What is spent is appended once a second and not flushed,
+//! so a process that is killed forgets one second of it, and a power cut as much as the system had not written yet.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+mod line;
+mod log;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway_keystore::{Changes, KeyRecord, RetiredKey, Version};
-use gateway_ratelimit::RateLimit;
-use gateway_secret::KeyDigest;
+use gateway_keystore::{Changes, KeyRecord, Version};
+use gateway_ratelimit::{BudgetWindow, NanoUsd, Spend};
+use gateway_secret::KeyDigester;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use parking_lot::Mutex;
 
-use crate::json::{WrittenBudget, read_json, written_json};
+use self::line::{Line, SpentLine};
+use self::log::{Draft, Found, Log, is_anothers};
 
-/// How the lines are to be understood.
-const FORMAT: u32 = 1;
-
-/// The first line.
-#[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    format: u32,
-    version: i64,
-    keys: usize,
+/// The file. Reading and writing it takes as long as disks do, and is nothing for a thread that serves calls.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    path: PathBuf,
+    digester: KeyDigester,
+    state: Mutex<State>,
+    /// Beside the lock, which is held as long as the disk takes.
+    is_failing: AtomicBool,
 }
 
-/// A key. Times are microseconds since the epoch, as in a store.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    id: String,
-    name: String,
-    digest: String,
-    preview: String,
-    is_weak: bool,
-    previous: Option<(String, i64)>,
-    allowed_models: Vec<String>,
-    rate_limit: Option<RateLimit>,
-    budget: Option<WrittenBudget>,
-    expires_at: Option<i64>,
-    is_enabled: bool,
-    metadata: String,
-    created_at: i64,
-    updated_at: i64,
-    last_used_at: Option<i64>,
-    revision: i64,
+#[derive(Debug, Default)]
+struct State {
+    /// None if the file has to be written as a whole before anything can be appended.
+    log: Option<Log>,
+    /// The version of the store that the keys are of, or should be if the file cannot be written.
+    version: Version,
+    sums: BTreeMap<Window, Sums>,
+    /// Whether there is more to say than the file says.
+    is_stale: bool,
+    /// What has changed since somebody began to write the whole anew; none if nobody does.
+    meanwhile: Option<Vec<Line>>,
 }
 
-/// Puts a state in the place of the one before.
-pub(crate) fn write(path: &Path, state: &Changes) -> io::Result<()> {
-    let beside = beside(path);
-    let written = write_new(&beside, state).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What is half written helps nobody; that it cannot be removed either is no news.
-        let _ = fs::remove_file(&beside);
+/// Whose budget, and when.
+type Window = (Arc<str>, BudgetWindow);
+
+/// What was spent in a window, in billionths of a dollar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sums {
+    recorded: u64,
+    unrecorded: u64,
+}
+
+/// What the file says.
+#[derive(Debug)]
+pub(crate) struct LastGood {
+    /// The keys.
+    pub(crate) keys: Changes,
+    /// What the store had recorded of budgets.
+    pub(crate) recorded: Vec<Spend>,
+    /// What it had not.
+    pub(crate) unrecorded: Vec<Spend>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(path: PathBuf, digester: KeyDigester) -> Self {
+        Self { path, digester, state: Mutex::default(), is_failing: AtomicBool::new(false) }
     }
-    written?;
-    // The new name is on the disk once its folder is.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
 
-/// A name that another process does not take.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    PathBuf::from(name)
-}
-
-fn write_new(path: &Path, state: &Changes) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    let mut out = BufWriter::new(file);
-    let head = Head { format: FORMAT, version: state.version.0, keys: state.keys.len() };
-    writeln!(out, "{}", written_json(&head))?;
-    for key in &state.keys {
-        serde_json::to_writer(&mut out, &Line::from(key))?;
-        out.write_all(b"\n")?;
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
-    out.into_inner()?.sync_all()
-}
 
-/// The state that was last written; none if none ever was.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Changes>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut lines = BufReader::new(file).lines();
-    let head = lines.next().transpose()?.unwrap_or_default();
-    let head: Head = read_json(&head).map_err(io::Error::other)?;
-    if head.format != FORMAT {
-        return Err(io::Error::other(format!("it has format {}, this program knows {FORMAT}", head.format)));
+    /// Whether the file could not be written the last time.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
-    let keys = lines.map(|line| key(&line?).map_err(io::Error::other)).collect::<io::Result<Vec<_>>>()?;
-    if keys.len() != head.keys {
-        return Err(io::Error::other(format!("it has {} of {} keys", keys.len(), head.keys)));
-    }
-    Ok(Some(Changes { version: Version(head.version), is_everything: true, keys, ..Changes::default() }))
-}
 
-impl From<&KeyRecord> for Line {
-    fn from(key: &KeyRecord) -> Self {
-        Self {
-            id: key.id.to_string(),
-            name: key.name.to_string(),
-            digest: hex(&key.digest),
-            preview: key.preview.clone(),
-            is_weak: key.is_weak,
-            previous: key.previous.map(|previous| (hex(&previous.digest), previous.valid_until.as_microsecond())),
-            allowed_models: key.allowed_models.clone(),
-            rate_limit: key.rate_limit.clone(),
-            budget: key.budget.as_ref().map(WrittenBudget::from),
-            expires_at: key.expires_at.map(Timestamp::as_microsecond),
-            is_enabled: key.is_enabled,
-            metadata: key.metadata.clone(),
-            created_at: key.created_at.as_microsecond(),
-            updated_at: key.updated_at.as_microsecond(),
-            last_used_at: key.last_used_at.map(Timestamp::as_microsecond),
-            revision: key.revision,
+    /// What was last written; none if nothing ever was. What is spent according to it is carried on.
+    pub(crate) fn read(&self) -> io::Result<Option<LastGood>> {
+        let mut replay = Replay::default();
+        let found = Log::open(&self.path, &self.digester, |line| replay.take(line))?;
+        let Some(found) = found else { return Ok(None) };
+        let keys = replay.keys.into_values().collect();
+        let keys = Changes { version: replay.version, is_everything: true, keys, ..Changes::default() };
+        let recorded = spends(&replay.sums, |sums| sums.recorded);
+        let Found::Own(log) = found else {
+            // The other process will record what it has spent.
+            return Ok(Some(LastGood { keys, recorded, unrecorded: Vec::new() }));
+        };
+        let unrecorded = spends(&replay.sums, |sums| sums.unrecorded);
+        let mut state = self.state.lock();
+        *state = State { log: Some(*log), version: replay.version, sums: replay.sums, ..State::default() };
+        Ok(Some(LastGood { keys, recorded, unrecorded }))
+    }
+
+    /// Leaves the file to whoever comes next.
+    pub(crate) fn release(&self) {
+        self.state.lock().log = None;
+    }
+
+    /// Notes that the store is at this version, whatever the file says, which is to be written anew when there is time. What
+    /// changes until then is appended to what there is.
+    pub(crate) fn begin(&self, version: Version) {
+        let mut state = self.state.lock();
+        (state.version, state.is_stale) = (version, true);
+    }
+
+    /// Takes over what has changed in the store. When this returns, it is on the disk, or it has been said that it is not.
+    pub(crate) fn follow(&self, changes: &Changes) {
+        let mut state = self.state.lock();
+        state.version = changes.version;
+        if changes.is_everything {
+            state.meanwhile = None;
+            let lines = state.with_sums(lines_of(changes));
+            let draft = Log::draft(&self.path, &self.digester, lines);
+            self.publish(&mut state, draft, &[]);
+        } else {
+            let gone = changes.removed.iter().map(ToString::to_string);
+            let gone = gone.chain(changes.unreadable.iter().map(|(id, _)| id.clone()));
+            let keys = changes.keys.iter().map(|key| Line::Key(Box::new(key.into())));
+            let lines = keys.chain(gone.map(Line::Removed)).chain([Line::Version(changes.version.0)]).collect();
+            self.append(&mut state, lines, true);
+        }
+    }
+
+    /// Whether what was noted last is in the file. Waits for who writes it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.state.lock().log.is_some()
+    }
+
+    /// Whether it would be good to write the whole anew.
+    pub(crate) fn wants_rewriting(&self) -> bool {
+        let state = self.state.lock();
+        match &state.log {
+            Some(log) => state.is_stale || log.is_long(),
+            None => !is_anothers(&self.path),
+        }
+    }
+
+    /// Writes the whole anew, unless what was last appended is newer. A large one takes long, so others may go on appending.
+    pub(crate) fn rewrite(&self, keys: &Changes) {
+        let lines = lines_of(keys);
+        let lines = {
+            let mut state = self.state.lock();
+            if keys.version < state.version {
+                return;
+            }
+            state.version = keys.version;
+            state.meanwhile = Some(Vec::new());
+            state.with_sums(lines)
+        };
+        let draft = Log::draft(&self.path, &self.digester, lines);
+        let mut state = self.state.lock();
+        // Otherwise somebody had to write it for another store.
+        if let Some(meanwhile) = state.meanwhile.take() {
+            self.publish(&mut state, draft, &meanwhile);
+        }
+    }
+
+    /// Notes what is recorded in the store of what was spent, where that is known, and everything that is not recorded, if
+    /// that is.
+    pub(crate) fn note_spending(&self, recorded: &[Spend], unrecorded: Option<&[Spend]>) {
+        let mut state = self.state.lock();
+        let mut changed = BTreeSet::new();
+        for total in recorded {
+            let window = (Arc::clone(&total.account), total.window);
+            let sums = state.sums.entry(window.clone()).or_default();
+            if std::mem::replace(&mut sums.recorded, total.amount.0) != total.amount.0 {
+                changed.insert(window);
+            }
+        }
+        if let Some(unrecorded) = unrecorded {
+            let mut amounts = HashMap::<Window, u64>::new();
+            for spend in unrecorded {
+                let sum = amounts.entry((Arc::clone(&spend.account), spend.window)).or_default();
+                *sum = sum.saturating_add(spend.amount.0);
+            }
+            for window in amounts.keys() {
+                state.sums.entry(window.clone()).or_default();
+            }
+            for (window, sums) in &mut state.sums {
+                let amount = amounts.get(window).copied().unwrap_or_default();
+                if std::mem::replace(&mut sums.unrecorded, amount) != amount {
+                    changed.insert(window.clone());
+                }
+            }
+        }
+        let lines: Vec<_> = changed.iter().map(|window| spent_line(window, state.sums[window])).collect();
+        if !lines.is_empty() {
+            self.append(&mut state, lines, false);
+        }
+    }
+
+    fn append(&self, state: &mut State, lines: Vec<Line>, durable: bool) {
+        // Where there is nothing to append to, that has been said, and the whole is written as soon as it can be.
+        if let Some(log) = &mut state.log {
+            let done = log.append(&lines, durable);
+            if done.is_err() {
+                state.log = None;
+            }
+            self.note(done);
+        }
+        if let Some(meanwhile) = &mut state.meanwhile {
+            meanwhile.extend(lines);
+        }
+    }
+
+    fn publish(&self, state: &mut State, draft: io::Result<Draft>, meanwhile: &[Line]) {
+        let published = draft.and_then(|draft| draft.publish(state.log.as_ref(), meanwhile));
+        state.is_stale = published.is_err();
+        state.log = None;
+        self.note(published.map(|log| state.log = Some(log)));
+    }
+
+    fn note(&self, done: io::Result<()>) {
+        // Another process writes it, which is as good.
+        let done =
+            if matches!(&done, Err(error) if error.kind() == io::ErrorKind::ResourceBusy) { Ok(()) } else { done };
+        let was_failing = self.is_failing.swap(done.is_err(), Ordering::Relaxed);
+        match done {
+            Ok(()) if was_failing => tracing::info!("the last good state is written again"),
+            Err(error) if !was_failing => {
+                let path = self.path.display();
+                tracing::error!(%error, %path, "the last good state cannot be written; without it, a start while the \
+                                                store is away would bring back what is revoked from now on");
+            }
+            _ => {}
         }
     }
 }
 
-fn key(line: &str) -> Result<KeyRecord, String> {
-    let line: Line = read_json(line)?;
-    let previous = line
-        .previous
-        .map(|(digest, until)| Ok::<_, String>(RetiredKey { digest: unhex(&digest)?, valid_until: time(until)? }));
-    Ok(KeyRecord {
-        digest: unhex(&line.digest)?,
-        previous: previous.transpose()?,
-        budget: line.budget.map(TryInto::try_into).transpose()?,
-        expires_at: line.expires_at.map(time).transpose()?,
-        created_at: time(line.created_at)?,
-        updated_at: time(line.updated_at)?,
-        last_used_at: line.last_used_at.map(time).transpose()?,
-        id: line.id.into(),
-        name: line.name.into(),
-        preview: line.preview,
-        is_weak: line.is_weak,
-        allowed_models: line.allowed_models,
-        rate_limit: line.rate_limit,
-        is_enabled: line.is_enabled,
-        metadata: line.metadata,
-        revision: line.revision,
-    })
+impl State {
+    /// Everything there is to say, given the lines about keys.
+    fn with_sums(&mut self, mut lines: Vec<Line>) -> Vec<Line> {
+        let now = Timestamp::now();
+        let is_over = |window: &BudgetWindow| window.end().is_some_and(|end| end <= now);
+        self.sums.retain(|(_, window), sums| sums.unrecorded > 0 || sums.recorded > 0 && !is_over(window));
+        lines.extend(self.sums.iter().map(|(window, sums)| spent_line(window, *sums)));
+        lines
+    }
 }
 
-fn time(microseconds: i64) -> Result<Timestamp, String> {
-    Timestamp::from_microsecond(microseconds).map_err(|error| error.to_string())
+fn lines_of(keys: &Changes) -> Vec<Line> {
+    let lines = keys.keys.iter().map(|key| Line::Key(Box::new(key.into())));
+    lines.chain([Line::Version(keys.version.0)]).collect()
 }
 
-fn hex(digest: &KeyDigest) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xF)]);
-    digest.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+/// The lines of a file, one after the other.
+#[derive(Default)]
+struct Replay {
+    version: Version,
+    keys: BTreeMap<Arc<str>, KeyRecord>,
+    sums: BTreeMap<Window, Sums>,
 }
 
-fn unhex(text: &str) -> Result<KeyDigest, String> {
-    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let bytes = text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<_>>>();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes.map(KeyDigest::from_bytes).ok_or_else(|| "a digest is not 64 hexadecimal digits".to_owned())
+impl Replay {
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        match line {
+            Line::Head { .. } => {}
+            Line::Key(line) => {
+                let key = KeyRecord::try_from(*line)?;
+                self.keys.insert(Arc::clone(&key.id), key);
+            }
+            Line::Removed(id) => drop(self.keys.remove(&*id)),
+            Line::Spent(line) => {
+                let sums = Sums { recorded: line.recorded, unrecorded: line.unrecorded };
+                self.sums.insert(line.place()?, sums);
+            }
+            Line::Version(version) => self.version = Version(version),
+        }
+        Ok(())
+    }
+}
+
+fn spent_line((account, window): &Window, sums: Sums) -> Line {
+    Line::Spent(SpentLine::new(account, *window, sums.recorded, sums.unrecorded))
+}
+
+fn spends(sums: &BTreeMap<Window, Sums>, amount: impl Fn(&Sums) -> u64) -> Vec<Spend> {
+    let spends = sums.iter().map(|((account, window), sums)| (Arc::clone(account), *window, amount(sums)));
+    let spends = spends.filter(|(.., amount)| *amount > 0);
+    spends.map(|(account, window, amount)| Spend { account, window, amount: NanoUsd(amount) }).collect()
 }
 
 #[cfg(test)]

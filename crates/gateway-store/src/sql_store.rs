@@ -4,22 +4,25 @@ mod failure;
 mod feed;
 mod keys;
 mod ledger;
+mod packed;
 mod row;
 mod schema;
 mod statements;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gateway_keystore::{Pending, Version};
+use gateway_keystore::{StoreError, StoreFuture, Version};
+use sqlx::error::DatabaseError;
 use sqlx::{Connection, Database};
 use tokio::time::timeout;
 
-pub use failure::Failure;
-pub use schema::Step;
+pub use failure::{Failure, Fault};
+pub use schema::Migration;
 
-use crate::connections::{Connections, Lease};
+use crate::connections::{Connections, Identity, Lease};
 use crate::driver::{Cells, Driver, Value};
 
 /// How long reading and writing a few rows may take, a lock that somebody else holds included.
@@ -35,7 +38,7 @@ pub trait Dialect: Send + Sync + Sized + 'static {
     /// The statements that are not the same everywhere.
     const STATEMENTS: Statements;
     /// How the tables come to be, in order.
-    const STEPS: &'static [Step];
+    const MIGRATIONS: &'static [Migration];
 
     /// Where the database is, and how to get in.
     fn options(&self) -> &<Driven<Self> as Connection>::Options;
@@ -44,13 +47,19 @@ pub trait Dialect: Send + Sync + Sized + 'static {
     fn prepare<'c>(&'c self, connection: &'c mut Driven<Self>) -> BoxFuture<'c, Result<(), Failure>>;
 
     /// Returns when something may have changed, as [`gateway_keystore::KeyFeed::changed`] has it.
-    fn changed(&self) -> Pending<'_, ()>;
+    fn changed(&self) -> StoreFuture<'_, ()>;
 
-    /// Whether an error code says that what the database holds makes no sense, as opposed to not being within reach.
-    fn is_damage(code: &str) -> bool;
+    /// Which database is there now. Databases that cannot be replaced under their connections are always the same one.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it cannot be used.
+    fn identity(&self) -> Result<Identity, Failure> {
+        Ok(Identity::default())
+    }
 
-    /// Whether an error code says that a statement can never succeed, as opposed to not at the moment.
-    fn is_refusal(code: &str) -> bool;
+    /// What an error that the database itself has reported is about.
+    fn fault(error: &dyn DatabaseError) -> Fault;
 }
 
 /// A connection of a dialect's driver.
@@ -65,6 +74,11 @@ pub struct Statements {
     pub begin_write: &'static str,
     /// What follows in a transaction that changes the schema, so that there is only one at a time.
     pub lock_schema: &'static [&'static str],
+    /// Has a row in its answer if there is the table in which it is kept which migrations were made, `_sqlx_migrations`.
+    pub find_migrations: &'static str,
+    /// Every key, many to a row: lines of JSON arrays, each with what the columns of a key hold, in their order, and with
+    /// digests in hexadecimal. None where the driver is not slow to read a column.
+    pub every_key_packed: Option<&'static str>,
     /// Adds amounts to those that were spent and returns the sums, as `account, period, window_start, amount`. `$1` is a
     /// JSON array of arrays of these four, each window once.
     pub spend: &'static str,
@@ -76,12 +90,13 @@ pub struct Statements {
 pub struct SqlStore<D: Dialect> {
     dialect: D,
     connections: Connections<D>,
+    is_refusing: AtomicBool,
 }
 
 impl<D: Dialect> SqlStore<D> {
     /// A store that connects when it is first asked for something.
     pub fn new(dialect: D) -> Self {
-        Self { dialect, connections: Connections::new() }
+        Self { dialect, connections: Connections::new(), is_refusing: AtomicBool::new(false) }
     }
 
     /// What is particular about it.
@@ -89,8 +104,34 @@ impl<D: Dialect> SqlStore<D> {
         &self.dialect
     }
 
+    pub(crate) fn connections(&self) -> &Connections<D> {
+        &self.connections
+    }
+
+    /// Whether the last write was refused.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.is_refusing.load(Ordering::Relaxed)
+    }
+
+    /// Writes something, within a few seconds, and remembers whether that was refused.
+    fn writing<'a, T: Send + 'a>(
+        &'a self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        let done = within::<D, _>(PATIENCE, work);
+        Box::pin(async move {
+            let done = done.await;
+            match &done {
+                Ok(_) => self.is_refusing.store(false, Ordering::Relaxed),
+                Err(StoreError::Refused { .. }) => self.is_refusing.store(true, Ordering::Relaxed),
+                Err(_) => {}
+            }
+            done
+        })
+    }
+
     async fn lease(&self) -> Result<Lease<'_, D>, Failure> {
-        self.connections.lease(&self.dialect).await
+        self.connections.lease(&self.dialect).await.map_err(Failure::while_connecting::<D>)
     }
 }
 
@@ -104,10 +145,10 @@ impl<D: Dialect> std::fmt::Debug for SqlStore<D> {
 fn within<'a, D: Dialect, T>(
     patience: Duration,
     work: impl Future<Output = Result<T, Failure>> + Send + 'a,
-) -> Pending<'a, T> {
+) -> StoreFuture<'a, T> {
     Box::pin(async move {
         let done = timeout(patience, work).await.map_err(Failure::from).flatten();
-        done.map_err(Failure::told::<D>)
+        done.map_err(Failure::into_store_error::<D>)
     })
 }
 

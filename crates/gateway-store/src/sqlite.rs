@@ -2,26 +2,30 @@
 //!
 //! The file is in WAL mode, so that reading never waits for writing, and every commit is flushed (`synchronous = FULL`),
 //! so that a key that was handed out is still there after the power has gone. Other processes may write too, the command
-//! line for one; SQLite tells nobody, so one connection asks for `data_version` several times a second, which reads a
-//! number in shared memory.
+//! line for one; SQLite tells nobody, so the store is asked for its version several times a second, which reads one page.
+//!
+//! Somebody may also delete the file or put a copy in its place while it is open, and SQLite would go on with what nobody
+//! can find any more. The file is therefore looked at before each use (see [`Identity`]). One that is gone is not made
+//! anew: that is done once, by a process that has not seen it yet.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gateway_keystore::Pending;
+use gateway_keystore::StoreFuture;
 use parking_lot::Mutex;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite};
 use tokio::time::{Instant, sleep};
 
-use crate::OpenError;
-use crate::connections::connect;
-use crate::driver::{Cells, Driver};
-use crate::sql_store::{Dialect, Failure, SqlStore, Statements, Step};
+use crate::connections::Identity;
+use crate::driver::Driver;
+use crate::sql_store::{Dialect, Failure, Fault, Migration, SqlStore, Statements};
+use crate::{OpenError, migrations};
 
 /// How long a writer waits for another. Writes take milliseconds; a store of a hundred thousand keys is copied in one second.
 const BUSY: Duration = Duration::from_secs(5);
@@ -35,6 +39,7 @@ const ROWS: usize = 8192;
 const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;
 const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_CONSTRAINT: i32 = 19;
 const SQLITE_NOTADB: i32 = 26;
 
@@ -45,14 +50,18 @@ pub type SqliteStore = SqlStore<SqliteFile>;
 #[derive(Debug)]
 pub struct SqliteFile {
     options: SqliteConnectOptions,
-    /// The connection that looks for others' writes, while nobody uses it.
-    lookout: Mutex<Option<Lookout>>,
+    seen: Mutex<Seen>,
 }
 
-#[derive(Debug)]
-struct Lookout {
-    connection: SqliteConnection,
-    seen: i64,
+/// What was there when it was last looked at.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The file; none before it was first opened.
+    file: Option<Identity>,
+    /// The log of what was written and is not in the file yet.
+    log: Option<Identity>,
+    /// Whether it was tried to make the file, which is done once.
+    was_tried: bool,
 }
 
 impl SqliteStore {
@@ -61,7 +70,6 @@ impl SqliteStore {
     pub fn open(path: &str) -> Result<Self, OpenError> {
         // Absolute, because SQLite takes some others for something else: `:memory:`, or `file:` and what follows.
         let path = std::path::absolute(path).map_err(|error| OpenError { problem: format!("{path:?}: {error}") })?;
-        create(&path).map_err(|problem| OpenError { problem })?;
         let options = SqliteConnectOptions::new().filename(&path);
         let options = options
             .busy_timeout(BUSY)
@@ -69,26 +77,19 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .row_buffer_size(ROWS)
             .disable_statement_logging();
-        Ok(Self::new(SqliteFile { options, lookout: Mutex::default() }))
+        Ok(Self::new(SqliteFile { options, seen: Mutex::default() }))
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        self.dialect().options.get_filename()
+        self.dialect().path()
     }
 }
 
-/// Makes the file if it is not there, before SQLite does so with the permissions of every other file. The files that it
-/// puts beside it have the same permissions.
-fn create(path: &Path) -> Result<(), String> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    opened.map(drop).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            let folder = path.parent().unwrap_or(path);
-            format!("the folder {} does not exist; make it, or let the store be elsewhere", folder.display())
-        }
-        _ => format!("{} cannot be opened for writing: {error}", path.display()),
-    })
+/// Whether the file can be written. Makes it if it is not there, before SQLite does so with the permissions of every other
+/// file; the files that it puts beside it have the same permissions.
+fn open(path: &Path, may_create: bool) -> io::Result<()> {
+    OpenOptions::new().write(true).create(may_create).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 impl Dialect for SqliteFile {
@@ -99,6 +100,12 @@ impl Dialect for SqliteFile {
         // From its beginning the only writer: one that begins by reading may find that it can no longer write.
         begin_write: "BEGIN IMMEDIATE",
         lock_schema: &[],
+        find_migrations: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'",
+        every_key_packed: Some(
+            "SELECT group_concat(json_array(id, name, hex(digest), preview, is_weak, nullif(hex(previous_digest), ''), \
+             previous_valid_until, allowed_models, rate_limit, budget, expires_at, is_enabled, metadata, updated_at, \
+             created_at, last_used_at, revision), char(10)) FROM master_keys GROUP BY rowid / 100",
+        ),
         spend: "INSERT INTO budget_spent (account, period, window_start, amount) \
                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1) WHERE TRUE \
                 ON CONFLICT (account, period, window_start) DO UPDATE SET amount = CASE \
@@ -109,70 +116,119 @@ impl Dialect for SqliteFile {
                 WHERE master_keys.id = used.value ->> 0 AND coalesce(last_used_at < used.value ->> 1, TRUE)",
     };
 
-    const STEPS: &'static [Step] = &[
-        Step {
-            version: 1,
-            name: "keys",
-            up: include_str!("../migrations/1_keys.up.sql"),
-            down: include_str!("../migrations/1_keys.down.sql"),
-        },
-        Step {
-            version: 2,
-            name: "budget_spent",
-            up: include_str!("../migrations/2_budget_spent.up.sql"),
-            down: include_str!("../migrations/2_budget_spent.down.sql"),
-        },
-    ];
+    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent"];
 
     fn options(&self) -> &SqliteConnectOptions {
         &self.options
     }
 
     fn prepare<'c>(&'c self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), Failure>> {
-        Box::pin(turn_to_wal(connection))
+        Box::pin(async move {
+            turn_to_wal(connection).await?;
+            self.check_again()
+        })
     }
 
-    fn changed(&self) -> Pending<'_, ()> {
-        Box::pin(async move { self.look().await.map_err(Failure::told::<Self>) })
-    }
-
-    fn is_damage(code: &str) -> bool {
-        matches!(primary(code), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
-    }
-
-    fn is_refusal(code: &str) -> bool {
-        matches!(primary(code), Some(SQLITE_ERROR | SQLITE_CONSTRAINT))
-    }
-}
-
-impl SqliteFile {
-    /// Returns once another connection has written, or at once if nobody has looked before. Who stops waiting loses
-    /// nothing: the next look begins anew.
-    async fn look(&self) -> Result<(), Failure> {
-        let kept = self.lookout.lock().take();
-        let Some(mut lookout) = kept else {
-            let mut connection = connect(self).await?;
-            let seen = data_version(&mut connection).await?;
-            *self.lookout.lock() = Some(Lookout { connection, seen });
-            return Ok(());
-        };
-        loop {
+    /// Nobody tells, so it is time to look again soon.
+    fn changed(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async {
             sleep(LOOK).await;
-            let found = data_version(&mut lookout.connection).await?;
-            if found != lookout.seen {
-                lookout.seen = found;
-                *self.lookout.lock() = Some(lookout);
-                return Ok(());
-            }
+            Ok(())
+        })
+    }
+
+    fn identity(&self) -> Result<Identity, Failure> {
+        self.look()
+    }
+
+    fn fault(error: &dyn DatabaseError) -> Fault {
+        if error.is_unique_violation() {
+            return Fault::duplicate_in(duplicated_table(error.message()).unwrap_or_default());
+        }
+        match error.code().as_deref().and_then(primary) {
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Fault::Damage,
+            Some(SQLITE_CANTOPEN) => Fault::Disconnected,
+            Some(SQLITE_ERROR | SQLITE_CONSTRAINT) => Fault::Never,
+            _ => Fault::NotNow,
         }
     }
 }
 
-/// A number that is another one once another connection has committed (<https://www.sqlite.org/pragma.html#pragma_data_version>).
-async fn data_version(connection: &mut SqliteConnection) -> Result<i64, Failure> {
-    let mut found = None;
-    Sqlite::each(connection, "PRAGMA data_version", &[], &mut |row| found = row.integer(0).ok().flatten()).await?;
-    found.ok_or_else(|| Failure::damaged("PRAGMA data_version gives no number"))
+/// The table in which a value was to be unique. SQLite says so in its message alone, which is
+/// `UNIQUE constraint failed: TABLE.COLUMN`.
+fn duplicated_table(message: &str) -> Option<&str> {
+    let (_, column) = message.split_once("constraint failed: ")?;
+    column.split_once('.').map(|(table, _)| table)
+}
+
+impl SqliteFile {
+    fn path(&self) -> &Path {
+        self.options.get_filename()
+    }
+
+    /// Looks which file is there, after making it if it was never seen.
+    fn look(&self) -> Result<Identity, Failure> {
+        let mut seen = self.seen.lock();
+        if seen.file.is_none() {
+            let may_create = !std::mem::replace(&mut seen.was_tried, true);
+            open(self.path(), may_create).map_err(|error| self.lost(&error, may_create))?;
+        }
+        let file = identity(self.path()).map_err(|error| self.lost(&error, false))?;
+        if seen.file == Some(file) {
+            seen.log = identity(&self.beside("-wal")).ok();
+        } else {
+            self.clear_away(seen.log).map_err(|error| self.lost(&error, false))?;
+            (seen.file, seen.log) = (Some(file), None);
+        }
+        Ok(file)
+    }
+
+    /// Fails if the file has been replaced since it was looked at.
+    fn check_again(&self) -> Result<(), Failure> {
+        if identity(self.path()).ok() == self.seen.lock().file {
+            return Ok(());
+        }
+        Err(Failure::misplaced(format!("{} has just been replaced", self.path().display())))
+    }
+
+    /// Removes the log that a file has left behind which is no longer there, and the index of it. SQLite would take them for
+    /// those of the file that is there now, and write pages of one into the other.
+    fn clear_away(&self, log: Option<Identity>) -> io::Result<()> {
+        if log.is_none() || identity(&self.beside("-wal")).ok() != log {
+            return Ok(());
+        }
+        fs::remove_file(self.beside("-wal"))?;
+        match fs::remove_file(self.beside("-shm")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn beside(&self, end: &str) -> PathBuf {
+        let mut path = self.path().as_os_str().to_owned();
+        path.push(end);
+        PathBuf::from(path)
+    }
+
+    fn lost(&self, error: &io::Error, may_create: bool) -> Failure {
+        let path = self.path();
+        let folder = path.parent().unwrap_or(path);
+        let (path, folder) = (path.display(), folder.display());
+        Failure::misplaced(match error.kind() {
+            io::ErrorKind::NotFound if may_create => {
+                format!("the folder {folder} does not exist; make it, or let store.url name another file")
+            }
+            io::ErrorKind::NotFound => {
+                format!("{path} is gone; put it back, or restart the gateway to begin with an empty store")
+            }
+            _ => format!("{path} cannot be opened for writing: {error}; mend that, or let store.url name another file"),
+        })
+    }
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let found = fs::metadata(path)?;
+    Ok(Identity { device: found.dev(), inode: found.ino(), made: found.created().ok() })
 }
 
 /// Turns the file to WAL, which it stays in. Of several who do this to a new file at once, all but one are told that it is

@@ -53,7 +53,8 @@ impl GatewayProcess {
         let log = lines(child.stderr.take());
         let banner = lines(child.stdout.take());
         let Some(address) = banner.recv_timeout(PATIENCE).ok().as_deref().and_then(address) else {
-            // It has ended, and with it its log.
+            // It has ended, or it is late; its log ends with it. That it has ended already is no news.
+            let _ = child.kill();
             let words: Vec<_> = log.iter().collect();
             panic!("the server did not start: {}", words.join("\n"));
         };

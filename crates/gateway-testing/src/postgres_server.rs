@@ -160,7 +160,7 @@ impl PostgresServer {
                 thread::spawn(move || log.for_each(drop));
                 return Ok(());
             }
-            if line.contains("FATAL") {
+            if gives_up(&line) {
                 self.stop();
             }
             words.push(line);
@@ -215,7 +215,32 @@ fn free_port() -> u16 {
     free.unwrap_or_else(|| panic!("no free port"))
 }
 
+/// Whether the server says in this line of its log that it will not start. It is FATAL as well what a client is told that
+/// comes too early; all of that begins with the same words.
+fn gives_up(line: &str) -> bool {
+    line.split_once("FATAL:").is_some_and(|(_, message)| !message.trim_start().starts_with("the database system is "))
+}
+
 fn is_root() -> io::Result<bool> {
     let output = Command::new("id").arg("-u").output()?;
     Ok(output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_comes_too_early_is_no_end() {
+        for (line, expected) in [
+            ("2026-11-22 06:00:00.123 UTC [71] FATAL:  the database system is starting up", false),
+            ("2026-11-22 06:00:00.123 UTC [71] FATAL:  the database system is not yet accepting connections", false),
+            ("2026-11-22 06:00:00.123 UTC [71] FATAL:  the database system is in recovery mode", false),
+            ("2026-11-22 06:00:00.123 UTC [70] LOG:  starting PostgreSQL 17.2", false),
+            ("2026-11-22 06:00:00.123 UTC [70] FATAL:  could not create any TCP/IP sockets", true),
+            ("2026-11-22 06:00:00.123 UTC [70] FATAL:  lock file \"postmaster.pid\" already exists", true),
+        ] {
+            assert_eq!(gives_up(line), expected, "{line}");
+        }
+    }
 }

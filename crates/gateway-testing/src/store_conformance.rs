@@ -9,7 +9,7 @@ mod schema;
 
 use std::sync::Arc;
 
-use gateway_keystore::{AuditEntry, KeyChange, KeyRecord, StoreError, Version};
+use gateway_keystore::{Action, Actor, AuditEntry, KeyChange, KeyRecord, StoreError, Version};
 use gateway_secret::KeyDigest;
 use gateway_store::Backend;
 use jiff::Timestamp;
@@ -56,30 +56,19 @@ pub async fn run<S: Subject>(fresh: impl AsyncFn() -> S) {
 pub fn plain_key(id: &str) -> KeyRecord {
     let made = Timestamp::constant(1_700_000_000, 123_456_000);
     KeyRecord {
-        id: id.into(),
         name: format!("name of {id}").into(),
-        digest: KeyDigest::of(id.as_bytes()),
         preview: "sk-gw-AbC…xyz".to_owned(),
-        is_weak: false,
-        previous: None,
-        allowed_models: vec!["*".to_owned()],
-        rate_limit: None,
-        budget: None,
-        expires_at: None,
-        is_enabled: true,
-        metadata: "{}".to_owned(),
         created_at: made,
         updated_at: made,
-        last_used_at: None,
-        revision: 1,
+        ..KeyRecord::unlimited(id, KeyDigest::of(id.as_bytes()))
     }
 }
 
 /// The note of a change, which says which it is.
-pub fn note(action: &'static str, id: &str) -> AuditEntry {
+pub fn note(action: Action, id: &str) -> AuditEntry {
     AuditEntry {
         at: Timestamp::constant(1_700_000_001, 0),
-        actor: "cli",
+        actor: Actor::Cli,
         action,
         object: id.into(),
         before: None,
@@ -98,9 +87,9 @@ pub async fn write(backend: &dyn Backend, change: KeyChange) -> Version {
 
 async fn try_write(backend: &dyn Backend, change: KeyChange) -> Result<Version, StoreError> {
     let (action, id) = match &change {
-        KeyChange::Insert(key) => ("master_key.create", Arc::clone(&key.id)),
-        KeyChange::Replace(key) => ("master_key.update", Arc::clone(&key.id)),
-        KeyChange::Remove(id) => ("master_key.delete", Arc::clone(id)),
+        KeyChange::Insert(key) => (Action::CreateKey, Arc::clone(&key.id)),
+        KeyChange::Replace(key) => (Action::UpdateKey, Arc::clone(&key.id)),
+        KeyChange::Remove(id) => (Action::DeleteKey, Arc::clone(id)),
     };
     backend.write(&change, &note(action, &id)).await
 }

@@ -177,18 +177,70 @@ async fn no_place_is_lost() {
     last.served().await;
 }
 
-/// Where no place has become free, one may have elsewhere.
+/// A call for which no target has room waits for all of them, in turn with those that wait for one: whichever has room first
+/// takes it, and it leaves the other line.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_waits_in_vain_goes_elsewhere() {
-    let stage = stage(PAIR, "size: 5, timeout: 2s", "").await;
+async fn a_call_goes_to_whichever_target_has_room_first() {
+    let stage = stage(PAIR, &format!("size: 5, {PATIENT}"), "").await;
+    let (gate, other_gate) = (Gate::new(), Gate::new());
+    let first = holds(&stage, &stage.upstream, &gate, "first").await;
+    let second = holds(&stage, &stage.other, &other_gate, "second").await;
+    let (mut next, later) = (Vec::new(), Gate::new());
+    stage.other.push(held(&later));
+    for mark in ["next-0", "next-1"] {
+        next.push(Caller::come(&stage, "a", mark).await);
+    }
+    other_gate.open();
+    second.served().await;
+    stage.other.request(1).await;
+    gate.open();
+    first.served().await;
+    later.open();
+    all_are_served(&stage, next).await;
+    assert_eq!(marks(&stage.other.requests()), ["second", "next-0"]);
+    assert_eq!(marks(&stage.upstream.requests()), ["first", "next-1"]);
+    Caller::come(&stage, "a", "last").await.served().await;
+    assert_eq!(stage.upstream.requests().len(), 3, "the places of both are free again");
+}
+
+/// The models of a call are waited for together, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_to_whichever_model_has_room_first() {
+    let models = PAIR.replace(
+        "model_mapping: [gpt-4o], max_in_flight: 1 }\nmodels",
+        "model_mapping: [mini], max_in_flight: 1 }\nmodels",
+    );
+    let models = models.replace(", { provider: other, priority: 2 } ]", " ], fallback_models: [mini]");
+    let stage = stage(&models, &format!("size: 5, {PATIENT}"), "").await;
     let (gate, other_gate) = (Gate::new(), Gate::new());
     let first = holds(&stage, &stage.upstream, &gate, "first").await;
     let second = holds(&stage, &stage.other, &other_gate, "second").await;
     let next = Caller::come(&stage, "a", "next").await;
     other_gate.open();
     second.served().await;
-    next.served().await;
+    let reply = next.reply().await;
+    assert_eq!((reply.status, reply.header("x-gateway-model")), (200, "mini"), "{}", reply.body);
     assert_eq!(marks(&stage.other.requests()), ["second", "next"]);
+    let next = Caller::come(&stage, "a", "later").await;
+    assert_eq!(next.reply().await.header("x-gateway-model"), "mini", "its place is free again");
     gate.open();
     first.served().await;
+}
+
+/// Callers who leave the lines of several targets leave them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_takes_no_place_at_any_target() {
+    let stage = stage(PAIR, &format!("size: 2, {PATIENT}"), "").await;
+    let (gate, other_gate) = (Gate::new(), Gate::new());
+    let first = holds(&stage, &stage.upstream, &gate, "first").await;
+    let second = holds(&stage, &stage.other, &other_gate, "second").await;
+    for mark in ["left-0", "left-1"] {
+        Caller::come(&stage, "a", mark).await.leave(&stage);
+    }
+    let next = [Caller::come(&stage, "a", "next-0").await, Caller::come(&stage, "a", "next-1").await];
+    Caller::come(&stage, "a", "beyond").await.turned_away().await;
+    gate.open();
+    other_gate.open();
+    all_are_served(&stage, [first, second].into_iter().chain(next)).await;
+    assert_eq!(stage.upstream.requests().len() + stage.other.requests().len(), 4);
 }

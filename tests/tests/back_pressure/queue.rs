@@ -10,11 +10,17 @@ use super::scene::{Caller, PATIENT, all_are_served, assert_overloaded, held, mar
 /// A gateway with one place, which is taken until the gate opens, and a line for so many.
 async fn taken(size: usize, timeout: &str) -> (Stage, Gate, Caller) {
     let stage = stage(1, &format!("size: {size}, {timeout}")).await;
+    let (gate, first) = take(&stage).await;
+    (stage, gate, first)
+}
+
+/// Takes the one place, until the gate opens.
+async fn take(stage: &Stage) -> (Gate, Caller) {
     let gate = Gate::new();
     stage.upstream.push(held(&gate));
-    let first = Caller::come(&stage, "a", "first").await;
+    let first = Caller::come(stage, "a", "first").await;
     stage.upstream.request(0).await;
-    (stage, gate, first)
+    (gate, first)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,22 +50,22 @@ async fn whoever_finds_the_line_full_is_turned_away() {
     assert_eq!(marks(&stage.upstream.requests()), ["first", "next-0", "next-1"]);
 }
 
-/// Who waits is not kept longer than the configuration says, and not for less.
+/// Who waits is not turned away sooner than the configuration says, unless the line had stood still for so long before that it
+/// would be in vain. That nobody is kept for longer, and that a line that stands takes nobody, is seen on the clock of the unit tests.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_waited_long_enough_is_turned_away() {
-    let timeout = Duration::from_millis(600);
+    let timeout = Duration::from_secs(1);
+    let stage = stage(1, "size: 2, timeout: 1s").await;
     let began = now();
-    let (stage, gate, first) = taken(2, "timeout: 600ms").await;
+    let (gate, first) = take(&stage).await;
     let came = now();
-    let reply = Caller::come(&stage, "a", "next").await.reply().await;
-    assert_overloaded("next", &reply);
-    // On a machine so slow that the line had stood still for long, nobody is let into it.
-    assert!(came.elapsed() >= timeout || began.elapsed() >= timeout / 2, "{:?}", came.elapsed());
+    let next = Caller::come(&stage, "a", "next").await;
+    let stood = began.elapsed();
+    assert_overloaded("next", &next.reply().await);
+    assert!(came.elapsed() >= timeout || stood >= timeout / 2, "after {:?}, {stood:?}", came.elapsed());
     assert_eq!(stage.upstream.requests().len(), 1);
-    // The line has not moved for as long as anybody would wait. Whoever comes now is told at once.
-    let came = now();
+    // The line has not moved for as long as anybody would wait.
     Caller::come(&stage, "a", "later").await.turned_away().await;
-    assert!(came.elapsed() < Duration::from_secs(5), "{:?}", came.elapsed());
     gate.open();
     all_are_served(&stage, [first]).await;
     Caller::come(&stage, "a", "last").await.served().await;

@@ -1,4 +1,4 @@
-//! `migrate`: the tables, step by step.
+//! `migrate`: the tables, one migration after the other.
 
 use gateway_testing::Folder;
 use gateway_tests::database::Database;
@@ -7,7 +7,7 @@ use gateway_tests::site::{Site, bad, good};
 use serde_json::json;
 
 #[test]
-fn steps_are_made_and_taken_back() {
+fn migrations_are_made_and_undone() {
     for database in Database::each() {
         let (folder, url) = (Folder::empty(), database.url());
         for (command, expected) in [
@@ -32,16 +32,16 @@ fn steps_are_made_and_taken_back() {
     }
 }
 
-/// Keys are in the first step, so that taking back the second leaves them.
+/// Keys are in the first migration, so that undoing the second leaves them.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_survive_a_step_back_that_is_not_theirs() {
+async fn keys_survive_the_undoing_of_another_migration() {
     for database in Database::each() {
         let site = Site::new().await.with("DB_URL", &database.url());
         let node = site.start();
         let made = node.admin().create(json!({ "id": "team", "name": "x" })).await;
         node.process.stop();
         assert_eq!(site.run(&["migrate", "down"]).stdout, "from version 2 to 1\n");
-        // Whoever works with keys makes the missing step by himself.
+        // A gateway that starts makes the missing migration by itself.
         let node = site.start();
         assert_eq!(node.verdict(&made.key).await, good(), "{}", database.name());
         assert_eq!(site.run(&["migrate", "version"]).stdout, "version 2; this program knows 2\n");
@@ -57,7 +57,7 @@ async fn keys_survive_a_step_back_that_is_not_theirs() {
 
 /// Many may do it at once; one does it.
 #[tokio::test(flavor = "multi_thread")]
-async fn steps_are_made_once() {
+async fn migrations_are_made_once() {
     for database in Database::each() {
         let site = Site::new().await.with("DB_URL", &database.url());
         let codes: Vec<_> = tokio::task::block_in_place(|| {

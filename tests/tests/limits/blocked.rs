@@ -58,7 +58,9 @@ async fn what_is_no_call_is_not_counted() {
                 "{name} {path}"
             );
         }
-        assert_eq!(stage.send(request(name, "POST", CHAT, "{}")).await.status, 400, "{name}");
+        // Nobody looks into the body of a call that is refused whatever it says.
+        let status = if name == "none" { 429 } else { 400 };
+        assert_eq!(stage.send(request(name, "POST", CHAT, "{}")).await.status, status, "{name}");
         assert_eq!(stage.send(request(name, "POST", "/v1/nothing", "{}")).await.status, 404, "{name}");
     }
     assert_eq!(call(&stage, "one", CALL).await.status, 200);

@@ -6,6 +6,7 @@ mod blocked;
 mod budget;
 mod concurrency;
 mod headers;
+mod heads;
 mod keys;
 mod passthrough;
 mod refusals;

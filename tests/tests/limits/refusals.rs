@@ -8,7 +8,10 @@ use gateway_tests::stage::CALL;
 
 use super::scene::{asking, call, duration, number, reporting, settled, spawn, stage, told};
 
-const REQUESTS: &str = "The API key may not make as many requests as this.";
+/// What the caller is told of a limit of requests that is used up.
+fn used_up(limit: &str) -> String {
+    format!("The API key's limit of {limit} is used up.")
+}
 
 /// Panics unless a refusal tells of a limit, and of a wait of at most so long, in every way that there is and alike.
 fn assert_refused(row: &str, answer: &Answer, problem: &str, longest: Duration) {
@@ -27,24 +30,31 @@ fn assert_refused(row: &str, answer: &Answer, problem: &str, longest: Duration) 
 #[tokio::test]
 async fn requests_beyond_a_limit_are_refused() {
     let rows = [
-        ("minute", "rate_limit: { requests_per_minute: 2 }", Duration::from_secs(30)),
-        ("period", "rate_limit: { limit: 2, period_seconds: 7200 }", Duration::from_hours(1)),
+        ("minute", "requests_per_minute: 2", "2 requests a minute", Duration::from_secs(30)),
+        ("period", "limit: 2, period_seconds: 7200", "2 requests in 7200 s", Duration::from_hours(1)),
         // The one that lets something through last is the one to wait for.
-        ("both", "rate_limit: { requests_per_minute: 2, limit: 2, period_seconds: 7200 }", Duration::from_hours(1)),
+        (
+            "both",
+            "requests_per_minute: 2, limit: 2, period_seconds: 7200",
+            "2 requests in 7200 s",
+            Duration::from_hours(1),
+        ),
         (
             "long",
-            "rate_limit: { limit: 1000, period_seconds: 31622400, requests_per_minute: 2 }",
+            "limit: 1000, period_seconds: 31622400, requests_per_minute: 2",
+            "2 requests a minute",
             Duration::from_secs(30),
         ),
     ];
-    let stage = stage(&rows.map(|(name, limits, _)| (name, limits))).await;
-    for (name, _, longest) in rows {
+    let keys = rows.map(|(name, limits, ..)| (name, format!("rate_limit: {{ {limits} }}")));
+    let stage = stage(&keys.each_ref().map(|(name, fields)| (*name, fields.as_str()))).await;
+    for (name, _, limit, longest) in rows {
         for _ in 0..2 {
             assert_eq!(call(&stage, name, CALL).await.status, 200, "{name}");
         }
         let sent = stage.upstream.requests().len();
         let refused = call(&stage, name, CALL).await;
-        assert_refused(name, &refused, REQUESTS, longest);
+        assert_refused(name, &refused, &used_up(limit), longest);
         assert!(number(&refused, "retry-after-ms") > 1000, "{name}: {:?}", refused.headers);
         assert_eq!(number(&refused, "x-ratelimit-remaining-requests"), 0, "{name}");
         assert!(duration(&refused, "x-ratelimit-reset-requests") <= 2 * longest, "{name}: {:?}", refused.headers);
@@ -56,12 +66,12 @@ async fn requests_beyond_a_limit_are_refused() {
 #[tokio::test]
 async fn a_second_has_its_burst_and_its_rate() {
     let rows = [
-        ("rate", "rate_limit: { requests_per_second: 3 }", (3, 3)),
-        ("burst", "rate_limit: { requests_per_second: 1, burst_size: 6 }", (1, 6)),
-        ("narrow", "rate_limit: { requests_per_second: 5, burst_size: 1 }", (5, 1)),
+        ("rate", "rate_limit: { requests_per_second: 3 }", "3 requests a second", (3, 3)),
+        ("burst", "rate_limit: { requests_per_second: 1, burst_size: 6 }", "1 request a second", (1, 6)),
+        ("narrow", "rate_limit: { requests_per_second: 5, burst_size: 1 }", "5 requests a second", (5, 1)),
     ];
-    let stage = stage(&rows.map(|(name, limits, _)| (name, limits))).await;
-    for (name, _, (rate, burst)) in rows {
+    let stage = stage(&rows.map(|(name, limits, ..)| (name, limits))).await;
+    for (name, _, limit, (rate, burst)) in rows {
         let began = tokio::time::Instant::now();
         let calls: Vec<_> = (0..20).map(|_| spawn(&stage, name, CALL)).collect();
         let mut admitted = 0;
@@ -70,7 +80,7 @@ async fn a_second_has_its_burst_and_its_rate() {
             if answer.status == 200 {
                 admitted += 1;
             } else {
-                assert_refused(name, &answer, REQUESTS, Duration::from_secs(1));
+                assert_refused(name, &answer, &used_up(limit), Duration::from_secs(1));
                 assert_eq!(number(&answer, "x-ratelimit-limit-requests"), burst, "{name}");
             }
         }
@@ -175,7 +185,7 @@ async fn a_refused_call_costs_nothing() {
     // Refused for requests, and so not charged for tokens.
     for _ in 0..5 {
         let refused = call(&stage, "team-a", asking(600)).await;
-        assert_refused("requests", &refused, REQUESTS, Duration::from_mins(200));
+        assert_refused("requests", &refused, &used_up("3 requests in 36000 s"), Duration::from_mins(200));
         assert_eq!(number(&refused, "x-ratelimit-remaining-tokens"), 600);
     }
     assert_eq!(stage.upstream.requests().len(), 3);

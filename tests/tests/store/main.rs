@@ -13,4 +13,6 @@ mod opening;
 mod outage;
 mod promptness;
 mod remote;
+mod replaced;
+mod restart;
 mod start_without;

@@ -1,9 +1,16 @@
 //! Stores that cannot be used, and what is said of them.
 
+use std::fs;
+
 use gateway_tests::database::Database;
 use gateway_tests::site::{FILED, STORED, Site, bad, good};
 use gateway_tests::stage::CALLER_KEY;
 use serde_json::json;
+
+use crate::outage::until_store_is;
+
+const STATE: &str = "server: { state_dir: . }\n";
+const LAST_GOOD: &str = "keys.last-good";
 
 /// Panics unless the gateway, and every command that needs the store, refuses with all of these words.
 fn assert_refused(site: &Site, row: &str, words: &[&str]) {
@@ -41,30 +48,32 @@ async fn a_store_newer_than_the_program_is_left_alone() {
     }
 }
 
-/// A step that was made by another program is not this one's, whatever its number.
+/// A migration of another program is not this one's, whatever its number.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_programs_tables_are_left_alone() {
     for database in Database::each() {
-        let site = Site::new().await.with("DB_URL", &database.url());
+        let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &database.url());
         site.start().process.stop();
         let checksum = database.bytes(&[1; 48]);
         database.execute(&format!("UPDATE _sqlx_migrations SET checksum = {checksum} WHERE version = 2")).await;
+        // Which would be served for the time being.
+        drop(fs::remove_file(site.folder.path().join(LAST_GOOD)));
         assert_refused(&site, database.name(), &["2"]);
     }
 }
 
+/// The keys of the last good state are served for the time being, if there is one. A file that is damaged never is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_is_named_and_not_served_from() {
     let database = Database::sqlite();
     let Database::Sqlite(folder) = &database else { unreachable!() };
-    let site = Site::new().await.with("DB_URL", &database.url());
+    let site = Site::of(&[STORED, STATE].concat()).await.with("DB_URL", &database.url());
     let node = site.start();
-    for number in 0..50 {
-        node.admin().create(json!({ "name": format!("{number}"), "metadata": { "a": "x".repeat(500) } })).await;
-    }
+    let made = node.admin().create(json!({ "name": "x", "metadata": { "a": "x".repeat(500) } })).await;
     node.process.stop();
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
-    let sound = std::fs::read(folder.path().join("gateway.db")).unwrap();
+    let (path, last_good) = (folder.path().join("gateway.db"), site.folder.path().join(LAST_GOOD));
+    assert!(!folder.path().join("gateway.db-wal").exists(), "all of it is in the one file");
+    let (sound, state) = (fs::read(&path).unwrap(), fs::read(&last_good).unwrap());
     let mut overwritten = sound.clone();
     overwritten[3 * 4096..].fill(0xA5);
     for (row, content) in [
@@ -73,17 +82,29 @@ async fn a_damaged_file_is_named_and_not_served_from() {
         ("pages that are overwritten", overwritten),
         ("a file that was cut off", sound[..sound.len() / 2].to_vec()),
     ] {
-        for name in ["gateway.db-wal", "gateway.db-shm"] {
-            // They may not be there.
-            drop(std::fs::remove_file(folder.path().join(name)));
-        }
-        folder.write("gateway.db", &content);
+        fs::write(&path, &content).unwrap();
+        fs::remove_file(&last_good).unwrap();
         let run = site.run(&["serve"]);
         assert_eq!((run.code, &*run.stdout), (Some(1), ""), "{row}: {run:?}");
         let error = run.stderr.lines().last().unwrap_or_default();
         assert!(error.starts_with("error: store: ") && error.contains("damaged"), "{row}: {}", run.stderr);
+        assert!(error.contains(path.to_str().unwrap()) && error.contains("put a sound copy"), "{row}: {}", run.stderr);
         // Nobody repairs what he does not understand.
-        assert_eq!(std::fs::read(folder.path().join("gateway.db")).unwrap(), content, "{row}");
+        assert_eq!(fs::read(&path).unwrap(), content, "{row}");
+
+        fs::write(&last_good, &state).unwrap();
+        let node = site.start();
+        let line = node.process.log_line(|line| line.contains("the store cannot be used"));
+        assert!(line.contains("ERROR") && line.contains(path.to_str().unwrap()), "{row}: {line}");
+        let expected = json!({ "status": "ready", "store": "unusable, serving the keys of the last good snapshot" });
+        assert_eq!(node.readiness().await, (200, expected), "{row}");
+        assert_eq!(node.verdict(&made.key).await, good(), "{row}");
+        assert_eq!(node.verdict("sk-gw-nobody-knows").await, bad(503, "store_unavailable"), "{row}");
+        // A sound copy is taken as soon as it is there.
+        folder.write("sound", &sound);
+        fs::rename(folder.path().join("sound"), &path).unwrap();
+        until_store_is(&node, "reachable").await;
+        assert_eq!((node.verdict(&made.key).await, node.admin().list().await.len()), (good(), 1), "{row}");
     }
 }
 
@@ -110,6 +131,17 @@ async fn a_place_where_no_file_can_be_is_named() {
     ] {
         site.set("DB_URL", url);
         assert_refused(&site, url, words);
+    }
+    for (url, words) in [
+        ("sqlite::memory:", "cannot be kept in memory"),
+        ("sqlite:gateway.db?mode=rwc", "without `?`"),
+        ("sqlite:file:gateway.db", "without `file:`"),
+    ] {
+        site.set("DB_URL", url);
+        let run = site.run(&["serve"]);
+        assert_eq!((run.code, &*run.stdout), (Some(1), ""), "{url}: {run:?}");
+        assert!(run.stderr.contains("store.url") && run.stderr.contains(words), "{url}: {}", run.stderr);
+        assert_eq!(site.folder.files().len(), 1, "{url}: nothing but the configuration");
     }
     for url in ["sqlite:", "mysql://u:geheim@h/d", "geheim", "postgres://", "/var/geheim.db"] {
         site.set("DB_URL", url);

@@ -61,7 +61,7 @@ async fn every_change_holds_for_the_next_call() {
         (json!({}), fine.clone()),
         // Several at once.
         (
-            json!({ "name": "third", "allowed_models": ["gpt-4o"], "rate_limit": { "limit": 1, "period_seconds": 60 } }),
+            json!({ "name": "third", "allowed_models": ["gpt-4o"], "rate_limit": { "limit": 2, "period_seconds": 60 } }),
             [good(), bad(403, "model_not_allowed")],
         ),
         (json!({ "allowed_models": ["*"], "rate_limit": null, "is_enabled": true }), fine),

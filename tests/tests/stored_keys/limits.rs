@@ -63,8 +63,9 @@ async fn what_is_used_stays_used_when_something_else_changes() {
         expected -= 1;
         assert_eq!((verdict(&answer), left(&answer)), (good(), expected), "{change}");
     }
-    // A higher limit is so much more. A lower one may be used up, but not more than that.
-    for (limit, is_let_through, expected) in [(20, true, 11), (9, false, 0), (5, false, 0), (7, true, 1), (7, true, 0)]
+    // A higher limit is so much more. Nothing may be left of a lower one, and what it refuses changes nothing.
+    for (limit, is_let_through, expected) in
+        [(20, true, 11), (9, false, 0), (5, false, 0), (7, false, 0), (10, true, 0)]
     {
         node.admin().change("team", json!({ "rate_limit": { "limit": limit, "period_seconds": 36000 } })).await;
         let answer = node.call(&made.key).await;

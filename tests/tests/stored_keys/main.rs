@@ -4,6 +4,7 @@
 mod access;
 mod changes;
 mod creation;
+mod damaged;
 mod expiry;
 mod file_keys;
 mod limits;

@@ -18,7 +18,7 @@ const SQL: [&str; 6] = [
 ];
 
 /// Bodies that are no key, each with the status and the code that they get, and the field at fault.
-const ROWS: [(&str, u16, &str, &str); 41] = [
+const ROWS: [(&str, u16, &str, &str); 43] = [
     (r#"{"nmae":"x"}"#, 400, "unknown_field", "nmae"),
     (r#"{"name":"x","rate_limit":{"rps":1}}"#, 400, "unknown_field", "rate_limit.rps"),
     (r#"{"name":"x","digest":"00"}"#, 400, "unknown_field", "digest"),
@@ -53,8 +53,10 @@ const ROWS: [(&str, u16, &str, &str); 41] = [
     (r#"{"name":"x","rate_limit":[1,2,3,4,5,6,7]}"#, 400, "invalid_value", "rate_limit"),
     (r#"{"name":"x","budget":{"usd":-0.01,"period":"day"}}"#, 400, "invalid_value", "budget.usd"),
     (r#"{"name":"x","budget":{"usd":1e300,"period":"day"}}"#, 400, "invalid_value", "budget.usd"),
+    (r#"{"name":"x","budget":{"usd":1e-12,"period":"day"}}"#, 400, "invalid_value", "budget.usd"),
     (r#"{"name":"x","budget":{"usd":1,"period":"week"}}"#, 400, "invalid_value", "budget.period"),
     (r#"{"name":"x","expires_at":"2001-01-01T00:00:00Z"}"#, 400, "invalid_value", "expires_at"),
+    (r#"{"name":"x","expires_at":"9999-12-31T23:59:59Z"}"#, 400, "invalid_value", "expires_at"),
     (r#"{"name":"x","expires_at":"2030-01-01"}"#, 400, "invalid_value", "expires_at"),
     (r#"{"name":"x","expires_at":4102444800}"#, 400, "invalid_value", "expires_at"),
     (r#"{"name":"x","key":""}"#, 400, "invalid_value", "key"),

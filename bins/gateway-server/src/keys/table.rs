@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use gateway_admin::{BudgetView, KeySource, KeyView};
-use gateway_ratelimit::{BudgetPeriod, RateLimit};
+use gateway_admin::{KeySource, KeyView};
+use gateway_ratelimit::{BudgetPeriod, RateLimit, UsdBudget};
 
 const COLUMNS: usize = 9;
 const HEADINGS: [&str; COLUMNS] = ["ID", "NAME", "KEY", "STATE", "LIMITS", "BUDGET", "EXPIRES", "LAST USED", "SOURCE"];
@@ -61,11 +61,10 @@ fn limits(limit: &RateLimit) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn budget(BudgetView { usd, period }: BudgetView) -> String {
+fn budget(UsdBudget { usd, period }: UsdBudget) -> String {
     match period {
-        BudgetPeriod::Day => format!("${usd}/day"),
-        BudgetPeriod::Month => format!("${usd}/month"),
         BudgetPeriod::Total => format!("${usd}"),
+        _ => format!("${usd}/{period}"),
     }
 }
 
@@ -119,7 +118,7 @@ mod tests {
             name: "b".to_owned(),
             is_enabled: false,
             rate_limit: Some(limit),
-            budget: Some(BudgetView { usd: 2.5, period: BudgetPeriod::Month }),
+            budget: Some(UsdBudget { usd: 2.5, period: BudgetPeriod::Month }),
             expires_at: Some("2031-01-01T00:00:00Z".to_owned()),
             last_used_at: None,
             source: KeySource::File,

@@ -53,7 +53,7 @@ fn create<'a>(parts: &'a Parts, asked: Asked<'a>) -> Handling<'a> {
 /// Makes a key and tells it.
 pub(super) async fn created(parts: &Parts, request: CreateKey) -> Result<Reply, AdminError> {
     let issued = parts.keys.create(request).await?;
-    let mut reply = Reply::json(StatusCode::CREATED, &issued.told());
+    let mut reply = Reply::json(StatusCode::CREATED, &issued.with_secret());
     // An identifier that was accepted can stand in a path as it is.
     if let Ok(location) = HeaderValue::try_from(format!("/admin/v1/master-keys/{}", issued.view.id)) {
         reply.headers.insert(header::LOCATION, location);
@@ -76,7 +76,7 @@ fn update<'a>(parts: &'a Parts, asked: Asked<'a>) -> Handling<'a> {
 fn rotate<'a>(parts: &'a Parts, asked: Asked<'a>) -> Handling<'a> {
     Box::pin(async move {
         let request: RotateKey = asked.json_or_default()?;
-        Ok(Reply::json(StatusCode::OK, &parts.keys.rotate(asked.id, request).await?.told()))
+        Ok(Reply::json(StatusCode::OK, &parts.keys.rotate(asked.id, request).await?.with_secret()))
     })
 }
 

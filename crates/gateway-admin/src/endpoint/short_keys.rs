@@ -1,6 +1,6 @@
 //! `/api/keys`: keys by a shorter name, with the limit that most of them have written shorter too.
 
-use gateway_ratelimit::RateLimit;
+use gateway_ratelimit::{RateLimit, UsdBudget};
 use gateway_secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::master_keys::created;
 use super::{Asked, Handling, Route};
 use crate::error::{AdminError, Invalid};
 use crate::json::{optional_object, optional_secret};
-use crate::master_keys::{BudgetForm, CreateKey, KeyError};
+use crate::master_keys::{CreateKey, KeyError};
 use crate::service::Parts;
 
 /// All keys.
@@ -31,7 +31,7 @@ struct ShortKey {
     #[serde(deserialize_with = "optional_object")]
     rate_limit: Option<RateLimit>,
     #[serde(deserialize_with = "optional_object")]
-    budget: Option<BudgetForm>,
+    budget: Option<UsdBudget>,
     expires_at: Option<String>,
     is_enabled: Option<bool>,
     metadata: Option<Map<String, Value>>,

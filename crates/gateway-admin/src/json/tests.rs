@@ -88,3 +88,32 @@ fn what_is_right_is_read() {
     let sample: Sample = parse(br#"{"rate_limit": {"limit": 0}}"#).unwrap();
     assert_eq!(sample.rate_limit.unwrap().limit, Some(0));
 }
+
+/// What is said to administrators is made of these words, so that an update which changes one of them has to be seen.
+#[test]
+fn serde_says_what_it_is_taken_to_say() {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[expect(dead_code, reason = "only that it is missing matters")]
+        needed: u64,
+    }
+    fn said<T: DeserializeOwned>(document: &str) -> String {
+        without_place(&serde_json::from_str::<T>(document).map(drop).unwrap_err())
+    }
+    for (said, expected) in [
+        (said::<Strict>("{}"), "missing field `needed`"),
+        (said::<Strict>(r#"{"needed": 1, "other": 1}"#), "unknown field `other`, expected `needed`"),
+        (said::<Object<Strict>>("[]"), "invalid type: sequence, expected a JSON object"),
+        (said::<u64>("-1"), "invalid value: integer `-1`, expected u64"),
+        (said::<u32>("4294967296"), "invalid value: integer `4294967296`, expected u32"),
+        (said::<f64>("true"), "invalid type: boolean `true`, expected f64"),
+        (said::<bool>("1"), "invalid type: integer `1`, expected a boolean"),
+        (said::<Vec<String>>("\"a\""), "invalid type: string \"a\", expected a sequence"),
+        (said::<Map<String, Value>>("1"), "invalid type: integer `1`, expected a map"),
+    ] {
+        assert_eq!(said, expected);
+    }
+    let place = serde_json::from_str::<Strict>("{\n }").unwrap_err();
+    assert_eq!(place.to_string(), "missing field `needed` at line 2 column 2");
+}

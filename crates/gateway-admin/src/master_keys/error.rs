@@ -60,6 +60,27 @@ pub enum KeyError {
         #[source]
         source: StoreError,
     },
+    /// The key's row in the store makes no sense; it was written by hand perhaps. Calls with the key are refused.
+    #[error(
+        "The key `{id}` is damaged in the store, so it is refused to callers and cannot be shown or changed: {problem}. Delete \
+         it and create another one, or repair its row by hand."
+    )]
+    Damaged {
+        /// The identifier.
+        id: String,
+        /// Which column it is, and what is wrong there.
+        problem: String,
+    },
+    /// The store can be reached and did not make the change.
+    #[error(
+        "The change could not be written, and nothing was changed. The store can be reached, but did not take it; this \
+         gateway's log says why."
+    )]
+    NotWritten {
+        /// What is in the way.
+        #[source]
+        source: StoreError,
+    },
     /// The store did not do it.
     #[error("{}", store_message(.0))]
     Store(#[source] StoreError),
@@ -86,7 +107,27 @@ impl KeyError {
             StoreError::TakenKey => Self::TakenKey,
             StoreError::NotFound => Self::NotFound { id: id.to_owned() },
             StoreError::Stale => Self::Contended,
+            source @ StoreError::Refused { .. } => Self::NotWritten { source },
+            error => Self::of_read(error),
+        }
+    }
+
+    /// What a store's refusal to read a key means.
+    pub(super) fn of_read(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreadable { id, problem } => Self::Damaged { id, problem },
             error => Self::Store(error),
+        }
+    }
+
+    /// What is in the way that an administrator cannot see from outside, for the log.
+    pub(crate) fn hidden_cause(&self) -> Option<String> {
+        match self {
+            Self::Store(error) | Self::NotWritten { source: error } | Self::NotLive { source: error } => {
+                Some(error.with_cause())
+            }
+            Self::NoRandomness(error) => Some(error.to_string()),
+            _ => None,
         }
     }
 }
@@ -94,6 +135,7 @@ impl KeyError {
 fn store_message(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable { .. } => "The store cannot be reached. Try again shortly.",
+        StoreError::Refused { .. } => "The store can be reached, but cannot be read right now. Try again shortly.",
         _ => "The store cannot be used. See this gateway's log.",
     }
 }

@@ -1,35 +1,27 @@
 //! The next state of a key: from what is asked, by the rules, without writing anything.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_keystore::{KeyRecord, RetiredKey, is_weak, key_id, preview};
+use gateway_keystore::{KeyRecord, RetiredKey, is_weak, preview};
 use gateway_secret::{KeyDigest, Secret};
 use jiff::Timestamp;
 
 use super::request::{Change, CreateKey, UpdateKey};
 use super::{KeyError, rule};
 use crate::error::Invalid;
-use crate::surroundings::Surroundings;
 
-/// A new key.
+/// A new key of this identifier.
 pub(super) fn new(
+    id: &str,
     request: CreateKey,
     key: &Secret,
     digest: KeyDigest,
-    surroundings: &dyn Surroundings,
-) -> Result<KeyRecord, KeyError> {
-    let now = rule::to_microsecond(surroundings.now());
-    let id: Arc<str> = match request.id {
-        Some(id) => {
-            rule::id(&id)?;
-            id.into()
-        }
-        None => made_id(surroundings)?.into(),
-    };
+    now: Timestamp,
+) -> Result<KeyRecord, Invalid> {
+    rule::id(id)?;
     rule::key(key)?;
-    let name: Arc<str> = request.name.map_or_else(|| Arc::clone(&id), Arc::from);
-    rule::name(&name)?;
+    let name = request.name.as_deref().unwrap_or(id);
+    rule::name(name)?;
     let allowed_models = request.allowed_models.unwrap_or_else(|| vec!["*".to_owned()]);
     rule::allowed_models(&allowed_models)?;
     let rate_limit = request.rate_limit.and_then(rule::rate_limit);
@@ -37,12 +29,9 @@ pub(super) fn new(
     rule::limits(rate_limit.as_ref(), budget)?;
     let expires_at = request.expires_at.map(|end| rule::expires_at(&end, now)).transpose()?;
     Ok(KeyRecord {
-        id,
-        name,
-        digest,
+        name: name.into(),
         preview: preview(key.expose()),
         is_weak: is_weak(key.expose()),
-        previous: None,
         allowed_models,
         rate_limit,
         budget,
@@ -51,14 +40,8 @@ pub(super) fn new(
         metadata: rule::metadata(&request.metadata.unwrap_or_default())?,
         created_at: now,
         updated_at: now,
-        last_used_at: None,
-        revision: 1,
+        ..KeyRecord::unlimited(id, digest)
     })
-}
-
-fn made_id(surroundings: &dyn Surroundings) -> Result<String, KeyError> {
-    let bits = surroundings.random().map_err(KeyError::NoRandomness)?;
-    Ok(key_id(std::array::from_fn(|index| bits[index])))
 }
 
 /// A key after a change. Only what is changed is checked, so that a key which does not keep the rules, made by hand perhaps,
@@ -108,7 +91,8 @@ fn change_limits(after: &mut KeyRecord, request: &UpdateKey) -> Result<(), Inval
 /// A key after its key was replaced.
 pub(super) fn rotated(
     before: &KeyRecord,
-    (key, digest): (&Secret, KeyDigest),
+    key: &Secret,
+    digest: KeyDigest,
     overlap: Duration,
     now: Timestamp,
 ) -> Result<KeyRecord, KeyError> {

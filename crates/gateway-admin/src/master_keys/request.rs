@@ -1,6 +1,6 @@
 //! What can be asked of keys, as it is written in JSON.
 
-use gateway_ratelimit::{BudgetPeriod, RateLimit};
+use gateway_ratelimit::{RateLimit, UsdBudget};
 use gateway_secret::Secret;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ pub struct CreateKey {
     pub rate_limit: Option<RateLimit>,
     /// How much money it may spend; any amount by default.
     #[serde(deserialize_with = "optional_object")]
-    pub budget: Option<BudgetForm>,
+    pub budget: Option<UsdBudget>,
     /// When it stops working (RFC 3339); never by default.
     pub expires_at: Option<String>,
     /// Whether it is accepted at all; it is by default.
@@ -49,7 +49,7 @@ pub struct UpdateKey {
     pub rate_limit: Change<UpdateLimits>,
     /// How much money it may spend; null for any amount.
     #[serde(deserialize_with = "object_change")]
-    pub budget: Change<BudgetForm>,
+    pub budget: Change<UsdBudget>,
     /// When it stops working (RFC 3339); null for never.
     pub expires_at: Change<String>,
     /// Whether it is accepted at all.
@@ -105,16 +105,6 @@ impl UpdateLimits {
 pub struct RotateKey {
     /// For how many seconds the present key stays good as well, 30 days at most; not at all by default.
     pub overlap_secs: Option<u64>,
-}
-
-/// A budget, as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetForm {
-    /// How much, in US dollars; 0 blocks.
-    pub usd: f64,
-    /// By when; days and months are those of UTC.
-    pub period: BudgetPeriod,
 }
 
 /// What becomes of something that a key may have.

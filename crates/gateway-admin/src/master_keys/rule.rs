@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gateway_ratelimit::{Budget, RateLimit};
+use gateway_ratelimit::{Budget, RateLimit, UsdBudget};
 use gateway_secret::Secret;
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use serde_json::{Map, Value};
 
-use super::request::BudgetForm;
 use crate::error::{Fault, Invalid};
 
 const MAX_ID: usize = 64;
@@ -73,8 +73,8 @@ pub(super) fn rate_limit(limit: RateLimit) -> Option<RateLimit> {
     (limit != RateLimit::default()).then_some(limit)
 }
 
-pub(super) fn budget(form: BudgetForm) -> Result<Budget, Invalid> {
-    Budget::from_usd(form.usd, form.period).map_err(|error| Invalid::value("budget.usd", error.problem))
+pub(super) fn budget(written: UsdBudget) -> Result<Budget, Invalid> {
+    Budget::try_from(written).map_err(|error| Invalid::value("budget.usd", error.problem))
 }
 
 /// Whether limits and budget make sense, alone and together.
@@ -85,14 +85,21 @@ pub(super) fn limits(limit: Option<&RateLimit>, budget: Option<Budget>) -> Resul
 
 /// Kept to the microsecond, as stores do.
 pub(super) fn expires_at(text: &str, now: Timestamp) -> Result<Timestamp, Invalid> {
-    let end: Timestamp = text.parse().map_err(|_| {
-        let problem = "expected a date and time with its offset, such as 2030-01-31T00:00:00Z; null is never";
-        Invalid::value("expires_at", problem)
-    })?;
+    let end: Timestamp = text.parse().map_err(|_| Invalid::value("expires_at", why_no_time(text)))?;
     if end <= now {
         return Err(Invalid::value("expires_at", "is in the past; to switch the key off, set `is_enabled` to false"));
     }
     Ok(to_microsecond(end))
+}
+
+fn why_no_time(text: &str) -> String {
+    let pieces = Pieces::parse(text).ok().filter(|pieces| pieces.time().is_some() && pieces.offset().is_some());
+    if pieces.is_some_and(|pieces| pieces.date().year() > 0) {
+        let last = Timestamp::MAX.strftime("%FT%TZ");
+        return format!("is later than {last}, the last moment that can be kept; leave it out, or set null, for never");
+    }
+    "expected a date and time with its offset, such as 2030-01-31T00:00:00Z; leave it out, or set null, for never"
+        .to_owned()
 }
 
 /// The notes as they are kept.

@@ -1,7 +1,7 @@
 //! Keys as administrators see them: everything but the key.
 
 use gateway_keystore::{KeyRecord, is_weak, preview};
-use gateway_ratelimit::{Budget, BudgetPeriod, NanoUsd, RateLimit};
+use gateway_ratelimit::{Budget, RateLimit, UsdBudget};
 use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -65,7 +65,7 @@ pub struct KeyView {
     /// What it may spend; null for any amount.
     pub rate_limit: Option<RateLimit>,
     /// How much money it may spend; null for any amount.
-    pub budget: Option<BudgetView>,
+    pub budget: Option<UsdBudget>,
     /// When it stops working; null for never.
     pub expires_at: Option<String>,
     /// Whether it is accepted at all.
@@ -86,15 +86,6 @@ pub struct KeyView {
     /// There and true if the key is so short that it could be guessed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub weak: bool,
-}
-
-/// A budget.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct BudgetView {
-    /// How much, in US dollars.
-    pub usd: f64,
-    /// By when.
-    pub period: BudgetPeriod,
 }
 
 /// Where a key is kept.
@@ -118,14 +109,14 @@ pub struct Issued {
 
 impl Issued {
     /// The whole of it as a JSON object, with the key in clear.
-    pub fn told(&self) -> impl Serialize {
+    pub fn with_secret(&self) -> impl Serialize {
         #[derive(Serialize)]
-        struct Told<'a> {
+        struct WithSecret<'a> {
             key: &'a str,
             #[serde(flatten)]
             view: &'a KeyView,
         }
-        Told { key: self.key.expose(), view: &self.view }
+        WithSecret { key: self.key.expose(), view: &self.view }
     }
 }
 
@@ -137,7 +128,7 @@ impl From<&KeyRecord> for KeyView {
             key_preview: record.preview.clone(),
             allowed_models: record.allowed_models.clone(),
             rate_limit: record.rate_limit.clone(),
-            budget: record.budget.map(BudgetView::from),
+            budget: record.budget.map(UsdBudget::from),
             expires_at: record.expires_at.map(|time| time.to_string()),
             is_enabled: record.is_enabled,
             metadata: notes(&record.metadata),
@@ -159,7 +150,7 @@ impl From<&FileKey> for KeyView {
             key_preview: key.preview.clone(),
             allowed_models: key.allowed_models.clone(),
             rate_limit: key.rate_limit.clone(),
-            budget: key.budget.map(BudgetView::from),
+            budget: key.budget.map(UsdBudget::from),
             expires_at: key.expires_at.map(|time| time.to_string()),
             is_enabled: key.is_enabled,
             metadata: key.metadata.iter().cloned().collect(),
@@ -171,18 +162,6 @@ impl From<&FileKey> for KeyView {
             weak: key.is_weak,
         }
     }
-}
-
-impl From<Budget> for BudgetView {
-    fn from(budget: Budget) -> Self {
-        Self { usd: usd(budget.limit), period: budget.period }
-    }
-}
-
-/// In US dollars, as near as a JSON number comes; exact to the billionth up to nine million dollars.
-#[expect(clippy::cast_precision_loss, reason = "budgets end far below where a billionth of a dollar would be lost")]
-fn usd(amount: NanoUsd) -> f64 {
-    amount.0 as f64 / 1e9
 }
 
 /// The notes. What was put there by hand and is no JSON is shown as the text that it is.
@@ -197,4 +176,9 @@ pub(super) fn audited(record: &KeyRecord) -> Option<String> {
     fields.remove("last_used_at");
     fields.remove("source");
     serde_json::to_string(&view).ok()
+}
+
+/// The same of a key whose row makes no sense.
+pub(super) fn audited_damage(id: &str, problem: &str) -> String {
+    serde_json::json!({ "id": id, "damaged": problem }).to_string()
 }

@@ -134,6 +134,31 @@ async fn a_store_that_is_down_is_said_to_be_and_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_store_that_takes_no_writes_is_told_from_one_that_is_down() {
+    let scene = Scene::new();
+    scene.create(r#"{"id": "a", "name": "a"}"#).await;
+    scene.store.is_full.store(true, Ordering::Relaxed);
+    for (method, path, body) in [
+        ("POST", KEYS, r#"{"name": "b"}"#),
+        ("PATCH", "/admin/v1/master-keys/a", r#"{"name": "b"}"#),
+        ("DELETE", "/admin/v1/master-keys/a", ""),
+        ("POST", "/admin/v1/master-keys/a/rotate", "{}"),
+    ] {
+        let answer = scene.call(method, path, body).await;
+        assert_eq!(answer.error(), (503, "store_not_written".to_owned(), None), "{method} {path}");
+        assert_eq!(answer.headers["retry-after"], "1");
+        let has = |words: &str| answer.text.contains(words);
+        assert!(
+            has("could not be written") && has("nothing was changed") && !has("cannot be reached"),
+            "{}",
+            answer.text
+        );
+        assert!(!has("disk") && !has("sk-gw-"), "{}", answer.text);
+    }
+    assert_eq!((scene.store.writes(), scene.get(KEYS).await.status.as_u16()), (1, 200));
+}
+
+#[tokio::test]
 async fn a_node_that_is_cut_off_does_not_claim_that_a_change_is_live() {
     let scene = Scene::new();
     scene.create(r#"{"id": "a", "name": "a"}"#).await;

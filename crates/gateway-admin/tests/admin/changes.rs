@@ -183,3 +183,32 @@ async fn a_promised_overlap_is_kept_and_a_rotation_without_one_ends_everything()
     assert_eq!(now["previous_key_expires_at"], first["previous_key_expires_at"]);
     assert!(rotate(r#"{"overlap_secs": 0}"#).await.json().get("previous_key_expires_at").is_none());
 }
+
+#[tokio::test]
+async fn a_damaged_key_can_be_deleted_and_nothing_else() {
+    let scene = scene().await;
+    scene.create(r#"{"id": "b", "name": "b"}"#).await;
+    scene.store.damage("a");
+    for (method, path, body) in [
+        ("GET", A, ""),
+        ("PATCH", A, r#"{"is_enabled": false}"#),
+        ("PUT", A, r#"{"name": "b"}"#),
+        ("POST", "/admin/v1/master-keys/a/rotate", ""),
+    ] {
+        let answer = scene.call(method, path, body).await;
+        assert_eq!(answer.error(), (500, "key_damaged".to_owned(), None), "{method} {path}");
+        for words in ["`a`", "rate_limit: has to be a JSON object", "Delete it"] {
+            assert!(answer.text.contains(words), "{words}: {}", answer.text);
+        }
+    }
+    let listed = scene.get(KEYS).await.json();
+    let ids: Vec<_> = listed["data"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["b", "another", "from the file"]);
+    assert_eq!(scene.call("DELETE", A, "").await.status.as_u16(), 204);
+    let note = scene.store.last_note();
+    assert_eq!((note.action.as_str(), note.object.as_str(), note.after), ("master_key.delete", "a", None));
+    let before: Value = serde_json::from_str(&note.before.unwrap()).unwrap();
+    assert_eq!(before, json!({"id": "a", "damaged": "rate_limit: has to be a JSON object"}));
+    assert_eq!(scene.get(A).await.status.as_u16(), 404);
+    scene.create(r#"{"id": "a", "name": "again"}"#).await;
+}

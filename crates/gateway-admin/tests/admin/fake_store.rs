@@ -1,10 +1,12 @@
 //! A store in memory that keeps the contract of [`KeyRepository`], and fails when it is told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use gateway_keystore::{AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, Pending, StoreError, Version};
+use gateway_keystore::{
+    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, StoreError, StoreFuture, Version,
+};
 use gateway_secret::KeyDigest;
 use parking_lot::Mutex;
 use tokio::sync::Barrier;
@@ -13,6 +15,8 @@ use tokio::sync::Barrier;
 pub(crate) struct FakeStore {
     held: Mutex<Held>,
     pub(crate) is_down: AtomicBool,
+    /// Whether it takes no writes.
+    pub(crate) is_full: AtomicBool,
     /// How many of the next writes find that somebody else was faster.
     pub(crate) stale_writes: AtomicU32,
     /// Where readers wait for each other, once.
@@ -22,6 +26,8 @@ pub(crate) struct FakeStore {
 #[derive(Default)]
 struct Held {
     keys: BTreeMap<String, KeyRecord>,
+    /// Those of the keys whose rows cannot be read.
+    damaged: BTreeSet<String>,
     audit: Vec<AuditRecord>,
     version: i64,
 }
@@ -34,6 +40,11 @@ impl FakeStore {
     /// Puts a row there by hand.
     pub(crate) fn put(&self, record: KeyRecord) {
         self.held.lock().keys.insert(record.id.to_string(), record);
+    }
+
+    /// Makes a row unreadable by hand.
+    pub(crate) fn damage(&self, id: &str) {
+        self.held.lock().damaged.insert(id.to_owned());
     }
 
     /// How many writes there were.
@@ -63,7 +74,10 @@ impl Held {
                 Some(revision) if revision != record.revision => Err(StoreError::Stale),
                 Some(revision) => self.put(record, revision + 1),
             },
-            KeyChange::Remove(id) => self.keys.remove(&**id).map(drop).ok_or(StoreError::NotFound),
+            KeyChange::Remove(id) => {
+                self.damaged.remove(&**id);
+                self.keys.remove(&**id).map(drop).ok_or(StoreError::NotFound)
+            }
         }
     }
 
@@ -82,9 +96,13 @@ fn digests(record: &KeyRecord) -> impl Iterator<Item = KeyDigest> {
 }
 
 impl KeyRepository for FakeStore {
-    fn key<'a>(&'a self, id: &'a str) -> Pending<'a, Option<KeyRecord>> {
+    fn key<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<KeyRecord>> {
         Box::pin(async move {
             self.check()?;
+            if self.held.lock().damaged.contains(id) {
+                let problem = "rate_limit: has to be a JSON object".to_owned();
+                return Err(StoreError::Unreadable { id: id.to_owned(), problem });
+            }
             let found = self.record(id);
             let meeting = self.meeting.lock().clone();
             if let Some(meeting) = meeting {
@@ -95,18 +113,22 @@ impl KeyRepository for FakeStore {
         })
     }
 
-    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> Pending<'a, Vec<KeyRecord>> {
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> StoreFuture<'a, Vec<KeyRecord>> {
         Box::pin(async move {
             self.check()?;
             let held = self.held.lock();
-            let behind = held.keys.values().filter(|record| after.is_none_or(|after| &*record.id > after));
+            let sound = held.keys.values().filter(|record| !held.damaged.contains(&*record.id));
+            let behind = sound.filter(|record| after.is_none_or(|after| &*record.id > after));
             Ok(behind.take(limit as usize).cloned().collect())
         })
     }
 
-    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> Pending<'a, Version> {
+    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version> {
         Box::pin(async move {
             self.check()?;
+            if self.is_full.load(Ordering::Relaxed) {
+                return Err(StoreError::Refused { source: "database or disk is full".into() });
+            }
             let lose = |left: u32| left.checked_sub(1);
             if self.stale_writes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lose).is_ok() {
                 return Err(StoreError::Stale);
@@ -117,8 +139,8 @@ impl KeyRepository for FakeStore {
             let note = AuditRecord {
                 number: held.version,
                 at: note.at,
-                actor: note.actor.to_owned(),
-                action: note.action.to_owned(),
+                actor: note.actor.to_string(),
+                action: note.action.to_string(),
                 object: note.object.to_string(),
                 before: note.before.clone(),
                 after: note.after.clone(),
@@ -128,7 +150,7 @@ impl KeyRepository for FakeStore {
         })
     }
 
-    fn audit(&self, before: Option<i64>, limit: u32) -> Pending<'_, Vec<AuditRecord>> {
+    fn audit(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<AuditRecord>> {
         Box::pin(async move {
             self.check()?;
             let held = self.held.lock();

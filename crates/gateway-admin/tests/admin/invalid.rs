@@ -2,7 +2,7 @@
 
 use crate::scene::{KEYS, Scene};
 
-const BAD_FIELDS: [(&str, &str, &str); 49] = [
+const BAD_FIELDS: [(&str, &str, &str); 54] = [
     (r#""id": """#, "invalid_value", "id"),
     (r#""id": ".""#, "invalid_value", "id"),
     (r#""id": "..""#, "invalid_value", "id"),
@@ -47,12 +47,17 @@ const BAD_FIELDS: [(&str, &str, &str); 49] = [
     (r#""rate_limit": {"limit": 5, "limit": 6}"#, "duplicate_field", "rate_limit.limit"),
     (r#""budget": {"usd": -0.01, "period": "day"}"#, "invalid_value", "budget.usd"),
     (r#""budget": {"usd": 1e300, "period": "day"}"#, "invalid_value", "budget.usd"),
+    (r#""budget": {"usd": 1e-12, "period": "day"}"#, "invalid_value", "budget.usd"),
+    (r#""budget": {"usd": 4e-10, "period": "day"}"#, "invalid_value", "budget.usd"),
+    (r#""budget": {"usd": "1", "period": "day"}"#, "invalid_value", "budget.usd"),
     (r#""budget": {"usd": 1, "period": "week"}"#, "invalid_value", "budget.period"),
     (r#""budget": {"usd": 1}"#, "missing_field", "budget.period"),
     (r#""budget": {"period": "day"}"#, "missing_field", "budget.usd"),
     (r#""budget": 5"#, "invalid_value", "budget"),
     (r#""expires_at": "2029-12-31T23:59:59Z""#, "invalid_value", "expires_at"),
     (r#""expires_at": "2031-01-01T00:00:00""#, "invalid_value", "expires_at"),
+    (r#""expires_at": "9999-12-31T23:59:59Z""#, "invalid_value", "expires_at"),
+    (r#""expires_at": "-009999-01-01T00:00:00Z""#, "invalid_value", "expires_at"),
     (r#""expires_at": "tomorrow""#, "invalid_value", "expires_at"),
     (r#""expires_at": 1924992000"#, "invalid_value", "expires_at"),
     (r#""is_enabled": "yes""#, "invalid_value", "is_enabled"),
@@ -174,4 +179,22 @@ async fn an_overlap_has_an_end() {
         scene.call("POST", "/admin/v1/master-keys/a/rotate", r#"{"overlap_secs": 2592000}"#).await.status.as_u16(),
         200
     );
+}
+
+#[tokio::test]
+async fn a_time_after_all_others_is_told_from_one_that_is_none() {
+    let scene = Scene::new();
+    for (time, words) in [
+        ("9999-12-31T23:59:59Z", "is later than 9999-12-30T22:00:00Z"),
+        ("9999-12-31T00:00:00+01:00", "is later than"),
+        ("9999-12-31T23:59:59", "expected a date and time with its offset"),
+        ("10000-01-01T00:00:00Z", "expected a date and time with its offset"),
+        ("2001-01-01T00:00:00Z", "is in the past"),
+    ] {
+        let answer = scene.call("POST", KEYS, &format!(r#"{{"name": "a", "expires_at": "{time}"}}"#)).await;
+        assert_eq!(answer.error(), (400, "invalid_value".to_owned(), Some("expires_at".to_owned())), "{time}");
+        assert!(answer.text.contains(words), "{time}: {}", answer.text);
+    }
+    let made = scene.create(r#"{"name": "a", "expires_at": "9999-12-30T22:00:00Z"}"#).await;
+    assert_eq!(made["expires_at"], "9999-12-30T22:00:00Z");
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
-use gateway_admin::{AdminService, FileKey, MasterKeys, Refresh, Surroundings};
-use gateway_keystore::{Pending, StoreError, Version};
+use gateway_admin::{AdminService, Clock, FileKey, MasterKeys, Rng, Visibility};
+use gateway_keystore::{Actor, StoreError, StoreFuture, Version};
 use gateway_secret::{KeyDigester, Secret};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -43,7 +43,7 @@ impl Answer {
 pub(crate) struct Scene {
     pub(crate) store: Arc<FakeStore>,
     pub(crate) node: Arc<Node>,
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Arc<FakeClock>,
     pub(crate) service: AdminService,
 }
 
@@ -54,8 +54,8 @@ pub(crate) struct Node {
     pub(crate) is_blind: AtomicBool,
 }
 
-impl Refresh for Node {
-    fn refresh(&self, version: Version) -> Pending<'_, ()> {
+impl Visibility for Node {
+    fn wait_until_visible(&self, version: Version) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             if self.is_blind.load(Ordering::Relaxed) {
                 return Err(StoreError::Unavailable { source: "cut off".into() });
@@ -67,17 +67,19 @@ impl Refresh for Node {
 }
 
 /// Time stands still until it is moved on, and random numbers count up.
-pub(crate) struct Clock {
+pub(crate) struct FakeClock {
     pub(crate) second: AtomicI64,
     draws: AtomicU8,
 }
 
-impl Surroundings for Clock {
+impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         // With more digits than a store keeps.
         Timestamp::new(self.second.load(Ordering::Relaxed), 123_456_789).unwrap()
     }
+}
 
+impl Rng for FakeClock {
     fn random(&self) -> Result<[u8; 32], getrandom::Error> {
         Ok([self.draws.fetch_add(1, Ordering::Relaxed); 32])
     }
@@ -89,7 +91,7 @@ impl Scene {
     }
 
     pub(crate) fn with_admin_key(key: Option<&str>) -> Self {
-        Self::build(key, |store| MasterKeys::new(store, KeyDigester::default(), "admin"))
+        Self::build(key, |store| MasterKeys::new(store, KeyDigester::default(), Actor::Admin))
     }
 
     pub(crate) fn without_store() -> Self {
@@ -98,7 +100,7 @@ impl Scene {
 
     fn build(key: Option<&str>, keys: impl FnOnce(Arc<FakeStore>) -> MasterKeys) -> Self {
         let (store, node) = (Arc::<FakeStore>::default(), Arc::<Node>::default());
-        let clock = Arc::new(Clock { second: AtomicI64::new(START), draws: AtomicU8::new(1) });
+        let clock = Arc::new(FakeClock { second: AtomicI64::new(START), draws: AtomicU8::new(1) });
         let digester = KeyDigester::default();
         let file_keys = vec![
             FileKey::new("from the file", &Secret::from("sk-of-the-file-000001"), &digester),
@@ -106,8 +108,9 @@ impl Scene {
         ];
         let keys = keys(Arc::clone(&store))
             .with_file_keys(move || file_keys.clone())
-            .with_refresh(Arc::clone(&node) as _)
-            .with_surroundings(Arc::clone(&clock) as _);
+            .with_visibility(Arc::clone(&node) as _)
+            .with_clock(Arc::clone(&clock) as _)
+            .with_rng(Arc::clone(&clock) as _);
         let service = AdminService::new(key.map(Secret::from).as_ref(), keys);
         Self { store, node, clock, service }
     }

@@ -40,7 +40,7 @@ fn read_one(item: &Item<'_>) -> Option<MasterKey> {
     let allowed_models = fields.take("allowed_models").map(|item| read_patterns(&item));
     let enabled = read_enabled(&mut fields);
     let (rate_limit, budget) = (rate_limit::read(&mut fields), rate_limit::read_budget(&mut fields));
-    let limits = rate_limit::limits(fields.item(), rate_limit.as_ref(), budget);
+    let limits = rate_limit::limits(rate_limit.as_ref(), budget);
     let expires_at = read_expiry(&mut fields);
     let metadata = fields.take("metadata").map(|item| read_metadata(&item)).unwrap_or_default();
     fields.finish();

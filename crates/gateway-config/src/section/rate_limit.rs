@@ -3,24 +3,17 @@
 use std::sync::Arc;
 
 use gateway_call::ModelPattern;
-use gateway_ratelimit::{Budget, BudgetPeriod, Limits, RateLimit};
+use gateway_ratelimit::{Budget, BudgetPeriod, LimitError, Limits, RateLimit, UsdBudget};
 
 use super::master_key::warn_if_weak;
 use crate::config::MasterKey;
 use crate::fields::Fields;
 use crate::item::Item;
 
-/// The most that any number of a limit may be; what is more makes no sense.
-const MAX_COUNT: u64 = 1_000_000_000_000;
-/// The longest period of a limit, a leap year, in seconds.
-const MAX_PERIOD: u64 = 31_622_400;
-/// The largest budget, in US dollars.
-const MAX_BUDGET: f64 = 1e6;
-
 /// Reads `rate_limit`; 0 blocks.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<RateLimit> {
     let mut fields = fields.take("rate_limit")?.fields()?;
-    let mut count = |key| fields.take(key).and_then(|item| item.integer(0..=MAX_COUNT));
+    let mut count = |key| fields.take(key).and_then(|item| item.integer(0..=u64::MAX));
     let mut limit = RateLimit {
         requests_per_second: count("requests_per_second"),
         burst_size: count("burst_size"),
@@ -29,8 +22,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<RateLimit> {
         limit: count("limit"),
         ..RateLimit::default()
     };
-    limit.max_concurrent = fields.take("max_concurrent").and_then(|item| item.integer(0..=1_000_000));
+    limit.max_concurrent = fields.take("max_concurrent").and_then(|item| item.integer(0..=u32::MAX.into()));
     limit.period_seconds = read_period(&mut fields);
+    refuse_senseless(&limit, &fields);
     fields.finish();
     Some(limit)
 }
@@ -39,22 +33,38 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<RateLimit> {
 pub(super) fn read_budget(fields: &mut Fields<'_>) -> Option<Budget> {
     let item = fields.take("budget")?;
     let mut fields = item.fields()?;
-    let dollars = fields.require("usd").and_then(|item| item.number(0.0..=MAX_BUDGET));
-    let periods = [("day", BudgetPeriod::Day), ("month", BudgetPeriod::Month), ("total", BudgetPeriod::Total)];
+    let usd = fields.require("usd").and_then(|item| item.number(0.0..=f64::INFINITY));
+    let periods = BudgetPeriod::ALL.map(|period| (period.name(), period));
     let period = fields.require("period").and_then(|item| item.choice(&periods));
+    let budget = Budget::try_from(UsdBudget { usd: usd?, period: period? });
+    let budget = budget.map_err(|error| refuse(&fields, &error)).ok();
     fields.finish();
-    Budget::from_usd(dollars?, period?).map_err(|error| item.refuse(error.to_string())).ok()
+    budget
 }
 
-/// What a limit and a budget amount to; refused at `item` if they make no sense together.
-pub(super) fn limits(item: &Item<'_>, limit: Option<&RateLimit>, budget: Option<Budget>) -> Arc<Limits> {
-    let limits = limit.cloned().unwrap_or_default().limits(budget);
-    let limits = limits.map_err(|error| item.refuse(format!("rate_limit.{error}")));
-    Arc::new(limits.unwrap_or_default())
+/// What a limit and a budget amount to. Nothing for a limit that was refused where it was read.
+pub(super) fn limits(limit: Option<&RateLimit>, budget: Option<Budget>) -> Arc<Limits> {
+    Arc::new(limit.cloned().unwrap_or_default().limits(budget).unwrap_or_default())
+}
+
+/// Refuses numbers that are no limit, alone or together, by the rules that hold for limits from everywhere.
+fn refuse_senseless(limit: &RateLimit, fields: &Fields<'_>) {
+    if let Err(error) = limit.limits(None) {
+        refuse(fields, &error);
+    }
+}
+
+fn refuse(fields: &Fields<'_>, error: &LimitError) {
+    match fields.find(error.field) {
+        // What could not be read was refused for that.
+        Some(item) if item.is_refused() => {}
+        Some(item) => item.refuse(&error.problem),
+        None => fields.item().refuse(error.to_string()),
+    }
 }
 
 fn read_period(fields: &mut Fields<'_>) -> Option<u32> {
-    fields.take("period_seconds").and_then(|item| item.integer(1..=MAX_PERIOD))
+    fields.take("period_seconds").and_then(|item| item.integer(1..=u32::MAX.into()))
 }
 
 /// Reads `rate_limit_config`. Without `master_keys` it defines the keys; with them it may only limit those.
@@ -79,10 +89,11 @@ pub(super) fn read_draft(root: &mut Fields<'_>, listed: Option<Vec<MasterKey>>) 
 
 fn read_draft_limit(item: &Item<'_>) -> Option<RateLimit> {
     let mut fields = item.fields()?;
-    let limit = fields.require("limit").and_then(|item| item.integer(0..=MAX_COUNT));
-    let period_seconds = read_period(&mut fields);
+    let limit = fields.require("limit").and_then(|item| item.integer(0..=u64::MAX));
+    let limit = RateLimit { limit, period_seconds: read_period(&mut fields), ..RateLimit::default() };
+    refuse_senseless(&limit, &fields);
     fields.finish();
-    Some(RateLimit { limit, period_seconds, ..RateLimit::default() })
+    Some(limit)
 }
 
 /// Limits a key that is listed elsewhere. A limit on one that is not limits nobody, which nobody can have meant.
@@ -97,7 +108,7 @@ fn impose(keys: &mut [MasterKey], key: &str, item: &Item<'_>, limit: Option<Rate
         item.refuse(format!("`{}` has a `rate_limit` of its own; keep one of them", listed.name));
         return;
     }
-    listed.limits = limits(item, limit.as_ref(), listed.budget);
+    listed.limits = limits(limit.as_ref(), listed.budget);
     listed.rate_limit = limit;
 }
 
@@ -110,7 +121,7 @@ fn define_key(index: usize, key: &str, item: &Item<'_>, limit: Option<RateLimit>
         key: secret,
         allowed_models: vec![ModelPattern::new("*")],
         enabled: true,
-        limits: limits(item, limit.as_ref(), None),
+        limits: limits(limit.as_ref(), None),
         rate_limit: limit,
         budget: None,
         expires_at: None,

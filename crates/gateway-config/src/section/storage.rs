@@ -1,10 +1,10 @@
-//! `store` and `redis`: where state outlives the process. Their URLs may hold passwords and are never repeated.
+//! `store`: where state outlives the process. Its URL may hold a password and is never repeated.
 
 use std::path::PathBuf;
 
 use gateway_secret::Secret;
 
-use crate::config::{OnRedisError, Redis, Store, StorePlace};
+use crate::config::{Store, StorePlace};
 use crate::fields::Fields;
 use crate::item::Item;
 
@@ -31,7 +31,11 @@ fn read_place(item: &Item<'_>) -> Option<StorePlace> {
     }
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
-        if !path.is_empty() && !path.starts_with('?') {
+        if let Some(problem) = misread(path) {
+            item.refuse(problem);
+            return None;
+        }
+        if !path.is_empty() {
             return Some(StorePlace::Sqlite(PathBuf::from(path)));
         }
     } else if has_scheme(url, &["postgresql://", "postgres://"]) {
@@ -41,27 +45,25 @@ fn read_place(item: &Item<'_>) -> Option<StorePlace> {
     None
 }
 
-/// Reads `redis`; none if its URL is empty.
-pub(super) fn read_redis(root: &mut Fields<'_>) -> Option<Redis> {
-    const EXPECTED: &str = "a redis:// or rediss:// URL, or nothing";
-    let mut fields = root.take("redis").and_then(|item| item.fields())?;
-    let on_error = fields.take("on_error");
-    let on_error =
-        on_error.and_then(|item| item.choice(&[("local", OnRedisError::Local), ("deny", OnRedisError::Deny)]));
-    let url = fields.take("url");
-    fields.finish();
-    let item = url?;
-    let url = item.scalar(EXPECTED).filter(|url| !url.is_empty() && *url != "none")?;
-    if !has_scheme(url, &["redis://", "rediss://"]) {
-        refuse_unseen(&item, EXPECTED);
+/// What other programs understand after `sqlite:` and this one does not: it would make a file of that name.
+fn misread(path: &str) -> Option<&'static str> {
+    if path.contains(":memory:") {
+        Some("keys cannot be kept in memory; name a file, as in sqlite:gateway.db, or use `none` for no store")
+    } else if path.contains('?') {
+        Some("expected sqlite:PATH without `?` and parameters; the file is made if it is not there")
+    } else if path.starts_with("file:") {
+        Some("expected sqlite:PATH, without `file:`")
+    } else {
+        None
     }
-    Some(Redis { url: Secret::from(url), on_error: on_error.unwrap_or(OnRedisError::Local) })
 }
 
-fn has_scheme(url: &str, schemes: &[&str]) -> bool {
+/// Whether a URL has one of these schemes, and something behind it.
+pub(super) fn has_scheme(url: &str, schemes: &[&str]) -> bool {
     schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
-fn refuse_unseen(item: &Item<'_>, expected: &str) {
+/// Refuses what may hold a password.
+pub(super) fn refuse_unseen(item: &Item<'_>, expected: &str) {
     item.refuse(format!("expected {expected}; what was found may hold a password and is not repeated"));
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gateway_call::{ModelName, Outcome};
-use gateway_protocol::{AnswerScan, Segments, Served, StreamRewriter, annotate};
+use gateway_protocol::{Segments, Served, StreamRewriter, annotate};
 use http::{HeaderMap, StatusCode, response};
 
-use super::exchange::{Attempt, Opened};
+use super::exchange::{Attempt, Opened, WholeAnswer};
 use crate::encode::Outgoing;
 use crate::plan::Leg;
 use crate::relay::{Content, Judge, RawRelay};
@@ -33,23 +32,23 @@ pub(super) fn commit(
     attempt: Attempt<'_>,
     opened: Opened,
     outgoing: &Outgoing<'_>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Committed {
     let outcome = if matches!(opened, Opened::Fault(_)) { Outcome::ClientFault } else { Outcome::Success };
-    ledger.conclude_attempt(attempt.number, outcome, attempt.status);
+    settlement.conclude_attempt(attempt.number, outcome, attempt.status);
     let committed = match opened {
         Opened::Fault(fault) => fault,
         Opened::Raw { head, relay } => {
-            ledger.measure_whole(None, None);
+            settlement.measure_whole(None, None);
             raw(head, relay, &attempt)
         }
-        Opened::Whole { head, scan, body } => {
-            ledger.measure_whole(scan.usage, Some(body.len() as u64));
-            whole(leg, &attempt, (head, scan, body), ledger)
+        Opened::Whole(answer) => {
+            settlement.measure_whole(answer.scan.usage, Some(answer.body.len() as u64));
+            whole(leg, &attempt, answer, settlement)
         }
         Opened::Events { head, opening } => {
             let endpoint = opening.endpoint();
-            let served = leg.rewrite.then(|| served(leg, &attempt, ledger));
+            let served = leg.rewrite.then(|| served(leg, &attempt, settlement));
             let rewriter = StreamRewriter::new(endpoint, served.as_ref());
             let rewriter = if outgoing.asks_usage() { rewriter.withholding_usage() } else { rewriter };
             let provider = attempt.aim.provider;
@@ -58,12 +57,12 @@ pub(super) fn commit(
             answer(head.status, head.headers, Content::Events(Box::new(relay)), &attempt)
         }
     };
-    hold(attempt, outcome, &committed.content, ledger);
+    hold(attempt, outcome, &committed.content, settlement);
     committed
 }
 
 /// Keeps the target's admission while its answer is still arriving; one that is here already is judged at once.
-pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, ledger: &mut Settlement) {
+pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, settlement: &mut Settlement) {
     let Attempt { number, began, admission, aim, .. } = attempt;
     let admission = match content {
         Content::Whole(_) => {
@@ -72,7 +71,7 @@ pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, le
         }
         Content::Events(_) | Content::Raw(_) => Some(admission),
     };
-    ledger.answer_with(number, began, admission, aim.price);
+    settlement.answer_with(number, began, admission, aim.price);
 }
 
 /// The upstream's bytes as they are.
@@ -86,31 +85,27 @@ pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: Content, a
     Committed { status, headers, content, model, provider }
 }
 
-fn whole(
-    leg: &Leg<'_>,
-    attempt: &Attempt<'_>,
-    (head, scan, body): (response::Parts, AnswerScan, Bytes),
-    ledger: &Settlement,
-) -> Committed {
+fn whole(leg: &Leg<'_>, attempt: &Attempt<'_>, whole: WholeAnswer, settlement: &Settlement) -> Committed {
+    let WholeAnswer { head, scan, body } = whole;
     let mut headers = head.headers;
     let segments: Segments = if leg.rewrite {
         // They describe bytes that the caller will not get.
         for name in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
             headers.remove(name);
         }
-        annotate(&body, &scan, &served(leg, attempt, ledger))
+        annotate(&body, &scan, &served(leg, attempt, settlement))
     } else {
         body.into()
     };
     answer(head.status, headers, Content::Whole(segments.into_iter()), attempt)
 }
 
-fn served<'s>(leg: &'s Leg<'_>, attempt: &'s Attempt<'_>, ledger: &'s Settlement) -> Served<'s> {
+fn served<'s>(leg: &'s Leg<'_>, attempt: &'s Attempt<'_>, settlement: &'s Settlement) -> Served<'s> {
     Served {
         model: leg.shown.as_str(),
         provider: &attempt.aim.provider.name,
         upstream_model: attempt.aim.upstream_model.as_str(),
-        attempts: ledger.attempts(),
-        request_id: ledger.request_id(),
+        attempts: settlement.attempts(),
+        request_id: settlement.request_id(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateway_call::Outcome;
 use gateway_resilience::{Retries, RetryPolicy, Standing, Step, Verdict};
 use gateway_routing::Ranking;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::admission::{Admission, Door};
 use super::exchange::Attempt;
@@ -15,6 +15,11 @@ use crate::gate::{Crowded, Place};
 use crate::ingest::Asked;
 use crate::plan::{Aim, Leg};
 use crate::settle::Settlement;
+
+mod room;
+
+pub(super) use room::first_with_room;
+use room::{Candidate, Lodged};
 
 /// What an attempt means for its provider's retry budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +35,8 @@ enum Toll {
 
 impl Toll {
     /// What a step means for the budget of its provider.
-    fn of(step: &Step, aim: &Aim<'_>, ledger: &Settlement) -> Self {
-        let before = ledger.attempts().iter().rev().filter(|it| Arc::ptr_eq(&it.provider, &aim.provider.name));
+    fn of(step: &Step, aim: &Aim<'_>, settlement: &Settlement) -> Self {
+        let before = settlement.attempts().iter().rev().filter(|it| Arc::ptr_eq(&it.provider, &aim.provider.name));
         let is_known = before.clone().any(|it| it.upstream_model == aim.upstream_model);
         match before.map(|it| Verdict::on(it.outcome)).next() {
             None => Self::FirstVisit,
@@ -51,6 +56,8 @@ pub(super) struct Course<'c, 'a> {
     door: Door,
     ranking: Ranking,
     retries: Retries,
+    /// Where the next attempt has its place already.
+    lodged: Option<Lodged<'a>>,
     /// That a target had no room, if one had none.
     pub(super) crowded: Option<Crowded>,
     /// The credentials that were refused to the call, each with its target. Most calls allocate nothing for it.
@@ -69,7 +76,8 @@ impl<'c, 'a> Course<'c, 'a> {
         };
         let ranking = leg.rank(asked, Instant::now());
         let retries = Retries::new(policy);
-        Self { leg, door, ranking, retries, crowded: None, used: Vec::new(), random: fastrand::u64(..) }
+        let random = fastrand::u64(..);
+        Self { leg, door, ranking, retries, lodged: None, crowded: None, used: Vec::new(), random }
     }
 
     /// Whether the model's targets want to be left alone for longer than the call would wait for them. They are worth a try
@@ -79,54 +87,69 @@ impl<'c, 'a> Course<'c, 'a> {
         best.is_some_and(|best| best.cool_down(Instant::now().into_std()) > self.leg.retry.max_retry_after)
     }
 
+    /// The door behind which targets may be asked if none was behind this one.
+    pub(super) fn next_door(&self) -> Door {
+        let has_line = self.crowded.is_some() && self.door < Door::Crowded;
+        if has_line { Door::Crowded } else { Door::LastResort }
+    }
+
     /// The next attempt, once its time has come; none if nothing is left to try.
     ///
     /// # Errors
     ///
     /// Nothing is left because the call's time is over.
-    pub(super) async fn next(&mut self, ledger: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
+    pub(super) async fn next(&mut self, settlement: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
+        if let Some(lodged) = self.lodged.take()
+            && let Some(attempt) = self.set_out(lodged, settlement)
+        {
+            return Ok(Some(attempt));
+        }
         let mut is_late = false;
         loop {
             let now = Instant::now();
-            let Some((step, aim)) = self.next_step(now) else {
+            let Some(next) = self.next_step(&self.retries, now) else {
                 return if is_late { Err(OutOfTime) } else { Ok(None) };
             };
-            is_late |= now.into_std() >= aim.deadline.instant();
-            if !self.is_worth_waiting(&step, &aim, ledger, now) {
-                self.retries.refuse(step.target);
+            is_late |= now.into_std() >= next.aim.deadline.instant();
+            if !self.is_worth_waiting(&next, settlement, now) {
+                self.retries.refuse(next.step.target);
                 continue;
             }
-            if !step.delay.is_zero() {
-                ledger.wait_for(sleep(step.delay)).await;
+            if !next.step.delay.is_zero() {
+                settlement.wait_for(sleep(next.step.delay)).await;
                 // Timers are a millisecond late, and more on a busy machine.
-                if Instant::now().into_std() >= aim.deadline.instant() {
+                if Instant::now().into_std() >= next.aim.deadline.instant() {
                     return Err(OutOfTime);
                 }
             }
-            let place = match self.find_room(step.target, &aim, ledger).await {
-                Ok(place) => place,
-                Err(crowded) => {
-                    self.crowded = Some(crowded);
-                    self.retries.refuse(step.target);
-                    continue;
+            match self.find_room(next, settlement).await {
+                Ok(lodged) => {
+                    if let Some(attempt) = self.set_out(lodged, settlement) {
+                        return Ok(Some(attempt));
+                    }
                 }
-            };
-            match self.admit((step.target, place), &aim, Toll::of(&step, &aim, ledger)) {
-                Some(admission) => {
-                    self.retries.begin(step);
-                    self.random = fastrand::u64(..);
-                    return Ok(Some(self.begin(step.target, aim, admission, ledger)));
-                }
-                None => self.retries.refuse(step.target),
+                Err(crowded) => self.crowded = Some(crowded),
             }
         }
+    }
+
+    /// The attempt of a step that has its place, if it is let through; else its target is refused.
+    fn set_out(&mut self, lodged: Lodged<'a>, settlement: &mut Settlement) -> Option<Attempt<'a>> {
+        let Lodged { step, aim, place } = lodged;
+        let Some(admission) = self.admit(step.target, place, &aim, Toll::of(&step, &aim, settlement)) else {
+            self.retries.refuse(step.target);
+            return None;
+        };
+        self.retries.begin(step);
+        self.random = fastrand::u64(..);
+        Some(self.begin(step.target, aim, admission, settlement))
     }
 
     /// An attempt beside those that are slow, at a target that the call has not tried; none if there is none to be had.
     pub(super) fn hedge(
         &mut self,
         mut is_running: impl FnMut(usize) -> bool,
-        ledger: &mut Settlement,
+        settlement: &mut Settlement,
     ) -> Option<Attempt<'a>> {
         let now = Instant::now().into_std();
         let mut is_fresh = |target: &usize| {
@@ -136,22 +159,22 @@ impl<'c, 'a> Course<'c, 'a> {
         let found = self.ranking.iter().filter(|target| is_fresh(target)).find_map(|target| {
             let aim = self.leg.aim(target)?;
             let place = aim.provider.try_enter(&self.leg.account).ok()?;
-            let admission = self.admit((target, place), &aim, Toll::Retry)?;
+            let admission = self.admit(target, place, &aim, Toll::Retry)?;
             Some((target, aim, admission))
         });
         let (target, aim, admission) = found?;
         self.retries.hedge(target);
-        Some(self.begin(target, aim, admission, ledger))
+        Some(self.begin(target, aim, admission, settlement))
     }
 
     /// Notes how an attempt failed and says what is to be done about it.
-    pub(super) fn conclude(&mut self, attempt: Attempt<'a>, failure: &Failure, ledger: &mut Settlement) -> Verdict {
+    pub(super) fn conclude(&mut self, attempt: Attempt<'a>, failure: &Failure, settlement: &mut Settlement) -> Verdict {
         let (target, outcome) = (attempt.target, failure.outcome());
         let verdict = Verdict::on(outcome);
         if verdict == Verdict::Rotate {
             self.used.push((target, attempt.admission.credential));
         }
-        attempt.fail(failure, ledger);
+        attempt.fail(failure, settlement);
         let has_other_credential = self.has_other_credential(target);
         let verdict = match verdict {
             Verdict::Rotate if outcome == Outcome::CredentialsRejected && !has_other_credential => Verdict::NextTarget,
@@ -161,42 +184,24 @@ impl<'c, 'a> Course<'c, 'a> {
         verdict
     }
 
-    fn next_step(&self, now: Instant) -> Option<(Step, Aim<'a>)> {
+    fn next_step(&self, retries: &Retries, now: Instant) -> Option<Candidate<'a>> {
         let cool_down =
             |target: usize| self.leg.health(target).map_or(Duration::ZERO, |health| health.cool_down(now.into_std()));
-        let step = self.retries.next(self.ranking.iter(), cool_down, self.random)?;
-        Some((step, self.leg.aim(step.target)?))
+        let step = retries.next(self.ranking.iter(), cool_down, self.random)?;
+        Some(Candidate { step, aim: self.leg.aim(step.target)? })
     }
 
     /// Whether the call will still have time for a step, and, before anything is waited for, whether it will be let through
     /// then, as far as that can be told.
-    fn is_worth_waiting(&self, step: &Step, aim: &Aim<'_>, ledger: &Settlement, now: Instant) -> bool {
-        let (now, then) = (now.into_std(), now.into_std() + step.delay);
-        let has_time = then < aim.deadline.instant();
-        if step.delay.is_zero() {
-            return has_time;
+    fn is_worth_waiting(&self, next: &Candidate<'_>, settlement: &Settlement, now: Instant) -> bool {
+        if next.step.delay.is_zero() {
+            return now.into_std() < next.aim.deadline.instant();
         }
-        let standing = self.leg.health(step.target).map(|health| health.standing(then));
-        let is_let_through = !matches!(standing, Some(Standing::Open { .. }));
-        let is_charged = Toll::of(step, aim, ledger) == Toll::Retry;
-        has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(now))
-    }
-
-    /// One of the provider's places; none is needed if it has any number of them.
-    ///
-    /// The call waits in line only where it has nobody else to go to: behind that door, or where it comes for the second time.
-    async fn find_room(&self, target: usize, aim: &Aim<'_>, ledger: &mut Settlement) -> Result<Option<Place>, Crowded> {
-        let Some(room) = aim.provider.room.filter(|_| self.door >= Door::Crowded || self.retries.has_tried(target))
-        else {
-            return aim.provider.try_enter(&self.leg.account);
-        };
-        let deadline = Instant::from_std(aim.deadline.instant());
-        let entering = timeout_at(deadline, aim.provider.state.gate.enter(room, &self.leg.account));
-        ledger.wait_for(entering).await.unwrap_or(Err(Crowded::NOW)).map(Some)
+        self.would_be_admitted(next, settlement, now + next.step.delay)
     }
 
     /// Asks the target's breaker, and for a retry the provider's budget.
-    fn admit(&self, (target, place): (usize, Option<Place>), aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
+    fn admit(&self, target: usize, place: Option<Place>, aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
         let health = self.leg.health(target)?;
         let now = Instant::now().into_std();
         // Asked first, because a pass that comes to nothing may have been the one probe of this second.
@@ -217,10 +222,10 @@ impl<'c, 'a> Course<'c, 'a> {
         Some(Admission::new(pass, place, health.credential(now, self.used(target)), aim))
     }
 
-    fn begin(&self, target: usize, aim: Aim<'a>, admission: Admission, ledger: &mut Settlement) -> Attempt<'a> {
+    fn begin(&self, target: usize, aim: Aim<'a>, admission: Admission, settlement: &mut Settlement) -> Attempt<'a> {
         let number =
-            ledger.begin_attempt(self.leg.model.clone(), aim.provider.name.clone(), aim.upstream_model.clone());
-        Attempt::new((target, number), aim, admission)
+            settlement.begin_attempt(self.leg.model.clone(), aim.provider.name.clone(), aim.upstream_model.clone());
+        Attempt::new(target, number, aim, admission)
     }
 
     /// The credentials that were refused to the call at a target, as a set of bits.

@@ -112,7 +112,7 @@ impl Opening {
     /// The relay of the stream, with what was held at its front. From here on no two parts may be further apart than
     /// `idle`.
     pub(super) fn into_relay(self, rewriter: StreamRewriter, provider: Judge, idle: Duration) -> EventRelay {
-        EventRelay::begin(self.body.with_idle(idle), self.decoder, (rewriter, provider), &self.held)
+        EventRelay::begin(self.body.with_idle(idle), self.decoder, rewriter, provider, &self.held)
     }
 
     /// Takes an event; says how the stream began once that is known.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use gateway_call::{Outcome, TimeoutPhase};
 use gateway_protocol::AnswerScan;
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
@@ -47,7 +48,7 @@ pub(super) struct Finished<'a> {
 /// An answer that can be committed to.
 pub(super) enum Opened {
     /// All of a plain answer.
-    Whole { head: response::Parts, scan: AnswerScan, body: bytes::Bytes },
+    Whole(WholeAnswer),
     /// A stream, up to its first content.
     Events { head: response::Parts, opening: Box<Opening> },
     /// An answer that is passed on as it is.
@@ -56,9 +57,16 @@ pub(super) enum Opened {
     Fault(Committed),
 }
 
+/// A plain answer that is all here.
+pub(super) struct WholeAnswer {
+    pub(super) head: response::Parts,
+    pub(super) scan: AnswerScan,
+    pub(super) body: Bytes,
+}
+
 impl<'a> Attempt<'a> {
     /// An attempt that begins now, with its target's place in the route and its own number.
-    pub(super) fn new((target, number): (usize, usize), aim: Aim<'a>, admission: Admission) -> Self {
+    pub(super) fn new(target: usize, number: usize, aim: Aim<'a>, admission: Admission) -> Self {
         let began = Instant::now();
         Self {
             aim,
@@ -81,25 +89,25 @@ impl<'a> Attempt<'a> {
             Ok((head, body)) => self.open(sending, head, body).await,
             Err(failure) => Err(failure),
         };
-        if let Ok(Opened::Whole { .. } | Opened::Events { .. } | Opened::Raw { .. }) = &result {
+        if let Ok(Opened::Whole(_) | Opened::Events { .. } | Opened::Raw { .. }) = &result {
             self.admission.first_content(self.awaited_since);
         }
         Finished { attempt: self, result }
     }
 
     /// Notes how the attempt failed, where it belongs.
-    pub(super) fn fail(self, failure: &Failure, ledger: &mut Settlement) {
+    pub(super) fn fail(self, failure: &Failure, settlement: &mut Settlement) {
         let blame = self.blame(failure.outcome());
-        self.fail_as(failure, blame, ledger);
+        self.fail_as(failure, blame, settlement);
     }
 
     /// Notes how the attempt failed, and tells the target something else of it: `blame`.
-    pub(super) fn fail_as(self, failure: &Failure, blame: Outcome, ledger: &mut Settlement) {
+    pub(super) fn fail_as(self, failure: &Failure, blame: Outcome, settlement: &mut Settlement) {
         let Self { aim, admission, status, number, .. } = self;
-        ledger.conclude_attempt(number, failure.outcome(), status);
+        settlement.conclude_attempt(number, failure.outcome(), status);
         let credential = admission.credential;
         let lost = admission.finish(blame).then_some(credential);
-        failure::report(failure, &aim, status, lost, ledger);
+        failure::report(failure, &aim, status, lost, settlement);
     }
 
     /// What an outcome says about the target. What its caller brought about says nothing: a deadline that the caller made

@@ -101,10 +101,10 @@ pub(super) fn report(
     aim: &Aim<'_>,
     status: Option<StatusCode>,
     lost: Option<usize>,
-    ledger: &Settlement,
+    settlement: &Settlement,
 ) {
     let Failure::Upstream { outcome, detail } = failure else { return };
-    let request_id = ledger.request_id().as_str();
+    let request_id = settlement.request_id().as_str();
     let (provider, upstream_model) = (&*aim.provider.name, aim.upstream_model.as_str());
     let status = status.map(|status| status.as_u16());
     let error = detail.as_deref().map(|detail| detail as &(dyn Error + 'static));

@@ -24,7 +24,7 @@ pub(super) fn wrapped(
     match outcome {
         Outcome::ClientFault | Outcome::ContextLength => {
             let status = status.unwrap_or(StatusCode::BAD_REQUEST);
-            pass_on(attempt, outcome, status, (headers, document))
+            pass_on(attempt, outcome, status, headers, document)
         }
         outcome => Err(Failure::refused(outcome, fault.message.clone(), &attempt.aim.provider.redactor)),
     }
@@ -35,7 +35,8 @@ pub(super) fn pass_on(
     attempt: &Attempt<'_>,
     outcome: Outcome,
     status: StatusCode,
-    (headers, document): (HeaderMap, Bytes),
+    headers: HeaderMap,
+    document: Bytes,
 ) -> Result<Opened, Failure> {
     let words = words(attempt, status, headers, document);
     match outcome {

@@ -28,13 +28,14 @@ const ANY: &str = "*";
 /// Sends a request whose answer goes back as it is: all but a refusal of the gateway's own credentials and a redirect,
 /// which are none of the caller's business. `request` makes it for one of the provider's credentials.
 pub(crate) async fn attempt_passthrough(
-    (provider, health): (&ProviderRuntime, &Arc<TargetHealth>),
+    provider: &ProviderRuntime,
+    health: &Arc<TargetHealth>,
     caller: &Caller,
     request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Result<Committed, Rejection> {
     let place = match provider.room {
-        Some(room) => Some(ledger.wait_for(provider.state.gate.enter(room, &caller.account())).await?),
+        Some(room) => Some(settlement.wait_for(provider.state.gate.enter(room, &caller.account())).await?),
         None => None,
     };
     let now = Instant::now();
@@ -46,27 +47,27 @@ pub(crate) async fn attempt_passthrough(
         upstream_model: ANY.into(),
         shown: None,
         timeouts: provider.timeouts,
-        deadline: Deadline::after(ledger.started().into_std(), provider.timeouts.total),
+        deadline: Deadline::after(settlement.started().into_std(), provider.timeouts.total),
         hurry: Hurry::default(),
         price: Price::default(),
     };
     let admission = Admission::new(pass, place, health.credential(now.into_std(), 0), &aim);
     let request = request(&aim, admission.credential);
-    let number = ledger.begin_attempt(ANY.into(), provider.name.clone(), ANY.into());
-    let mut attempt = Attempt::new((0, number), aim, admission);
+    let number = settlement.begin_attempt(ANY.into(), provider.name.clone(), ANY.into());
+    let mut attempt = Attempt::new(0, number, aim, admission);
     attempt.is_upload = true;
     let result = exchange(&mut attempt, request).await;
-    ledger.note_wait(attempt.waited);
+    settlement.note_wait(attempt.waited);
     match result {
         Ok((outcome, committed)) => {
-            ledger.conclude_attempt(number, outcome, attempt.status);
+            settlement.conclude_attempt(number, outcome, attempt.status);
             let blame = blame(outcome, attempt.status);
-            hold(attempt, blame, &committed.content, ledger);
+            hold(attempt, blame, &committed.content, settlement);
             Ok(committed)
         }
         Err(failure) => {
             let blame = blame(attempt.blame(failure.outcome()), attempt.status);
-            attempt.fail_as(&failure, blame, ledger);
+            attempt.fail_as(&failure, blame, settlement);
             Err(failure.into_rejection())
         }
     }

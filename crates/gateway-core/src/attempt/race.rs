@@ -22,21 +22,22 @@ pub(super) async fn run<'a>(
     course: &mut Course<'_, 'a>,
     first: Attempt<'a>,
     sending: Sending<'_>,
-    ledger: &mut Settlement,
+    settlement: &mut Settlement,
 ) -> Finished<'a> {
     let hedge = course.leg.hedge().filter(|_| sending.outgoing.is_whole());
     let plan = hedge.and_then(|hedge| Some((delay(hedge, course, first.target)?, hedge.max)));
     let Some((after, most)) = plan else {
         let finished = first.run(sending).await;
-        ledger.note_wait(finished.attempt.waited);
+        settlement.note_wait(finished.attempt.waited);
         return finished;
     };
     let began = Instant::now();
-    let mut race = Race { runners: Vec::with_capacity(1 + most as usize) };
+    let hedges_left = (most as usize).min(MAX_RUNNING - 1);
+    let mut race = Race { runners: Vec::with_capacity(1 + hedges_left), after, hedges_left };
     race.start(first, sending);
-    let finished = race.run(course, (after, most), sending, ledger).await;
-    ledger.cancel_attempts(Some(finished.attempt.number));
-    ledger.note_wait(began.elapsed());
+    let finished = race.run(course, sending, settlement).await;
+    settlement.cancel_attempts(Some(finished.attempt.number));
+    settlement.note_wait(began.elapsed());
     finished
 }
 
@@ -51,6 +52,10 @@ fn delay(hedge: Hedge, course: &Course<'_, '_>, target: usize) -> Option<Duratio
 /// Attempts beside each other.
 struct Race<'s, 'a> {
     runners: Vec<Runner<'s, 'a>>,
+    /// How long content may take before there is another.
+    after: Duration,
+    /// How many more there may be.
+    hedges_left: usize,
 }
 
 /// One of them, at its target.
@@ -69,26 +74,24 @@ impl<'s, 'a: 's> Race<'s, 'a> {
     async fn run(
         mut self,
         course: &mut Course<'_, 'a>,
-        (after, most): (Duration, u32),
         sending: Sending<'s>,
-        ledger: &mut Settlement,
+        settlement: &mut Settlement,
     ) -> Finished<'a> {
-        let mut hedges_left = (most as usize).min(MAX_RUNNING - 1);
-        let mut alarm = pin!(sleep(after));
+        let mut alarm = pin!(sleep(self.after));
         loop {
-            let is_timed = hedges_left > 0;
+            let is_timed = self.hedges_left > 0;
             if let Some(finished) = poll_fn(|cx| self.poll(cx, is_timed.then_some(alarm.as_mut()))).await {
-                if let Some(decided) = self.referee(finished, course, ledger) {
-                    self.tell_losers(after, course);
+                if let Some(decided) = self.referee(finished, course, settlement) {
+                    self.tell_losers(course);
                     return decided;
                 }
                 continue;
             }
-            alarm.as_mut().reset(Instant::now() + after);
-            hedges_left -= 1;
-            match course.hedge(|target| self.runners.iter().any(|it| it.target == target), ledger) {
+            alarm.as_mut().reset(Instant::now() + self.after);
+            self.hedges_left -= 1;
+            match course.hedge(|target| self.runners.iter().any(|it| it.target == target), settlement) {
                 Some(attempt) => self.start(attempt, sending),
-                None => hedges_left = 0,
+                None => self.hedges_left = 0,
             }
         }
     }
@@ -98,24 +101,24 @@ impl<'s, 'a: 's> Race<'s, 'a> {
         &self,
         finished: Finished<'a>,
         course: &mut Course<'_, 'a>,
-        ledger: &mut Settlement,
+        settlement: &mut Settlement,
     ) -> Option<Finished<'a>> {
         let Err(failure) = &finished.result else { return Some(finished) };
         let decides = matches!(Verdict::on(failure.outcome()), Verdict::GiveUp | Verdict::NextModel);
         if decides || self.runners.is_empty() {
             return Some(finished);
         }
-        course.conclude(finished.attempt, failure, ledger);
+        course.conclude(finished.attempt, failure, settlement);
         None
     }
 
     /// Whoever was given more time than the model gives and has shown nothing is slow, and its target has to know: it would
     /// never find out otherwise, as its attempts are cut off before they fail.
-    fn tell_losers(&self, after: Duration, course: &Course<'_, 'a>) {
+    fn tell_losers(&self, course: &Course<'_, 'a>) {
         let now = Instant::now();
         for loser in &self.runners {
             let elapsed = now.saturating_duration_since(loser.began);
-            if let Some(health) = course.leg.health(loser.target).filter(|_| elapsed >= after) {
+            if let Some(health) = course.leg.health(loser.target).filter(|_| elapsed >= self.after) {
                 health.outpaced(elapsed, now.into_std());
             }
         }

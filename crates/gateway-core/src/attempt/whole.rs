@@ -11,7 +11,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::exchange::{Attempt, Opened};
+use super::exchange::{Attempt, Opened, WholeAnswer};
 use super::failure::Failure;
 use super::fault;
 use crate::relay::RawRelay;
@@ -38,7 +38,7 @@ pub(super) async fn open(
             let scan = scan_answer(&body).map_err(|_| Failure::from(Outcome::InvalidResponse))?;
             match &scan.error {
                 Some(error) => fault::wrapped(attempt, error, head.headers, body),
-                None => Ok(Opened::Whole { head, scan, body }),
+                None => Ok(Opened::Whole(WholeAnswer { head, scan, body })),
             }
         }
     }
@@ -58,7 +58,7 @@ pub(super) async fn open_fault(
     match fault.as_ref().map_or(outcome, |fault| provider.protocol.classify_fault(head.status, fault)) {
         outcome @ (Outcome::ClientFault | Outcome::ContextLength) => {
             let document = words.unwrap_or_else(|| fault::own_words(&mut head));
-            fault::pass_on(attempt, outcome, head.status, (head.headers, document))
+            fault::pass_on(attempt, outcome, head.status, head.headers, document)
         }
         outcome => Err(Failure::refused(outcome, words.unwrap_or_default(), &provider.redactor)),
     }

@@ -8,17 +8,17 @@
 //! length thresholds for shared-memory packet switches", 1998).
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use gateway_config::Queue;
 use gateway_ratelimit::{FairQueue, Ticket};
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::pace::Pace;
+use super::waiter::{Entrance, Standing, wait_at};
 
 /// A key may take another place as long as it has fewer than this many for each one that is free. One key alone gets 16 of 17
 /// places; where there are fewer than that, it may get all of them.
@@ -43,6 +43,20 @@ pub(crate) struct Crowded {
 impl Crowded {
     /// There is no room at this moment.
     pub(crate) const NOW: Self = Self { retry_after: Duration::from_secs(1) };
+
+    /// There may be room after this wait; never told to be less than a second, or the crowd would come back at once.
+    pub(super) fn within(wait: Duration) -> Self {
+        Self { retry_after: wait.clamp(Duration::from_secs(1), Duration::from_mins(1)) }
+    }
+}
+
+/// What a newcomer finds at a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prospect {
+    /// Its place in line; none if the line has none that would be of use.
+    pub(super) ticket: Option<Ticket>,
+    /// How long it has to wait there, as far as can be told.
+    pub(super) wait: Duration,
 }
 
 /// A bound on how many are inside. It outlives configurations, which may move the bound.
@@ -58,11 +72,12 @@ struct State {
     inside: usize,
     /// How many of them are each key's.
     held: HashMap<Arc<str>, usize>,
-    line: FairQueue<Arc<Waiter>>,
+    line: FairQueue<Standing>,
     /// How fast everybody in line moves on.
     pace: Pace,
-    /// How fast those of one key do, for keys that have somebody in line. Those who ask for less than their part are hardly
-    /// ever seen in line, and take their turns all the same.
+    /// How fast those of one key do, for keys that have somebody in line; forgotten with the last of them, and making room never
+    /// puts out the last of a key. Those who ask for less than their part are hardly ever seen in line, and take their turns all
+    /// the same.
     paces: HashMap<Arc<str>, Pace>,
 }
 
@@ -71,23 +86,6 @@ struct State {
 pub(crate) struct Place {
     gate: Arc<Gate>,
     key: Arc<str>,
-}
-
-/// Somebody in line.
-#[derive(Debug)]
-struct Waiter {
-    key: Arc<str>,
-    turn: Mutex<Turn>,
-}
-
-#[derive(Debug)]
-enum Turn {
-    New,
-    Waiting(Waker),
-    /// The place is the waiter's, who has not taken it yet.
-    Come,
-    /// Somebody with a better claim has the place in line.
-    Lost,
 }
 
 impl Gate {
@@ -115,37 +113,60 @@ impl Gate {
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        is_inside.then(|| Place { gate: Arc::clone(self), key: Arc::clone(key) })
+        is_inside.then(|| Place::new(self, key))
     }
 
     /// A place, at once or when it is the caller's turn.
     pub(crate) async fn enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Result<Place, Crowded> {
-        let now = Instant::now();
-        if let Some(place) = self.try_enter(room, key) {
-            return Ok(place);
+        match self.try_enter(room, key) {
+            Some(place) => Ok(place),
+            None => wait_at(&[Entrance { gate: self, room }], key).await.map(|entered| entered.place),
         }
-        let in_line = self.join(room, key, now)?;
-        in_line.come(now + room.queue.timeout).await
     }
 
-    fn join(self: &Arc<Self>, room: Room, key: &Arc<str>, now: Instant) -> Result<InLine, Crowded> {
+    /// Stands in line, unless the line is too long or too slow.
+    pub(super) fn join(&self, room: Room, standing: Standing, now: Instant) -> Prospect {
+        let key = Arc::clone(&standing.waiter.key);
         let mut state = self.state.lock();
-        let wait = state.wait(key, now);
-        let crowded = Crowded { retry_after: wait.clamp(Duration::from_secs(1), Duration::from_mins(1)) };
+        let wait = state.wait(&key, now);
         // With half of its time to spare, whoever is let in is hardly ever turned away later.
-        if wait > room.queue.timeout / 2 {
-            return Err(crowded);
-        }
-        let waiter = Arc::new(Waiter { key: Arc::clone(key), turn: Mutex::new(Turn::New) });
-        let (ticket, evicted) = state.line.push(key, Arc::clone(&waiter)).map_err(|_| crowded)?;
+        let is_worth_it = wait <= room.queue.timeout / 2;
+        let Some((ticket, evicted)) = is_worth_it.then(|| state.line.push(&key, standing).ok()).flatten() else {
+            return Prospect { ticket: None, wait };
+        };
         state.pace.begin(now);
-        state.paces.entry(Arc::clone(key)).or_default().begin(now);
+        state.paces.entry(key).or_default().begin(now);
         // Between the last look and this a place may have become free.
         let wakers = state.call_in(now);
         drop(state);
-        let evicted = evicted.and_then(|evicted| evicted.tell(Turn::Lost));
+        let evicted = evicted.and_then(|evicted| evicted.waiter.put_out());
         wakers.into_iter().chain(evicted).for_each(Waker::wake);
-        Ok(InLine { gate: Arc::clone(self), waiter, ticket: Some(ticket), retry_after: crowded.retry_after })
+        Prospect { ticket: Some(ticket), wait }
+    }
+
+    /// Leaves the line for a place that was sooner to be had elsewhere. To those behind that is as if it were here.
+    pub(super) fn move_on(&self, ticket: Ticket, key: &Arc<str>) {
+        let mut state = self.state.lock();
+        if state.line.remove(ticket).is_some() {
+            state.moved_on(key, Instant::now());
+            state.end_wait();
+        }
+    }
+
+    /// Leaves the line without a place.
+    pub(super) fn give_up(&self, ticket: Ticket, key: &Arc<str>) {
+        let mut state = self.state.lock();
+        if state.line.remove(ticket).is_some() {
+            state.forget(key);
+            state.end_wait();
+        }
+    }
+
+    /// How many are inside, how many may be, and how many wait.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> (usize, usize, usize) {
+        let state = self.state.lock();
+        (state.inside, state.limit, state.line.len())
     }
 
     /// Gives a place of this key to the next in line, or to nobody.
@@ -190,31 +211,52 @@ impl State {
     }
 
     /// The next in line who may enter.
-    fn next(&mut self) -> Option<Arc<Waiter>> {
+    fn next(&mut self) -> Option<Standing> {
         let (held, free) = (&self.held, self.limit.saturating_sub(self.inside));
-        self.line.pop_if(|key| has_share(held, free, key)).map(|(_, waiter)| waiter)
+        self.line.pop_if(|key| has_share(held, free, key)).map(|(_, standing)| standing)
     }
 
-    /// Gives free places to those who are next in line, and returns who has to be woken for it.
+    /// Gives free places to those who are next in line, and returns who has to be woken for it, after the lock is released.
     ///
-    /// They are told under the gate's lock. A waiter that gives up leaves the line under the same lock, so after that it knows
-    /// whether it was called in before.
+    /// Whoever gives up ends its wait first and looks then whether it was called: by then it is either told of its place, which it
+    /// passes on, or it can no longer be.
     fn call_in(&mut self, now: Instant) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while self.inside < self.limit
-            && let Some(waiter) = self.next()
+            && let Some(standing) = self.next()
         {
-            self.admit(&waiter.key, now);
-            if let Some(pace) = self.paces.get_mut(&waiter.key) {
-                pace.left(now);
+            let key = &standing.waiter.key;
+            if let Ok(waker) = standing.call() {
+                self.admit(key, now);
+                self.step_forward(key, now);
+                wakers.extend(waker);
+            } else {
+                self.moved_on(key, now);
             }
-            self.forget(&waiter.key);
-            wakers.extend(waiter.tell(Turn::Come));
         }
+        self.end_wait();
+        wakers
+    }
+
+    /// Notes that nobody waits any more, if that is so.
+    fn end_wait(&mut self) {
         if self.line.is_empty() && self.inside < self.limit {
             self.pace.end();
         }
-        wakers
+    }
+
+    /// One of this key has left the line for a place elsewhere.
+    fn moved_on(&mut self, key: &Arc<str>, now: Instant) {
+        self.pace.left(now);
+        self.step_forward(key, now);
+    }
+
+    /// The line of this key has become shorter by one who has a place.
+    fn step_forward(&mut self, key: &Arc<str>, now: Instant) {
+        if let Some(pace) = self.paces.get_mut(key) {
+            pace.left(now);
+        }
+        self.forget(key);
     }
 
     /// How long a newcomer of this key would wait, as far as can be told.
@@ -238,59 +280,10 @@ fn has_share(held: &HashMap<Arc<str>, usize>, free: usize, key: &Arc<str>) -> bo
     held.get(key).copied().unwrap_or(0) < free.saturating_mul(SHARE)
 }
 
-impl Waiter {
-    /// Notes how the wait ended; gives who is to be woken for it.
-    fn tell(&self, turn: Turn) -> Option<Waker> {
-        match std::mem::replace(&mut *self.turn.lock(), turn) {
-            Turn::Waiting(waker) => Some(waker),
-            _ => None,
-        }
-    }
-
-    /// Whether the place is the waiter's; false if it has lost its own in line.
-    fn poll(&self, cx: &Context<'_>) -> Poll<bool> {
-        let mut turn = self.turn.lock();
-        match &*turn {
-            Turn::Come => return Poll::Ready(true),
-            Turn::Lost => return Poll::Ready(false),
-            Turn::New | Turn::Waiting(_) => *turn = Turn::Waiting(cx.waker().clone()),
-        }
-        Poll::Pending
-    }
-}
-
-/// A place in line, given up when dropped.
-struct InLine {
-    gate: Arc<Gate>,
-    waiter: Arc<Waiter>,
-    /// None once the wait is over.
-    ticket: Option<Ticket>,
-    retry_after: Duration,
-}
-
-impl InLine {
-    async fn come(mut self, deadline: Instant) -> Result<Place, Crowded> {
-        let turn = timeout_at(deadline, poll_fn(|cx| self.waiter.poll(cx))).await;
-        if turn == Ok(true) {
-            self.ticket = None;
-            return Ok(Place { gate: Arc::clone(&self.gate), key: Arc::clone(&self.waiter.key) });
-        }
-        Err(Crowded { retry_after: self.retry_after })
-    }
-}
-
-impl Drop for InLine {
-    /// The turn may have come between the last look and now; then the place goes on to the next.
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        {
-            let mut state = self.gate.state.lock();
-            state.line.remove(ticket);
-            state.forget(&self.waiter.key);
-        }
-        if matches!(*self.waiter.turn.lock(), Turn::Come) {
-            self.gate.leave(&self.waiter.key);
-        }
+impl Place {
+    /// A place that the gate has given to this key.
+    pub(super) fn new(gate: &Arc<Gate>, key: &Arc<str>) -> Self {
+        Self { gate: Arc::clone(gate), key: Arc::clone(key) }
     }
 }
 

@@ -70,7 +70,8 @@ impl EventRelay {
     pub(crate) fn begin(
         body: ResponseBody,
         decoder: SseDecoder,
-        (rewriter, provider): (StreamRewriter, Judge),
+        rewriter: StreamRewriter,
+        provider: Judge,
         held: &[Frame],
     ) -> Self {
         let mut relay = Self {
@@ -112,7 +113,11 @@ impl EventRelay {
         self.phase == Phase::Over && self.out.is_empty()
     }
 
-    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>, ledger: Option<&mut Settlement>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        settlement: Option<&mut Settlement>,
+    ) -> Poll<Option<Bytes>> {
         let mut failure = None;
         while self.phase == Phase::Flowing && self.out.len() < MAX_CHUNK {
             match self.advance(cx) {
@@ -121,9 +126,9 @@ impl EventRelay {
                 Poll::Ready(Err(outcome)) => failure = Some(outcome),
             }
         }
-        if let (Some(outcome), Some(ledger)) = (failure, ledger) {
-            ledger.judge_answer(outcome);
-            ledger.note_error(Some(failure_code(outcome)));
+        if let (Some(outcome), Some(settlement)) = (failure, settlement) {
+            settlement.judge_answer(outcome);
+            settlement.note_error(Some(failure_code(outcome)));
         }
         if !self.out.is_empty() {
             self.last_sent = Instant::now();

@@ -33,7 +33,7 @@ impl RawRelay {
     pub(super) fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
-        ledger: Option<&mut Settlement>,
+        settlement: Option<&mut Settlement>,
     ) -> Poll<Option<Result<Bytes, BrokenAnswer>>> {
         if let Some(chunk) = self.beginning.pop_front() {
             return Poll::Ready(Some(Ok(chunk)));
@@ -44,9 +44,9 @@ impl RawRelay {
                 Err(error) => {
                     self.finished = true;
                     let outcome = error.outcome();
-                    if let Some(ledger) = ledger {
-                        ledger.judge_answer(outcome);
-                        ledger.note_error(Some(failure_code(outcome)));
+                    if let Some(settlement) = settlement {
+                        settlement.judge_answer(outcome);
+                        settlement.note_error(Some(failure_code(outcome)));
                     }
                     return Poll::Ready(Some(Err(BrokenAnswer { outcome })));
                 }

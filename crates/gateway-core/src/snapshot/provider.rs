@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use gateway_call::Endpoint;
-use gateway_config::{Mapping, Provider as ProviderConfig, ProviderEndpoint};
+use gateway_config::{Provider as ProviderConfig, ProviderEndpoint};
 use gateway_extension::Registry;
 use gateway_protocol::Provider;
-use gateway_ratelimit::Price;
 use gateway_resilience::TargetHealth;
 use gateway_secret::Secret;
 use gateway_upstream::{Origin, Timeouts, Upstream, UpstreamConfig};
@@ -16,7 +15,8 @@ use http::{Uri, uri};
 
 use super::Build;
 use super::carried::ProviderState;
-use crate::gate::{Crowded, Place, Room};
+use super::prices::Prices;
+use crate::gate::{Crowded, Entrance, Place, Room};
 use crate::redact::Redactor;
 
 /// What upstreams see as `user-agent`.
@@ -41,8 +41,8 @@ pub(crate) struct ProviderRuntime {
     pub(crate) timeouts: Timeouts,
     /// How much it takes at once, if that is limited.
     pub(crate) room: Option<Room>,
-    /// What models cost, as far as that is known.
-    prices: Vec<Mapping>,
+    /// What models cost.
+    pub(crate) prices: Prices,
     /// For each credential, the headers of every request: the credential, the configured ones, the gateway's own.
     headers: Vec<HeaderMap>,
     urls: Vec<Uri>,
@@ -72,13 +72,9 @@ impl ProviderRuntime {
         }
     }
 
-    /// What a model costs here: what is said of the name that it is asked for by, or of its public name.
-    pub(crate) fn price(&self, public: &str, upstream: &str) -> Price {
-        let is_sent = |it: &&Mapping| it.upstream.as_deref().is_some_and(|name| name == upstream);
-        let sent = self.prices.iter().find(is_sent);
-        let exact = || self.prices.iter().find(|it| it.public.is_exact() && it.public.as_str() == public);
-        let pattern = || self.prices.iter().find(|it| it.public.matches(public));
-        sent.or_else(exact).or_else(pattern).map_or(Price::default(), |it| it.price)
+    /// Where to wait for one of its places; nowhere if it has any number of them.
+    pub(crate) fn entrance(&self) -> Option<Entrance<'_>> {
+        self.room.map(|room| Entrance { gate: &self.state.gate, room })
     }
 
     /// The URL for a path below `/v1` and its query, which the caller of this function has found to be harmless.
@@ -127,7 +123,7 @@ fn compile_one(
         forward_headers: config.forward_headers.clone(),
         timeouts: config.timeouts,
         room: config.max_in_flight.map(|limit| Room { limit: limit as usize, queue: build.config.server.queue }),
-        prices: config.model_mapping.iter().filter(|mapping| mapping.price != Price::default()).cloned().collect(),
+        prices: Prices::of(&config.model_mapping),
         urls: urls.ok_or_else(|| format!("api_base: `{base}` cannot be joined with a path"))?,
         base: base.clone(),
         protocol,

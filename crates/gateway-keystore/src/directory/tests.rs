@@ -20,24 +20,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn record(id: &str, key: u32) -> KeyRecord {
-    KeyRecord {
-        id: id.into(),
-        name: format!("name of {id}").into(),
-        digest: digest(key),
-        preview: "…".to_owned(),
-        is_weak: false,
-        previous: None,
-        allowed_models: vec!["*".to_owned()],
-        rate_limit: None,
-        budget: None,
-        expires_at: None,
-        is_enabled: true,
-        metadata: "{}".to_owned(),
-        created_at: at(0),
-        updated_at: at(0),
-        last_used_at: None,
-        revision: 1,
-    }
+    KeyRecord::unlimited(id, digest(key))
 }
 
 fn retired(key: u32, until: i64) -> RetiredKey {

@@ -3,12 +3,12 @@
 use gateway_ratelimit::{BudgetWindow, Quota};
 use jiff::Timestamp;
 
-use super::Outcome;
+use super::Resolution;
 
 /// Counters wrap here, which the script knows: a double is exact beyond it.
 const WRAP: u64 = 1 << 52;
 
-/// No amount of one call is counted as more, so that counters cannot wrap unseen: 71 years, or two million dollars.
+/// No amount of one call is counted as more, so that counters cannot wrap unseen: as many tokens, or two million dollars.
 const MOST: u64 = 1 << 51;
 
 /// An amount as it is counted.
@@ -21,9 +21,9 @@ pub(crate) fn countable(amount: u64) -> u64 {
 pub(crate) struct Totals {
     /// Calls that have ended.
     pub(crate) ended: u64,
-    /// Time of the token bucket that calls took and did not need, in microseconds.
+    /// Tokens that calls took and did not need.
     pub(crate) given_back: u64,
-    /// Time of the token bucket that calls needed and had not taken.
+    /// Tokens that calls needed and had not taken.
     pub(crate) owed: u64,
     /// Money that calls had taken, before they ended.
     pub(crate) released: u64,
@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) in_flight: u32,
     /// Questions that Redis has not answered.
     pub(crate) awaited: u32,
+    /// The token quota that the last call to end was let through with.
+    pub(crate) tokens: Option<Quota>,
     pub(crate) totals: Totals,
     /// What Redis has confirmed of them.
     pub(crate) confirmed: Totals,
@@ -71,10 +73,18 @@ pub(crate) struct Ending {
     /// The money that it had taken.
     pub(crate) cost: u64,
     pub(crate) spent: u64,
-    /// The tokens that it had taken in Redis and those that it used, if it counts there.
-    pub(crate) tokens: Option<(u64, u64)>,
+    /// Its tokens, if they are counted in Redis.
+    pub(crate) tokens: Option<EndedTokens>,
     /// Redis's clock, as far as is known.
     pub(crate) at: Option<u64>,
+}
+
+/// The tokens of a call that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedTokens {
+    pub(crate) quota: Quota,
+    pub(crate) taken: u64,
+    pub(crate) used: u64,
 }
 
 #[derive(Debug)]
@@ -83,7 +93,6 @@ pub(super) struct Entry {
     in_flight: u32,
     pub(super) admitted_by_redis: u32,
     awaited: u32,
-    /// The token quota of the last call.
     tokens: Option<Quota>,
     settled_at: Option<u64>,
     money: Option<Money>,
@@ -116,10 +125,9 @@ impl Entry {
         }
     }
 
-    /// Goes on with the limits of a call. Money is counted in the window that it was taken in; once a new one begins, nothing
+    /// Goes on with the window of a call. Money is counted in the window that it was taken in; once a new one begins, nothing
     /// of the old one matters any more.
-    pub(super) fn turn_to(&mut self, tokens: Option<Quota>, window: Option<BudgetWindow>) {
-        self.tokens = tokens;
+    pub(super) fn turn_to(&mut self, window: Option<BudgetWindow>) {
         let Some(window) = window else { return };
         let is_earlier = |of: BudgetWindow| of.period == window.period && window.start <= of.start;
         if self.money.is_some_and(|money| is_earlier(money.window)) {
@@ -137,6 +145,7 @@ impl Entry {
             generation: self.generation,
             in_flight: self.in_flight,
             awaited: self.awaited,
+            tokens: self.tokens,
             totals: self.totals,
             confirmed: self.confirmed,
             settled_at: self.settled_at,
@@ -152,15 +161,15 @@ impl Entry {
     }
 
     /// Hears the answer to a question.
-    pub(super) fn hear(&mut self, cost: u64, window: Option<BudgetWindow>, outcome: Outcome) {
+    pub(super) fn hear(&mut self, cost: u64, window: Option<BudgetWindow>, resolution: Resolution) {
         self.awaited = self.awaited.saturating_sub(1);
         if let Some(money) = self.money_of(window) {
             money.awaited = money.awaited.saturating_sub(cost);
         }
-        match outcome {
-            Outcome::Unknown => self.must_report = true,
-            Outcome::Denied => {}
-            Outcome::Admitted => {
+        match resolution {
+            Resolution::Unknown => self.must_report = true,
+            Resolution::Denied => {}
+            Resolution::Admitted => {
                 self.admit(cost, window);
                 self.admitted_by_redis += 1;
             }
@@ -179,8 +188,8 @@ impl Entry {
         self.admitted_by_redis = self.admitted_by_redis.saturating_sub(ending.was_admitted_by_redis.into());
         let add = |total: &mut u64, amount: u64| *total = (*total + countable(amount)) % WRAP;
         add(&mut self.totals.ended, 1);
-        if let (Some(quota), Some((taken, used))) = (self.tokens, ending.tokens) {
-            let (taken, used) = (quota.time_of(taken), quota.time_of(used));
+        if let Some(EndedTokens { quota, taken, used }) = ending.tokens {
+            self.tokens = Some(quota);
             add(&mut self.totals.given_back, taken.saturating_sub(used));
             add(&mut self.totals.owed, used.saturating_sub(taken));
         }

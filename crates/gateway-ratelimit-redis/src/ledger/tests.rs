@@ -5,9 +5,12 @@ use jiff::Timestamp;
 
 use super::*;
 
-fn ledger() -> (Ledger, Arc<str>, Limits) {
-    let tokens = Quota::tokens(60, Duration::from_mins(1));
-    (Ledger::new(), Arc::from("a"), Limits { tokens, max_concurrent: Some(9), ..Limits::default() })
+fn ledger() -> (Ledger, Arc<str>) {
+    (Ledger::new(), Arc::from("a"))
+}
+
+fn tokens(taken: u64, used: u64) -> EndedTokens {
+    EndedTokens { quota: Quota::tokens(60, Duration::from_mins(1)).unwrap(), taken, used }
 }
 
 fn ending() -> Ending {
@@ -34,31 +37,31 @@ fn told(ledger: &Ledger) -> Report {
 
 #[test]
 fn an_account_is_remembered_until_all_is_said() {
-    let (ledger, key, limits) = ledger();
-    ledger.ask(&key, &limits, 0, None).resolve(Outcome::Admitted, 0);
+    let (ledger, key) = ledger();
+    ledger.ask(&key, 0, None).resolve(Resolution::Admitted, 0);
     assert_eq!(ledger.admitted_by_redis(&key), 1);
     assert!(ledger.due(9).reports().is_empty());
-    ledger.end(&key, Ending { tokens: Some((30, 10)), ..ending() });
-    ledger.end(&key, Ending { tokens: Some((30, 40)), ..ending() });
+    ledger.end(&key, Ending { tokens: Some(tokens(30, 10)), ..ending() });
+    ledger.end(&key, Ending { tokens: Some(tokens(30, 40)), ..ending() });
     let report = told(&ledger);
     assert_eq!((report.in_flight, report.totals.ended), (0, 2));
-    assert_eq!((report.totals.given_back, report.totals.owed), (20_000_000, 10_000_000));
+    assert_eq!((report.totals.given_back, report.totals.owed), (20, 10));
     assert!(is_empty(&ledger));
 }
 
 #[test]
 fn a_refused_call_leaves_nothing() {
-    let (ledger, key, limits) = ledger();
-    ledger.ask(&key, &limits, 5, Some(day(1))).resolve(Outcome::Denied, 0);
+    let (ledger, key) = ledger();
+    ledger.ask(&key, 5, Some(day(1))).resolve(Resolution::Denied, 0);
     assert!(is_empty(&ledger));
 }
 
 #[test]
 fn a_question_without_answer_is_followed_by_a_report() {
-    let (ledger, key, limits) = ledger();
-    let first = ledger.ask(&key, &limits, 5, Some(day(1)));
+    let (ledger, key) = ledger();
+    let first = ledger.ask(&key, 5, Some(day(1)));
     assert_eq!(first.report().awaited, 0, "the question itself is not yet awaited when Redis hears of it");
-    let second = ledger.ask(&key, &limits, 6, Some(day(1)));
+    let second = ledger.ask(&key, 6, Some(day(1)));
     assert_eq!((second.report().awaited, second.report().money.unwrap().awaited), (1, 5));
     drop((first, second));
     let report = told(&ledger);
@@ -68,9 +71,9 @@ fn a_question_without_answer_is_followed_by_a_report() {
 
 #[test]
 fn reports_that_did_not_arrive_are_due_again_with_what_has_come_since() {
-    let (ledger, key, limits) = ledger();
-    ledger.admit_alone(&key, &limits, 0, None);
-    ledger.admit_alone(&key, &limits, 0, None);
+    let (ledger, key) = ledger();
+    ledger.admit_alone(&key, 0, None);
+    ledger.admit_alone(&key, 0, None);
     ledger.end(&key, Ending { was_admitted_by_redis: false, ..ending() });
     let lost = ledger.due(9);
     ledger.end(&key, Ending { was_admitted_by_redis: false, ..ending() });
@@ -82,13 +85,13 @@ fn reports_that_did_not_arrive_are_due_again_with_what_has_come_since() {
 
 #[test]
 fn a_question_says_what_a_report_would_have() {
-    let (ledger, key, limits) = ledger();
-    ledger.ask(&key, &limits, 0, None).resolve(Outcome::Admitted, 0);
-    ledger.ask(&key, &limits, 0, None).resolve(Outcome::Admitted, 0);
+    let (ledger, key) = ledger();
+    ledger.ask(&key, 0, None).resolve(Resolution::Admitted, 0);
+    ledger.ask(&key, 0, None).resolve(Resolution::Admitted, 0);
     ledger.end(&key, ending());
-    let question = ledger.ask(&key, &limits, 0, None);
+    let question = ledger.ask(&key, 0, None);
     assert_eq!((question.report().in_flight, question.report().totals.ended), (1, 1));
-    question.resolve(Outcome::Denied, 0);
+    question.resolve(Resolution::Denied, 0);
     assert!(ledger.due(9).reports().is_empty());
     ledger.repeat_all();
     assert_eq!(told(&ledger).confirmed.ended, 1);
@@ -96,13 +99,13 @@ fn a_question_says_what_a_report_would_have() {
 
 #[test]
 fn money_belongs_to_the_window_that_it_was_taken_in() {
-    let (ledger, key, limits) = ledger();
-    ledger.ask(&key, &limits, 5, Some(day(1))).resolve(Outcome::Admitted, 0);
-    ledger.ask(&key, &limits, 7, Some(day(2))).resolve(Outcome::Admitted, 0);
-    let late = ledger.ask(&key, &limits, 1, Some(day(1)));
+    let (ledger, key) = ledger();
+    ledger.ask(&key, 5, Some(day(1))).resolve(Resolution::Admitted, 0);
+    ledger.ask(&key, 7, Some(day(2))).resolve(Resolution::Admitted, 0);
+    let late = ledger.ask(&key, 1, Some(day(1)));
     assert_eq!(late.window(), Some(day(2)), "a clock that is behind does not open yesterday again");
     assert_eq!(late.report().money.unwrap().reserved, 7);
-    late.resolve(Outcome::Denied, 0);
+    late.resolve(Resolution::Denied, 0);
     ledger.end(&key, Ending { window: Some(day(1)), cost: 5, spent: 4, ..ending() });
     ledger.end(&key, Ending { window: Some(day(2)), cost: 7, spent: 6, ..ending() });
     let report = told(&ledger);
@@ -119,20 +122,20 @@ fn money_belongs_to_the_window_that_it_was_taken_in() {
 
 #[test]
 fn counters_wrap_where_the_script_expects_it() {
-    let (ledger, key, limits) = ledger();
-    ledger.admit_alone(&key, &limits, 0, None);
+    let (ledger, key) = ledger();
+    ledger.admit_alone(&key, 0, None);
     for _ in 0..3 {
-        ledger.end(&key, Ending { tokens: Some((0, u64::MAX)), ..ending() });
+        ledger.end(&key, Ending { tokens: Some(tokens(0, u64::MAX)), ..ending() });
     }
     assert_eq!(told(&ledger).totals.owed, 1 << 51);
 }
 
 #[test]
 fn no_more_is_due_at_once_than_is_asked_for() {
-    let (ledger, _, limits) = ledger();
+    let ledger = Ledger::new();
     for number in 0..10 {
         let key = Arc::from(number.to_string());
-        ledger.admit_alone(&key, &limits, 0, None);
+        ledger.admit_alone(&key, 0, None);
         ledger.end(&key, ending());
     }
     let first = ledger.due(6);

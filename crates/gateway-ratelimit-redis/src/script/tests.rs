@@ -1,13 +1,13 @@
 use std::collections::VecDeque;
 
-use gateway_ratelimit::{Budget, NanoUsd, RateLimit};
+use gateway_ratelimit::{Budget, BudgetPeriod, NanoUsd, RateLimit};
 use gateway_testing::RedisServer;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::ledger::{Ending, Ledger, Outcome};
+use crate::ledger::{EndedTokens, Ending, Ledger, Resolution};
 
 const NOW: u64 = 1_800_000_000_000_000;
 
@@ -32,7 +32,7 @@ fn question(node: &str) -> Question<'_> {
 fn a_question_is_json_that_the_script_reads() {
     let limits = limits();
     let ledger = Ledger::new();
-    let awaited = ledger.ask(&Arc::from("a"), &limits, 8, Some(BudgetPeriod::Day.window(Timestamp::UNIX_EPOCH)));
+    let awaited = ledger.ask(&Arc::from("a"), 8, Some(BudgetPeriod::Day.window(Timestamp::UNIX_EPOCH)));
     let demand = Demand { tokens: 3, cost: NanoUsd(8) };
     let full = Question {
         deadline: Some(NOW + 1),
@@ -47,36 +47,32 @@ fn a_question_is_json_that_the_script_reads() {
         r#""ended":[0,0],"given_back":[0,0],"owed":[0,0],"released":[0,0],"spent":[0,0]},"#,
         r#""money":{"period":"day","start":0,"reserved":0,"awaited":0,"epoch":0,"base":5,"ends":86400000000},"#,
         r#""call":{"cost":8,"max_concurrent":1000,"budget":1000000,"quotas":["#,
-        r#"{"name":"requests.1000000.0","micros":333334,"units":1,"cost":333334,"capacity":1666670},"#,
-        r#"{"name":"requests.60000000.0","micros":8571429,"units":1,"cost":8571429,"capacity":60000003},"#,
-        r#"{"name":"requests.60000000.1","micros":6666667,"units":1,"cost":6666667,"capacity":60000003},"#,
-        r#"{"name":"tokens","micros":60000000,"units":1000000,"cost":180,"capacity":60000000}]}}"#,
+        r#"{"kind":"r:","slot":0,"rate":"3:1000000:5","micros":333334,"units":1,"capacity":1666670,"amount":1,"cost":333334},"#,
+        r#"{"kind":"r:","slot":1,"rate":"7:60000000:7","micros":8571429,"units":1,"capacity":60000003,"amount":1,"cost":8571429},"#,
+        r#"{"kind":"r:","slot":2,"rate":"9:60000000:9","micros":6666667,"units":1,"capacity":60000003,"amount":1,"cost":6666667},"#,
+        r#"{"kind":"t:","slot":3,"rate":"1000000:60000000:1000000","micros":60000000,"units":1000000,"capacity":60000000,"amount":3,"cost":180}]}}"#,
     );
     assert_eq!(full.to_string(), expected);
     assert_eq!(question("n").to_string(), r#"{"alive_for":5000000,"now":1800000000000000}"#);
 }
 
 #[test]
-fn answers_are_read_or_refused() {
-    let answer = Answer::read(&[1, 10, 2, 3, 9, 4, 5]).unwrap();
-    assert_eq!(answer.verdict, Verdict::Admitted);
-    assert_eq!((answer.clock, answer.in_flight, answer.committed, answer.epoch), (10, 2, 3, 9));
-    assert_eq!(answer.arrivals, [4, 5]);
-    assert_eq!(Answer::read(&[3, 10]).unwrap().verdict, Verdict::Late);
-    for nonsense in [&[][..], &[1], &[7, 1], &[1, -1], &[1, 1, 1, 1, 1, -1]] {
-        assert_eq!(Answer::read(nonsense), None, "{nonsense:?}");
+fn replies_are_read_or_refused() {
+    let reply = Reply::read(&[1, 10, 2, 3, 9, 0, 4, 0, 0, 5]).unwrap();
+    assert_eq!(reply.verdict, Verdict::Admitted);
+    assert_eq!((reply.clock, reply.in_flight, reply.committed, reply.epoch), (10, 2, 3, 9));
+    assert_eq!((reply.was_damaged, reply.requests[0], reply.tokens), (false, Bucket::until(4), Bucket::until(5)));
+    assert!(Reply::read(&[1, 10, 2, 3, 9, 1]).unwrap().was_damaged);
+    assert_eq!(Reply::read(&[3, 10]).unwrap().verdict, Verdict::Late);
+    for nonsense in [&[][..], &[1], &[7, 1], &[1, -1], &[1, 1, 1, 1, 1, 0, -1]] {
+        assert_eq!(Reply::read(nonsense), None, "{nonsense:?}");
     }
 }
 
 /// What another node sees of an account, which takes a place itself.
-async fn seen(
-    script: &DecideScript,
-    connection: &mut MultiplexedConnection,
-    key: &Arc<str>,
-    limits: &Limits,
-) -> Answer {
+async fn seen(script: &DecideScript, connection: &mut MultiplexedConnection, key: &Arc<str>, limits: &Limits) -> Reply {
     let ledger = Ledger::new();
-    let awaited = ledger.ask(key, limits, 0, Some(window()));
+    let awaited = ledger.ask(key, 0, Some(window()));
     let call = Some((limits, Demand::default()));
     let question = Question { report: Some(awaited.report()), call, ..question("another") };
     script.ask(connection, key, &question).await.unwrap()
@@ -96,14 +92,14 @@ async fn a_call_that_ends_makes_room_while_others_are_awaited() {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let (script, ledger, key) = (DecideScript::new(), Ledger::new(), Arc::from("a"));
-    let limits = Limits { requests: Vec::new(), ..limits() };
-    let first = ledger.ask(&key, &limits, 7, Some(window()));
+    let limits = Limits { requests: RequestQuotas::default(), ..limits() };
+    let first = ledger.ask(&key, 7, Some(window()));
     let call = Some((&limits, Demand { tokens: 0, cost: NanoUsd(7) }));
     let question = Question { report: Some(first.report()), call, ..question("n") };
     assert_eq!(script.ask(&mut connection, &key, &question).await.unwrap().verdict, Verdict::Admitted);
-    first.resolve(Outcome::Admitted, 0);
+    first.resolve(Resolution::Admitted, 0);
     // Redis may have let this one through, so its place alone says nothing.
-    let _awaited = ledger.ask(&key, &limits, 7, Some(window()));
+    let _awaited = ledger.ask(&key, 7, Some(window()));
     let ending =
         Ending { was_admitted_by_redis: true, window: Some(window()), cost: 7, spent: 5, tokens: None, at: None };
     ledger.end(&key, ending);
@@ -121,8 +117,8 @@ async fn a_node_that_was_forgotten_for_its_silence_is_not_counted_twice() {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let (script, ledger, key) = (DecideScript::new(), Ledger::new(), Arc::from("a"));
-    let limits = Limits { requests: Vec::new(), ..limits() };
-    ledger.admit_alone(&key, &limits, 7, Some(window()));
+    let limits = Limits { requests: RequestQuotas::default(), ..limits() };
+    ledger.admit_alone(&key, 7, Some(window()));
     ledger.end(&key, Ending { was_admitted_by_redis: false, ..ending(7, 5) });
     let batch = ledger.due(1);
     let said = Question { report: Some(&batch.reports()[0].1), ..question("n") };
@@ -131,7 +127,7 @@ async fn a_node_that_was_forgotten_for_its_silence_is_not_counted_twice() {
     // An hour later, somebody else's question finds that it has been silent.
     let later = Question { now: Some(NOW + 3_600_000_000), ..question("another") };
     let stranger = Ledger::new();
-    let awaited = stranger.ask(&key, &limits, 0, Some(window()));
+    let awaited = stranger.ask(&key, 0, Some(window()));
     let asked = Question { report: Some(awaited.report()), call: Some((&limits, Demand::default())), ..later };
     assert_eq!(script.ask(&mut connection, &key, &asked).await.unwrap().committed, 5);
     let is_known: bool = redis::cmd("HEXISTS").arg(&*key).arg("n:n").query_async(&mut connection).await.unwrap();
@@ -200,14 +196,14 @@ impl World {
             Step::Ask { tokens, cost, is_answer_lost } => {
                 let demand = Demand { tokens, cost: NanoUsd(cost) };
                 let ledger = std::mem::replace(&mut self.ledger, Ledger::new());
-                let awaited = ledger.ask(&self.key, &self.limits, cost, self.window);
+                let awaited = ledger.ask(&self.key, cost, self.window);
                 let answer = self.say(awaited.report(), Some(demand)).await;
                 assert_eq!(answer.verdict, Verdict::Admitted);
                 self.backlog = self.backlog.map(|backlog| backlog + self.time_of(tokens));
                 if is_answer_lost {
                     drop(awaited);
                 } else {
-                    awaited.resolve(Outcome::Admitted, answer.epoch);
+                    awaited.resolve(Resolution::Admitted, answer.epoch);
                     self.calls.push(demand);
                 }
                 self.ledger = ledger;
@@ -217,7 +213,8 @@ impl World {
                 let (used, taken) = (self.time_of(tokens), self.time_of(demand.tokens));
                 self.backlog = self.backlog.map(|backlog| backlog + used - taken);
                 self.spent += cost;
-                let tokens = Some((demand.tokens, tokens));
+                let quota = self.limits.tokens.unwrap();
+                let tokens = Some(EndedTokens { quota, taken: demand.tokens, used: tokens });
                 let ending = Ending {
                     was_admitted_by_redis: true,
                     window: self.window,
@@ -258,7 +255,7 @@ impl World {
         }
     }
 
-    async fn say(&mut self, report: &Report, demand: Option<Demand>) -> Answer {
+    async fn say(&mut self, report: &Report, demand: Option<Demand>) -> Reply {
         let call = demand.map(|demand| (&self.limits, demand));
         let question = Question { now: Some(self.now), report: Some(report), call, ..question("n") };
         self.script.ask(&mut self.connection, &self.key, &question).await.unwrap()
@@ -277,7 +274,7 @@ fn messages_may_be_lost_repeated_and_overtaken() {
     let connection = runtime.block_on(client.get_multiplexed_async_connection()).unwrap();
     let window = Some(window());
     // Requests come without end here; what can be given back is what matters.
-    let limits = Limits { requests: Vec::new(), ..limits() };
+    let limits = Limits { requests: RequestQuotas::default(), ..limits() };
     let case = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) });
     let outcome = runner.run(&prop::collection::vec(step(), 1..60), |steps| {
@@ -312,7 +309,7 @@ fn messages_may_be_lost_repeated_and_overtaken() {
         let answer = runtime.block_on(seen(&world.script, &mut world.connection, &world.key, &world.limits));
         prop_assert_eq!(answer.in_flight, in_flight);
         prop_assert_eq!(answer.committed, committed);
-        prop_assert!(backlog.is_none_or(|backlog| answer.arrivals[0] - NOW == backlog), "{:?} {:?}", answer, backlog);
+        prop_assert!(backlog.is_none_or(|backlog| answer.tokens.backlog(NOW) == backlog), "{:?} {:?}", answer, backlog);
         Ok(())
     });
     outcome.unwrap();

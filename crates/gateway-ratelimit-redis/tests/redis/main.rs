@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a fixture fails its test rather than have every test handle an error")]
 
+mod damage;
+mod disagreement;
 mod fixture;
 mod money;
 mod nodes;

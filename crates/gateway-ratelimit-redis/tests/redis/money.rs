@@ -1,6 +1,6 @@
 //! Budgets: what all nodes spend counts, and a Redis that has forgotten is told.
 
-use gateway_ratelimit::{BudgetPeriod, DenialCause, LimitStore, Moment, SpendBook, Used};
+use gateway_ratelimit::{BudgetPeriod, DenialCause, LimitStore, Moment, Spend, SpendBook, Used};
 use gateway_testing::RedisServer;
 use jiff::Timestamp;
 
@@ -38,14 +38,15 @@ async fn what_is_recorded_counts_where_redis_knows_nothing() {
     let node = connected(patient(&server)).await;
     let (key, limits) = (account("spender"), dollars(10, BudgetPeriod::Total));
     let window = BudgetPeriod::Total.window(Timestamp::now());
-    node.note_totals(&[(key.clone(), window, usd(7))]);
+    let spent = |amount| Spend { account: key.clone(), window, amount: usd(amount) };
+    node.note_totals(&[spent(7)]);
     assert!(reserve(&node, &key, &limits, costs(4)).await.is_err());
     let call = reserve(&node, &key, &limits, costs(2)).await.unwrap();
     node.settle(call, used(2), now());
     // The book has it recorded, once, wherever the call was let through.
-    assert_eq!(node.take_unrecorded(), [(key.clone(), window, usd(2))]);
+    assert_eq!(node.take_unrecorded(), [spent(2)]);
     assert_eq!(node.take_unrecorded(), []);
-    node.note_totals(&[(key.clone(), window, usd(9))]);
+    node.note_totals(&[spent(9)]);
     server.start_again();
     until_redis_decides(&node).await;
     assert!(reserve(&node, &key, &limits, costs(2)).await.is_err());
@@ -109,7 +110,7 @@ async fn a_new_window_begins_with_nothing_spent() {
     node.settle(late, used(10), tomorrow);
     assert!(node.reserve(&key, &limits, costs(1), tomorrow).await.is_ok());
     assert!(node.reserve(&key, &limits, costs(0), tomorrow).await.is_err());
-    assert_eq!(node.take_unrecorded()[0].1, BudgetPeriod::Day.window(today.wall));
+    assert_eq!(node.take_unrecorded()[0].window, BudgetPeriod::Day.window(today.wall));
 }
 
 #[tokio::test]

@@ -53,6 +53,19 @@ fn dollars_that_are_none_are_refused() {
     }
     assert_eq!(Budget::from_usd(1e9, BudgetPeriod::Day).map(|it| it.limit), Ok(NanoUsd(1_000_000_000_000_000_000)));
     assert_eq!(Budget::from_usd(0.0, BudgetPeriod::Day).map(|it| it.limit), Ok(NanoUsd(0)));
+    // Rounded, it would block.
+    let error = Budget::from_usd(4e-10, BudgetPeriod::Day).unwrap_err();
+    assert_eq!(error.to_string(), "usd: must be 0, which blocks, or at least a billionth of a dollar");
+    assert_eq!(Budget::from_usd(1e-9, BudgetPeriod::Day).map(|it| it.limit), Ok(NanoUsd(1)));
+}
+
+#[test]
+fn periods_are_read_as_they_are_written() {
+    for period in BudgetPeriod::ALL {
+        assert_eq!(period.to_string().parse(), Ok(period));
+    }
+    let error = "Day".parse::<BudgetPeriod>().unwrap_err();
+    assert_eq!(error.to_string(), "period: must be one of day, month, total");
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! One account: what is spent of each of its limits, decided and changed together.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
+use super::rates::Rates;
 use super::spending::Spending;
-use crate::{Bucket, BudgetWindow, Demand, Denial, Levels, Limits, NanoUsd, Quota, Reservation, Standing, Taken, Used};
+use crate::{BudgetWindow, Demand, Denial, Levels, Limits, NanoUsd, Reservation, Standing, Taken, Used};
 
 /// A moment as accounts count it.
 #[derive(Debug, Clone, Copy)]
@@ -19,11 +18,8 @@ pub(super) struct Stamp {
 /// What one account has spent of its limits.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    /// Those of the last call.
-    limits: Arc<Limits>,
-    /// One for each of the request quotas.
-    requests: Vec<Bucket>,
-    tokens: Bucket,
+    requests: Rates,
+    tokens: Rates,
     /// The latest moment that it was asked at. Whoever is behind it was overtaken on the way, and is counted as if it came
     /// now: by its own time the bucket would not be as full yet as it is.
     clock: u64,
@@ -34,33 +30,32 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Takes from every limit or from none, and says what is left.
-    pub(super) fn reserve(
-        &mut self,
-        limits: &Arc<Limits>,
-        demand: Demand,
-        at: Stamp,
-    ) -> Result<(Taken, Levels), Denial> {
-        let now = self.adopt(limits, at);
+    /// Takes from every limit or from none, and says what is left. What it refuses changes nothing.
+    pub(super) fn reserve(&mut self, limits: &Limits, demand: Demand, at: Stamp) -> Result<(Taken, Levels), Denial> {
+        let now = self.pass_to(at);
         let window = limits.budget.map(|budget| self.spending.window(&budget, at.wall));
-        self.standing(demand, window).check(at.wall)?;
-        for (quota, bucket) in limits.requests.iter().zip(&mut self.requests) {
-            bucket.take(quota, 1, now);
-        }
-        if let Some(quota) = &limits.tokens {
-            self.tokens.take(quota, demand.tokens, now);
-        }
+        let mut standing = self.standing(limits, demand, window);
+        standing.check(at.wall)?;
+        standing.requests = self.requests.take(limits.requests.slots(), 1, now);
+        [standing.tokens] = self.tokens.take(&[limits.tokens], demand.tokens, now);
         if let Some(window) = window {
             self.spending.reserve(window, demand.cost);
         }
         self.in_flight = self.in_flight.saturating_add(1);
-        Ok((Taken { demand, window }, self.standing(demand, window).levels()))
+        Ok((Taken { demand, window }, standing.levels()))
+    }
+
+    /// Whether a call would be let through that needs neither tokens nor money; takes nothing.
+    pub(super) fn check(&mut self, limits: &Limits, at: Stamp) -> Result<(), Denial> {
+        self.pass_to(at);
+        let window = limits.budget.map(|budget| self.spending.window(&budget, at.wall));
+        self.standing(limits, Demand::default(), window).check(at.wall)
     }
 
     /// What is left of these limits.
-    pub(super) fn levels(&mut self, limits: &Arc<Limits>, at: Stamp) -> Levels {
-        self.adopt(limits, at);
-        self.standing(Demand::default(), None).levels()
+    pub(super) fn levels(&mut self, limits: &Limits, at: Stamp) -> Levels {
+        self.pass_to(at);
+        self.standing(limits, Demand::default(), None).levels()
     }
 
     /// Puts what a call used in the place of what it took. True: the account has to be listed among those with something
@@ -70,25 +65,31 @@ impl Account {
         let now = self.pass_to(at);
         self.in_flight = self.in_flight.saturating_sub(1);
         // A limit of tokens that was added meanwhile is not asked for a call that it was not asked for before.
-        if let Some(quota) = self.limits.tokens.filter(|_| reservation.limits().tokens.is_some()) {
-            self.tokens.settle(&quota, demand.tokens, used.tokens, now);
+        if let Some(quota) = &reservation.limits().tokens {
+            self.tokens.settle(quota, demand.tokens, used.tokens, now);
         }
         window.is_some_and(|window| self.spending.settle(window, demand.cost, used.cost))
     }
 
     /// Whether nothing would be lost with it.
     pub(super) fn is_idle(&mut self, at: Stamp) -> bool {
-        let is_full = |bucket: &Bucket| bucket.backlog(at.micros) == 0;
-        let is_unused = self.in_flight == 0 && is_full(&self.tokens) && self.requests.iter().all(is_full);
+        let is_unused = self.in_flight == 0 && self.tokens.are_full(at.micros) && self.requests.are_full(at.micros);
         is_unused && self.spending.forget_past(at.wall)
     }
 
-    fn standing(&self, demand: Demand, window: Option<BudgetWindow>) -> Standing<'_> {
+    /// At how many rates requests are counted.
+    #[cfg(test)]
+    pub(super) fn rates(&self) -> usize {
+        self.requests.len()
+    }
+
+    fn standing<'a>(&self, limits: &'a Limits, demand: Demand, window: Option<BudgetWindow>) -> Standing<'a> {
+        let [tokens] = self.tokens.buckets(&[limits.tokens], self.clock);
         Standing {
-            limits: &self.limits,
+            limits,
             demand,
-            requests: &self.requests,
-            tokens: self.tokens,
+            requests: self.requests.buckets(limits.requests.slots(), self.clock),
+            tokens,
             now: self.clock,
             in_flight: self.in_flight.into(),
             committed: window.map_or(NanoUsd(0), |window| self.spending.committed(window)),
@@ -98,38 +99,5 @@ impl Account {
     fn pass_to(&mut self, at: Stamp) -> u64 {
         self.clock = self.clock.max(at.micros);
         self.clock
-    }
-
-    /// Goes on with these limits, and says what time it is. What was spent of a quota stays spent of the one of the same period; what was spent of
-    /// one that is gone stays spent of those that are new.
-    fn adopt(&mut self, limits: &Arc<Limits>, at: Stamp) -> u64 {
-        let now = self.pass_to(at);
-        if Arc::ptr_eq(&self.limits, limits) {
-            return now;
-        }
-        if self.limits != *limits {
-            self.requests = self.converted_requests(&limits.requests, now);
-            self.tokens = match (self.limits.tokens, limits.tokens) {
-                (Some(from), Some(to)) => self.tokens.converted(&from, &to, now),
-                _ => Bucket::default(),
-            };
-        }
-        self.limits = Arc::clone(limits);
-        now
-    }
-
-    fn converted_requests(&self, quotas: &[Quota], now: u64) -> Vec<Bucket> {
-        let mut old: Vec<_> = self.limits.requests.iter().zip(self.requests.iter().copied()).collect();
-        let of_same_period = |quota: &Quota| {
-            let at = old.iter().position(|(from, _)| from.period() == quota.period())?;
-            Some(old.remove(at))
-        };
-        let kept: Vec<_> = quotas.iter().map(of_same_period).collect();
-        let bucket = |(quota, kept): (&Quota, Option<(&Quota, Bucket)>)| {
-            let heirs = kept.as_slice().iter().chain(if kept.is_none() { old.as_slice() } else { &[] });
-            let converted = heirs.map(|(from, bucket)| bucket.converted(from, quota, now));
-            converted.max_by_key(|bucket| bucket.backlog(now)).unwrap_or_default()
-        };
-        quotas.iter().zip(kept).map(bucket).collect()
     }
 }

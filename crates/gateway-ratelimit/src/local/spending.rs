@@ -93,7 +93,7 @@ impl Spending {
         for tally in self.windows.iter_mut().filter(|tally| tally.unrecorded > 0) {
             let amount = std::mem::take(&mut tally.unrecorded);
             tally.recording = tally.recording.saturating_add(amount);
-            into.push((Arc::clone(account), tally.window, NanoUsd(amount)));
+            into.push(Spend { account: Arc::clone(account), window: tally.window, amount: NanoUsd(amount) });
         }
     }
 

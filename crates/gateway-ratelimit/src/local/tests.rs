@@ -1,4 +1,5 @@
 mod laws;
+mod look;
 mod model;
 mod money;
 mod sharing;

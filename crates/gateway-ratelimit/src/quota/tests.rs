@@ -68,18 +68,36 @@ fn a_bucket_goes_over_into_another_quota_with_what_is_spent() {
     let six = requests(6, MINUTE, 6);
     let mut bucket = Bucket::default();
     bucket.take(&six, 3, 1_000);
-    let backlog_in = |quota: &Quota| bucket.converted(&six, quota, 1_000).backlog(1_000);
+    let backlog_in = |quota: &Quota| bucket.converted(&six, quota, 1_000, 1_000).backlog(1_000);
     assert_eq!(backlog_in(&requests(60, MINUTE, 60)), 3_000_000);
     assert_eq!(backlog_in(&requests(1, SECOND, 10)), 3_000_000);
     assert_eq!(backlog_in(&requests(3, Duration::from_hours(1), 3)), 3_600_000_000);
     assert_eq!(backlog_in(&requests(6, MINUTE, 2)), 20_000_000, "at most all of it");
     assert_eq!(backlog_in(&requests(0, MINUTE, 0)), 0);
-    assert_eq!(bucket.converted(&six, &six, 1_000), bucket);
+    assert_eq!(bucket.converted(&six, &six, 1_000, 1_000), bucket);
+    // Fifteen seconds later half of it has come back at the old rate, and more at a faster one.
+    let later = 15_001_000;
+    let backlog_in = |quota: &Quota| bucket.converted(&six, quota, 1_000, later).backlog(later);
+    assert_eq!(backlog_in(&requests(6, MINUTE, 7)), 15_000_000);
+    assert_eq!(backlog_in(&requests(3, MINUTE, 3)), 30_000_000);
+    assert_eq!(backlog_in(&requests(9, MINUTE, 9)), 5_000_001);
+    assert_eq!(backlog_in(&requests(60, MINUTE, 60)), 0);
     bucket.take(&six, u64::MAX, 1_000);
     assert_eq!(
-        bucket.converted(&six, &requests(1, LONGEST_PERIOD, 7), 0).backlog(0),
+        bucket.converted(&six, &requests(1, LONGEST_PERIOD, 7), 0, 0).backlog(0),
         7 * u64::from(u32::MAX) * 1_000_000
     );
+}
+
+#[test]
+fn a_bucket_is_capped_at_full_unless_it_was_beyond() {
+    let six = requests(6, MINUTE, 6);
+    let (mut full, before) = (Bucket::until(50_000_000), Bucket::until(50_000_000));
+    full.take(&six, 3, 0);
+    assert_eq!(full.capped(&six, before, 0).backlog(0), 60_000_000);
+    let owed = Bucket::until(90_000_000);
+    full.take(&six, 9, 0);
+    assert_eq!(full.capped(&six, owed, 0), owed);
 }
 
 fn quotas() -> impl Strategy<Value = Quota> {
@@ -162,9 +180,18 @@ proptest! {
         prop_assert!(level.remaining == quota.burst() || quota.time_of(level.remaining + 1) > room);
     }
 
+    /// Less than a microsecond stays behind.
+    #[test]
+    fn given_back_is_as_if_never_taken(quota in quotas(), taken in 0_u64..1_000_000, spent in 0_u64..1_000_000) {
+        let mut bucket = Bucket::until(spent);
+        bucket.take(&quota, taken, 0);
+        bucket.settle(&quota, taken, 0, 0);
+        prop_assert!((spent..=spent + 1).contains(&bucket.backlog(0)));
+    }
+
     /// A bucket whose credit is capped at full, which is what "given back" means.
     #[test]
-    fn given_back_is_as_if_never_taken(
+    fn what_comes_back_is_capped_at_full(
         quota in quotas(),
         steps in prop::collection::vec((0_u64..2_000_000, 0_u64..40, 0_u64..60), 1..40),
     ) {
@@ -176,7 +203,8 @@ proptest! {
             bucket.take(&quota, taken, now);
             credit -= i128::from(quota.time_of(taken));
             bucket.settle(&quota, taken, used, now);
-            credit = full.min(credit + i128::from(quota.time_of(taken)) - i128::from(quota.time_of(used)));
+            let back = quota.time_within(taken.saturating_sub(used));
+            credit = full.min(credit + i128::from(back)) - i128::from(quota.time_of(used.saturating_sub(taken)));
             prop_assert_eq!(i128::from(bucket.backlog(now)), full - credit);
         }
     }
@@ -185,8 +213,8 @@ proptest! {
     fn there_and_back_is_never_less(from in quotas(), to in quotas(), units in 0_u64..100) {
         let mut bucket = Bucket::default();
         bucket.take(&from, units.min(from.burst()).min(to.burst()), 5);
-        let there = bucket.converted(&from, &to, 5);
+        let there = bucket.converted(&from, &to, 5, 5);
         prop_assert!(there.backlog(5) <= to.capacity());
-        prop_assert!(there.converted(&to, &from, 5).backlog(5) >= bucket.backlog(5).min(from.capacity()));
+        prop_assert!(there.converted(&to, &from, 5, 5).backlog(5) >= bucket.backlog(5).min(from.capacity()));
     }
 }

@@ -2,8 +2,11 @@
 
 use std::error::Error;
 
-use gateway_keystore::{KeyFeed, StoreError};
-use gateway_store::Schema;
+use gateway_keystore::{Action, KeyChange, KeyFeed, KeyRepository, StoreError};
+use gateway_store::{Dialect, Schema};
+use gateway_testing::store_conformance::{note, plain_key};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor};
 use tokio::net::TcpListener;
 
 use crate::database::{Database, server, store};
@@ -61,4 +64,33 @@ async fn the_server_is_told_who_is_there() {
     let sql = "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gateway-server' \
                AND datname = current_database()) > 0; END $$";
     server.execute(&database.url, sql);
+}
+
+#[tokio::test]
+async fn it_is_said_why_nothing_was_written() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    let name = database.url.rsplit_once('/').unwrap().1;
+    server.execute(&database.url, &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    let store = store(&database.url);
+    let change = KeyChange::Insert(plain_key("key"));
+    let answer = store.write(&change, &note(Action::CreateKey, "key")).await;
+    let Err(error @ StoreError::Refused { .. }) = answer else { panic!("{answer:?}") };
+    assert!(error.with_cause().contains("read-only transaction"), "{}", error.with_cause());
+    assert!(store.key("key").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_lock_that_somebody_holds_is_given_up_before_the_answer_is() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    let mut holder = PgConnection::connect_with(database.store.dialect().options()).await.unwrap();
+    holder.execute("BEGIN; LOCK TABLE master_keys IN EXCLUSIVE MODE").await.unwrap();
+    let change = KeyChange::Insert(plain_key("key"));
+    let answer = database.store.write(&change, &note(Action::CreateKey, "key")).await;
+    let Err(error @ StoreError::Refused { .. }) = answer else { panic!("{answer:?}") };
+    assert!(error.with_cause().contains("lock timeout"), "{}", error.with_cause());
+    assert!(database.store.key("key").await.unwrap().is_none());
+    holder.execute("COMMIT").await.unwrap();
+    database.store.write(&change, &note(Action::CreateKey, "key")).await.unwrap();
 }

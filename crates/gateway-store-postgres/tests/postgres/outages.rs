@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_keystore::{KeyChange, KeyDirectory, KeyRepository, KeyStore, StoreError};
+use gateway_keystore::{Action, KeyChange, KeyDirectory, KeyRepository, KeyStore, StoreError};
 use gateway_ratelimit::LocalLimits;
-use gateway_secret::KeyDigest;
+use gateway_secret::{KeyDigest, KeyDigester};
 use gateway_store::{Backend, Follower, Following, LoadedFrom};
 use gateway_store_postgres::PostgresStore;
 use gateway_testing::PostgresServer;
@@ -33,6 +33,8 @@ impl Scene {
             directory: Arc::clone(&directory),
             spending: Arc::new(LocalLimits::new(Instant::now().into_std())),
             snapshot: snapshot.map(Into::into),
+            digester: KeyDigester::default(),
+            remedy: String::new(),
         });
         let follower = timeout(PATIENCE, follower).await.unwrap().unwrap();
         Self { store, directory, follower }
@@ -60,12 +62,12 @@ async fn what_is_known_goes_on_working_while_the_server_is_down() {
     let Some(mut server) = PostgresServer::start() else { return };
     let scene = Scene::new(&server.url(), None).await;
     let version = scene.insert("first").await;
-    assert!(scene.follower.refresh(version).await);
+    assert!(scene.follower.wait_until_visible(version).await);
     for round in 0..2 {
         server.stop();
         scene.until_reachable(false).await;
         assert!(scene.knows("first").await && !scene.can_deny().await);
-        let error = scene.store.write(&KeyChange::Insert(plain_key("late")), &note("master_key.create", "late")).await;
+        let error = scene.store.write(&KeyChange::Insert(plain_key("late")), &note(Action::CreateKey, "late")).await;
         assert!(matches!(error, Err(StoreError::Unavailable { .. })), "{error:?}");
 
         server.start_again();
@@ -73,7 +75,7 @@ async fn what_is_known_goes_on_working_while_the_server_is_down() {
         assert!(scene.knows("first").await && scene.can_deny().await, "what was acknowledged is still there");
         let id = format!("after outage {round}");
         let version = scene.insert(&id).await;
-        assert!(scene.follower.refresh(version).await);
+        assert!(scene.follower.wait_until_visible(version).await);
         assert!(scene.knows(&id).await);
     }
 }
@@ -85,7 +87,7 @@ async fn a_start_without_the_server_takes_the_last_good_state() {
     let snapshot = folder.path().join("keys");
     let before = Scene::new(&server.url(), Some(&snapshot)).await;
     let version = before.insert("first").await;
-    assert!(before.follower.refresh(version).await);
+    assert!(before.follower.wait_until_visible(version).await);
     before.follower.stop().await;
     server.stop();
 
@@ -123,7 +125,7 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
     let proxy = Proxy::start(([127, 0, 0, 1], port).into()).await;
     let scene = Scene::new(&proxy.url(&database.url), None).await;
     let version = scene.insert("first").await;
-    assert!(scene.follower.refresh(version).await);
+    assert!(scene.follower.wait_until_visible(version).await);
 
     // Nothing is closed and nothing refused; from here on only clocks can tell.
     proxy.swallow();

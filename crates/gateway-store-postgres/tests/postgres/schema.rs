@@ -3,29 +3,31 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gateway_keystore::{KeyFeed, Pending, StoreError};
-use gateway_store::{Dialect, Driven, Failure, Schema, SqlStore, Statements, Step};
+use gateway_keystore::{KeyFeed, StoreError, StoreFuture};
+use gateway_store::{Dialect, Driven, Failure, Fault, Migration, Schema, SqlStore, Statements};
 use gateway_store_postgres::{PostgreSql, PostgresStore};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
 use crate::database::{Database, server, store};
 
-/// A release whose last step fails half-way.
+/// A release whose last migration fails half-way.
 struct Faulty(Arc<PostgresStore>);
 
-const FIRST: &Step = &PostgreSql::STEPS[0];
-const SECOND: &Step = &PostgreSql::STEPS[1];
+const FIRST: &Migration = &PostgreSql::MIGRATIONS[0];
+const SECOND: &Migration = &PostgreSql::MIGRATIONS[1];
 
 impl Dialect for Faulty {
     type Driver = sqlx::Postgres;
 
     const STATEMENTS: Statements = PostgreSql::STATEMENTS;
-    const STEPS: &'static [Step] = &[
-        Step { version: FIRST.version, name: FIRST.name, up: FIRST.up, down: FIRST.down },
-        Step { version: SECOND.version, name: SECOND.name, up: SECOND.up, down: SECOND.down },
-        Step {
+    const MIGRATIONS: &'static [Migration] = &[
+        Migration { version: FIRST.version, name: FIRST.name, up: FIRST.up, down: FIRST.down },
+        Migration { version: SECOND.version, name: SECOND.name, up: SECOND.up, down: SECOND.down },
+        Migration {
             version: 3,
             name: "faulty",
             up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
@@ -41,16 +43,12 @@ impl Dialect for Faulty {
         self.0.dialect().prepare(connection)
     }
 
-    fn changed(&self) -> Pending<'_, ()> {
+    fn changed(&self) -> StoreFuture<'_, ()> {
         self.0.changed()
     }
 
-    fn is_damage(code: &str) -> bool {
-        PostgreSql::is_damage(code)
-    }
-
-    fn is_refusal(code: &str) -> bool {
-        PostgreSql::is_refusal(code)
+    fn fault(error: &dyn DatabaseError) -> Fault {
+        PostgreSql::fault(error)
     }
 }
 
@@ -70,7 +68,7 @@ async fn of_many_nodes_that_start_at_once_all_find_the_tables() {
 }
 
 #[tokio::test]
-async fn a_step_that_fails_leaves_everything_as_it_was() {
+async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let Some(server) = server() else { return };
     let database = Database::with_tables(server).await;
     write(&*database.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
@@ -114,4 +112,30 @@ async fn tables_that_are_there_can_be_used_without_the_right_to_change_them() {
     server.execute(&database.url, "DELETE FROM _sqlx_migrations WHERE version = 2");
     let refused = user.migrate_up().await;
     assert!(matches!(&refused, Err(StoreError::Damaged { problem }) if problem.contains("denied")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_version_is_read_without_any_right_but_to_read() {
+    let Some(server) = server() else { return };
+    let database = Database::empty(server);
+    let role = database.url.rsplit_once('/').unwrap().1.replace("test", "reader");
+    server.execute(
+        &database.url,
+        &format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'own'; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+             ALTER ROLE {role} SET default_transaction_read_only = on"
+        ),
+    );
+    let reader = store(&database.url.replace("postgres:for-tests-only", &format!("{role}:own")));
+    assert_eq!(reader.version().await.unwrap(), 0, "an empty store");
+    database.store.migrate_up().await.unwrap();
+    let denied = reader.version().await;
+    assert!(matches!(&denied, Err(StoreError::Refused { .. })), "not 0: {denied:?}");
+    server.execute(&database.url, &format!("GRANT SELECT ON _sqlx_migrations TO {role}"));
+    assert_eq!(reader.version().await.unwrap(), 2);
+    // Whoever migrates holds this lock meanwhile.
+    let holder = store(&database.url);
+    let mut locked = sqlx::postgres::PgConnection::connect_with(holder.dialect().options()).await.unwrap();
+    locked.execute("SELECT pg_advisory_lock(29099075147620729)").await.unwrap();
+    assert_eq!(reader.version().await.unwrap(), 2);
 }

@@ -1,6 +1,6 @@
 //! What has changed comes into memory.
 
-use std::path::Path;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::{FollowerStatus, LoadedFrom, snapshot, told};
+use super::{FollowerStatus, Following, LoadedFrom, needs_attention};
 use crate::Backend;
+use crate::snapshot::Snapshot;
 
 /// How long to wait before the store is tried again, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -19,19 +20,40 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Feed {
     backend: Arc<dyn Backend>,
     directory: Arc<KeyDirectory>,
+    snapshot: Option<Arc<Snapshot>>,
     status: watch::Sender<FollowerStatus>,
-    /// Once they are, they stay as they are: a store that comes back without its tables has been put there by mistake,
-    /// and to make them anew would be to forget every key.
-    are_tables_current: bool,
+    /// What to do about a store that is damaged.
+    remedy: String,
+    /// The generation of the store in which its tables were found to be current. The first one's are brought up to date;
+    /// after that, a store that comes without its tables has been put there by mistake, and to make them anew would be to
+    /// forget every key.
+    checked: Option<u64>,
+    /// The generation that memory is of.
+    read: Option<u64>,
 }
 
 impl Feed {
-    pub(super) fn new(
-        backend: Arc<dyn Backend>,
-        directory: Arc<KeyDirectory>,
-        status: watch::Sender<FollowerStatus>,
-    ) -> Self {
-        Self { backend, directory, status, are_tables_current: false }
+    pub(super) fn new(following: &Following, status: watch::Sender<FollowerStatus>) -> Self {
+        Self {
+            backend: Arc::clone(&following.backend),
+            directory: Arc::clone(&following.directory),
+            snapshot: None,
+            status,
+            remedy: following.remedy.clone(),
+            checked: None,
+            read: None,
+        }
+    }
+
+    /// Where what changes from now on is to be kept. What has been read already is written there by the books, because to
+    /// write a large store takes as long as to read it, and nobody is to wait for that at the start.
+    pub(super) fn snapshot_to(&mut self, snapshot: Option<Arc<Snapshot>>) {
+        let status = self.status.borrow();
+        if let Some(snapshot) = snapshot.as_ref().filter(|_| status.loaded_from == LoadedFrom::Store) {
+            snapshot.begin(status.version);
+        }
+        drop(status);
+        self.snapshot = snapshot;
     }
 
     /// Follows until it is time to stop.
@@ -69,24 +91,26 @@ impl Feed {
         }
     }
 
-    /// Brings memory to the state of the store.
-    pub(super) async fn catch_up(&mut self) -> Result<(), StoreError> {
-        if !self.are_tables_current {
-            self.backend.migrate_up().await?;
-            self.are_tables_current = true;
-        }
+    /// Brings memory to the state of the store, and gives back what has changed.
+    pub(super) async fn catch_up(&mut self) -> Result<Option<Changes>, StoreError> {
+        let generation = self.backend.generation();
+        self.check_tables(generation).await?;
         let since = {
             let status = self.status.borrow();
-            // A snapshot may be that of another store.
-            (status.loaded_from == LoadedFrom::Store).then_some(status.version)
+            // A snapshot may be that of another store, as may what is there now.
+            (status.loaded_from == LoadedFrom::Store && self.read == Some(generation)).then_some(status.version)
         };
         let changes = self.backend.changes(since).await?;
-        let version = changes.version;
-        if since != Some(version) {
-            self.apply(changes).await;
+        if self.backend.generation() != generation {
+            return Err(unavailable("it was replaced while it was read"));
         }
+        let version = changes.version;
+        let applied =
+            if since == Some(version) { None } else { Some(self.apply(changes, self.snapshot.clone()).await?) };
+        self.read = Some(generation);
         self.directory.set_reachable(true);
-        let after = FollowerStatus { is_reachable: true, loaded_from: LoadedFrom::Store, version, last_error: None };
+        let after =
+            FollowerStatus { is_reachable: true, loaded_from: LoadedFrom::Store, version, ..Default::default() };
         let before = self.status.borrow().clone();
         if before != after {
             if before.last_error.is_some() {
@@ -94,61 +118,88 @@ impl Feed {
             }
             self.status.send_replace(after);
         }
+        Ok(applied)
+    }
+
+    async fn check_tables(&mut self, generation: u64) -> Result<(), StoreError> {
+        match self.checked {
+            Some(checked) if checked == generation => return Ok(()),
+            Some(_) => {
+                tracing::warn!("another store was put in the place of the one that was followed; all of it is read");
+                let (found, known) = (self.backend.version().await?, self.backend.known_version());
+                if found != known {
+                    let problem = format!("what was put in its place has version {found}, not {known}");
+                    return Err(StoreError::Damaged { problem });
+                }
+            }
+            None => drop(self.backend.migrate_up().await?),
+        }
+        self.checked = Some(generation);
         Ok(())
     }
 
     /// Notes that the store does not answer.
     pub(super) fn lose(&self, error: &StoreError) {
-        let told = told(error);
+        let needs_attention = needs_attention(error);
+        let error = match error {
+            StoreError::Damaged { .. } => format!("{error}; {}", self.remedy),
+            _ => error.with_cause(),
+        };
         self.directory.set_reachable(false);
-        if self.status.borrow().last_error.is_none() {
-            tracing::warn!(error = told, "the store cannot be reached; keys that are known go on working");
+        let before = self.status.borrow().clone();
+        if needs_attention && !before.needs_attention {
+            tracing::error!(error, "the store cannot be used; keys that are known go on working");
+        } else if before.last_error.is_none() {
+            tracing::warn!(error, "the store cannot be reached; keys that are known go on working");
         }
         self.status.send_if_modified(|status| {
-            let is_new = status.last_error.as_ref() != Some(&told);
+            let is_new = status.last_error.as_ref() != Some(&error);
             status.is_reachable = false;
-            status.last_error = Some(told);
+            status.needs_attention = needs_attention;
+            status.last_error = Some(error);
             is_new
         });
     }
 
     /// Takes the keys of the last good state for the time being.
-    pub(super) async fn stand_in(&self, path: &Path) {
-        let found = {
-            let path = path.to_owned();
-            spawn_blocking(move || snapshot::read(&path)).await
-        };
-        match found.unwrap_or_else(|error| Err(error.into())) {
-            Ok(Some(state)) => {
-                let version = state.version;
-                let keys = state.keys.len();
-                self.apply(state).await;
-                tracing::warn!(version = version.0, keys, "the keys of the last good state stand in for the store");
-                self.status.send_modify(|status| {
-                    status.loaded_from = LoadedFrom::Snapshot;
-                    status.version = version;
-                });
-            }
-            Ok(None) => tracing::warn!("there is no last good state either; no key is known until the store answers"),
-            Err(error) => tracing::error!(%error, path = %path.display(), "the last good state cannot be read"),
-        }
+    pub(super) async fn stand_in(&self, keys: Changes) -> Result<(), StoreError> {
+        let (version, count) = (keys.version, keys.keys.len());
+        self.apply(keys, None).await?;
+        tracing::warn!(version = version.0, keys = count, "the keys of the last good state stand in for the store");
+        self.status.send_modify(|status| {
+            status.loaded_from = LoadedFrom::Snapshot;
+            status.version = version;
+        });
+        Ok(())
     }
 
-    /// Everything may be a hundred thousand keys, and takes long enough to be in the way of calls.
-    async fn apply(&self, changes: Changes) {
+    /// Puts changes into memory, and into the snapshot. Everything may be a hundred thousand keys, and takes long enough to
+    /// be in the way of calls.
+    async fn apply(&self, changes: Changes, snapshot: Option<Arc<Snapshot>>) -> Result<Changes, StoreError> {
         for (id, problem) in &changes.unreadable {
             tracing::error!(id, problem, "a key in the store cannot be read and is left out");
         }
         let directory = Arc::clone(&self.directory);
-        let applied = spawn_blocking(move || directory.apply(&changes)).await;
-        match applied {
-            Ok(refused) => {
+        let applied = spawn_blocking(move || {
+            let refused = directory.apply(&changes);
+            if let Some(snapshot) = snapshot {
+                snapshot.follow(&changes);
+            }
+            (refused, changes)
+        });
+        match applied.await {
+            Ok((refused, changes)) => {
                 for (id, problem) in refused {
                     tracing::error!(%id, %problem, "a key in the store makes no sense and is left out");
                 }
+                Ok(changes)
             }
-            // The runtime is shutting down.
-            Err(error) => tracing::debug!(%error, "changes were not applied"),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => Err(unavailable("the process is stopping")),
         }
     }
+}
+
+fn unavailable(problem: &'static str) -> StoreError {
+    StoreError::Unavailable { source: problem.into() }
 }

@@ -1,8 +1,14 @@
-use gateway_ratelimit::{Budget, BudgetPeriod, NanoUsd};
+use std::fs;
+
+use gateway_keystore::RetiredKey;
+use gateway_ratelimit::{Budget, BudgetPeriod, RateLimit};
+use gateway_secret::{KeyDigest, Secret};
+use proptest::prelude::*;
+use tempfile::TempDir;
 
 use super::*;
 
-fn state() -> Changes {
+fn everything() -> Changes {
     let at = |microsecond| Timestamp::from_microsecond(microsecond).unwrap();
     let full = KeyRecord {
         id: "full".into(),
@@ -35,49 +41,232 @@ fn state() -> Changes {
     Changes { version: Version(42), is_everything: true, keys: vec![full, plain], ..Changes::default() }
 }
 
+fn snapshot(folder: &TempDir) -> Snapshot {
+    Snapshot::new(folder.path().join("keys"), KeyDigester::default())
+}
+
+fn change(version: i64, keys: Vec<KeyRecord>, removed: &[&str]) -> Changes {
+    let removed = removed.iter().map(|id| Arc::from(*id)).collect();
+    Changes { version: Version(version), keys, removed, ..Changes::default() }
+}
+
+fn spend(account: &str, amount: u64) -> Spend {
+    let window = BudgetWindow { period: BudgetPeriod::Total, start: Timestamp::UNIX_EPOCH };
+    Spend { account: account.into(), window, amount: NanoUsd(amount) }
+}
+
 #[test]
 fn what_was_written_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("keys");
-    assert!(read(&path).unwrap().is_none());
+    assert!(snapshot(&folder).read().unwrap().is_none());
     for keys in [2, 1, 0] {
-        let state = Changes { keys: state().keys[..keys].to_vec(), ..state() };
-        write(&path, &state).unwrap();
-        let found = read(&path).unwrap().unwrap();
+        let state = Changes { keys: everything().keys[..keys].to_vec(), ..everything() };
+        snapshot(&folder).follow(&state);
+        let found = snapshot(&folder).read().unwrap().unwrap().keys;
         assert!(found.keys == state.keys && found.version == state.version && found.is_everything);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn what_is_not_whole_is_not_read() {
+fn what_has_changed_is_there_as_soon_as_it_was_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = snapshot(&folder);
+    let [full, plain]: [KeyRecord; 2] = everything().keys.try_into().unwrap();
+    running.follow(&everything());
+    let disabled = KeyRecord { is_enabled: false, revision: 8, ..plain };
+    let read = || snapshot(&folder).read().unwrap().unwrap().keys;
+    running.follow(&change(43, vec![disabled.clone()], &["full"]));
+    assert!(read().keys == [disabled] && read().version == Version(43));
+    running.follow(&Changes { unreadable: vec![("plain".into(), "nonsense".into())], ..change(44, vec![], &[]) });
+    assert!(read().keys.is_empty(), "what cannot be read is not served");
+    running.follow(&change(45, vec![full.clone()], &[]));
+    assert!(read().keys == [full]);
+    running.rewrite(&Changes { version: Version(44), ..everything() });
+    assert_eq!(read().keys.len(), 1, "what was read before the last change does not undo it");
+    running.rewrite(&Changes { version: Version(45), ..everything() });
+    assert_eq!(read().keys.len(), 2);
+}
+
+#[test]
+fn what_changes_before_there_is_time_to_write_it_all_is_there_too() {
+    let folder = tempfile::tempdir().unwrap();
+    snapshot(&folder).follow(&everything());
+    // The store was put back to an earlier version meanwhile.
+    let next = snapshot(&folder);
+    next.read().unwrap();
+    next.begin(Version(7));
+    next.follow(&change(8, vec![], &["full"]));
+    assert_eq!(snapshot(&folder).read().unwrap().unwrap().keys.keys.len(), 1);
+    assert!(next.wants_rewriting());
+    next.rewrite(&Changes { version: Version(8), keys: vec![], ..everything() });
+    let found = snapshot(&folder).read().unwrap().unwrap().keys;
+    assert!(found.version == Version(8) && found.keys.is_empty() && !next.wants_rewriting());
+}
+
+/// Somebody writes it all, and somebody else goes on.
+#[test]
+fn what_changes_while_it_is_written_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let many = |version| {
+        let [_, plain]: [KeyRecord; 2] = everything().keys.try_into().unwrap();
+        let keys = (0..300).map(|number| KeyRecord { id: format!("{number}").into(), ..plain.clone() }).collect();
+        Changes { version: Version(version), is_everything: true, keys, ..Changes::default() }
+    };
+    let running = snapshot(&folder);
+    running.follow(&many(1));
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..20).for_each(|_| running.rewrite(&many(1000))));
+        for number in 0..100 {
+            running.follow(&change(1001 + number, vec![], &[&number.to_string()]));
+            let found = snapshot(&folder).read().unwrap().unwrap().keys;
+            let is_there = |id: i64| found.keys.iter().any(|key| *key.id == *id.to_string());
+            assert!((0..=number).all(|id| !is_there(id)) && is_there(299), "{number}");
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn what_was_spent_is_there_until_its_window_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = snapshot(&folder);
+    running.follow(&everything());
+    let yesterday = Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(24)).unwrap();
+    let over = Spend { window: BudgetPeriod::Day.window(yesterday), ..spend("a", 1) };
+    running.note_spending(&[spend("a", 5), over.clone()], Some(&[spend("a", 2), spend("b", 3)]));
+    let read = || {
+        let found = snapshot(&folder).read().unwrap().unwrap();
+        (found.recorded, found.unrecorded)
+    };
+    assert_eq!(
+        read(),
+        (vec![over.clone(), spend("a", 5)], vec![]),
+        "what a running process has spent it records itself"
+    );
+    running.release();
+    assert_eq!(read(), (vec![over, spend("a", 5)], vec![spend("a", 2), spend("b", 3)]));
+    let running = snapshot(&folder);
+    running.read().unwrap();
+    running.note_spending(&[spend("a", 7)], Some(&[spend("b", 3)]));
+    running.release();
+    assert_eq!(read().1, [spend("b", 3)]);
+    // All at once, and by a process that knows of it from the file alone.
+    let next = snapshot(&folder);
+    next.read().unwrap();
+    next.follow(&everything());
+    next.release();
+    assert_eq!(read(), (vec![spend("a", 7)], vec![spend("b", 3)]));
+}
+
+#[test]
+fn half_a_line_at_the_end_is_dropped_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
-    write(&path, &state()).unwrap();
-    let whole = fs::read_to_string(&path).unwrap();
-    let (head, keys) = whole.split_once('\n').unwrap();
-    let first = keys.lines().next().unwrap();
-    for damaged in [
-        String::new(),
-        format!("{head}\n{first}\n"),
-        format!("{head}\n{first}\n{}\n", &first[..first.len() / 2]),
-        format!("{head}\n{keys}{first}\n"),
-        whole.replacen("\"format\":1", "\"format\":2", 1),
-        whole.replacen("\"digest\":\"", "\"digest\":\"g", 1),
-        whole.replacen("\"digest\":\"", "\"digest\":\"é", 1),
-        whole.replacen("\"day\"", "\"year\"", 1),
-    ] {
-        fs::write(&path, &damaged).unwrap();
-        assert!(read(&path).is_err(), "{damaged}");
+    let running = snapshot(&folder);
+    running.follow(&everything());
+    let whole = fs::read(&path).unwrap();
+    running.follow(&change(43, vec![], &["full"]));
+    running.release();
+    let longer = fs::read(&path).unwrap();
+    let removed = whole.len() + longer[whole.len()..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for length in 0..longer.len() {
+        fs::write(&path, &longer[..length]).unwrap();
+        let found = snapshot(&folder).read();
+        if length < whole.len() {
+            assert!(found.is_err(), "{length}");
+            continue;
+        }
+        let found = found.unwrap().unwrap().keys;
+        assert_eq!((found.version, found.keys.len()), (Version(42), if length < removed { 2 } else { 1 }), "{length}");
+        // Who goes on writing begins a line of his own.
+        let next = snapshot(&folder);
+        next.read().unwrap();
+        next.follow(&change(44, vec![], &["plain"]));
+        assert_eq!(snapshot(&folder).read().unwrap().unwrap().keys.version, Version(44), "{length}");
+        next.release();
     }
 }
 
 #[test]
-fn a_place_that_cannot_be_written_keeps_what_it_had() {
+fn another_pepper_makes_it_unreadable() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(&folder.path().join("missing/keys"), &state()).is_err());
-    // A folder cannot be replaced by a file.
-    fs::create_dir(folder.path().join("keys")).unwrap();
-    assert!(write(&folder.path().join("keys"), &state()).is_err());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half written is left");
+    let under = |pepper: &str| {
+        Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from(pepper))).read().map(|_| ())
+    };
+    Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from("one"))).follow(&everything());
+    assert!(under("one").is_ok());
+    assert!(under("two").unwrap_err().to_string().contains("KEY_PEPPER"));
+    assert!(snapshot(&folder).read().is_err());
+}
+
+#[test]
+fn of_several_processes_one_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (snapshot(&folder), snapshot(&folder));
+    let version = || snapshot(&folder).read().unwrap().unwrap().keys.version.0;
+    one.follow(&everything());
+    assert_eq!(other.read().unwrap().unwrap().keys.version, Version(42), "it can be read");
+    other.follow(&Changes { version: Version(50), ..everything() });
+    other.follow(&change(51, vec![], &["full"]));
+    assert!(version() == 42 && !other.is_failing() && !other.is_kept() && !other.wants_rewriting());
+    one.follow(&change(43, vec![], &["full"]));
+    one.rewrite(&Changes { version: Version(44), ..everything() });
+    assert!(version() == 44 && one.is_kept());
+    one.release();
+    assert!(other.wants_rewriting());
+    other.rewrite(&Changes { version: Version(52), ..everything() });
+    one.follow(&change(53, vec![], &["full"]));
+    assert!(version() == 52 && other.is_kept() && !one.is_kept());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+proptest! {
+    /// Whatever byte is another, and whatever line is missing, moved or there twice: it shows.
+    #[test]
+    fn what_is_not_what_was_written_is_not_read(at in any::<prop::sample::Index>(), other in any::<u8>(), way in 0..4) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let running = snapshot(&folder);
+        running.follow(&everything());
+        running.follow(&change(43, vec![], &["full"]));
+        running.note_spending(&[spend("a", 5)], Some(&[spend("b", 6)]));
+        let sound = fs::read(&path).unwrap();
+        let mut lines: Vec<_> = sound.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        // The very last one may go.
+        let line = at.index(lines.len() - 1);
+        match way {
+            0 => drop(lines.remove(line)),
+            1 => lines.swap(line, line + 1),
+            2 => lines.insert(line, lines[line].clone()),
+            _ => {
+                let byte = at.index(lines[line].len());
+                prop_assume!(lines[line][byte] != other);
+                lines[line][byte] = other;
+            }
+        }
+        fs::write(&path, lines.concat()).unwrap();
+        prop_assert!(snapshot(&folder).read().is_err());
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_written_anew_when_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let running = Snapshot::new(home.join("keys"), KeyDigester::default());
+    running.follow(&everything());
+    assert!(running.is_failing() && running.wants_rewriting());
+    fs::create_dir(&home).unwrap();
+    running.rewrite(&everything());
+    assert!(!running.is_failing() && !running.wants_rewriting());
+    // A folder that is gone takes nothing more, although the file is open.
+    fs::remove_dir_all(&home).unwrap();
+    running.follow(&change(43, vec![], &["full"]));
+    assert!(running.is_failing() && running.wants_rewriting());
+    // A folder cannot be replaced by a file either, and nothing half written is left.
+    fs::create_dir_all(home.join("keys")).unwrap();
+    running.rewrite(&Changes { version: Version(43), ..everything() });
+    assert!(running.is_failing());
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
 }

@@ -4,6 +4,7 @@ use gateway_keystore::StoreError;
 use sqlx::migrate::MigrateError;
 use tokio::time::error::Elapsed;
 
+use crate::connections::Misplaced;
 use crate::sql_store::Dialect;
 
 /// What went wrong.
@@ -12,10 +13,43 @@ pub enum Failure {
     /// The database or the way to it.
     Sql(sqlx::Error),
     /// It took too long.
-    Slow(Elapsed),
+    Slow,
     /// Something that has a name already.
     Known(StoreError),
 }
+
+/// What an error of a database is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The identifier of a new key is another's.
+    TakenId,
+    /// The value of a key is another's.
+    TakenKey,
+    /// What the database holds makes no sense.
+    Damage,
+    /// The connection is of no use any more, and what was asked on it may have been done or not.
+    Disconnected,
+    /// The statement can never succeed.
+    Never,
+    /// The statement did not succeed this time.
+    NotNow,
+}
+
+impl Fault {
+    /// A value is in this table already that has to be unique in it.
+    pub fn duplicate_in(table: &str) -> Self {
+        match table {
+            "master_keys" => Self::TakenId,
+            "key_digests" => Self::TakenKey,
+            _ => Self::Never,
+        }
+    }
+}
+
+/// The database did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no answer")]
+struct NoAnswer;
 
 impl Failure {
     /// What the database holds makes no sense.
@@ -23,21 +57,33 @@ impl Failure {
         Self::Known(StoreError::Damaged { problem: problem.into() })
     }
 
-    /// The same as the rest of the gateway knows it.
-    pub fn told<D: Dialect>(self) -> StoreError {
+    /// What keeps a connection from being made keeps the database out of reach, even if it says so itself.
+    pub(super) fn while_connecting<D: Dialect>(self) -> Self {
         match self {
-            Self::Sql(sqlx::Error::Database(error)) => {
-                // Neither driver tells which table a value was to be unique in, but both say it in their message.
-                let is_about = |table| error.is_unique_violation() && error.message().contains(table);
-                match error.code() {
-                    _ if is_about("key_digests") => StoreError::TakenKey,
-                    _ if is_about("master_keys") => StoreError::TakenId,
-                    Some(code) if D::is_damage(&code) => StoreError::Damaged { problem: error.message().to_owned() },
-                    _ => StoreError::Unavailable { source: error.into() },
-                }
+            Self::Sql(sqlx::Error::Database(error)) if D::fault(&*error) != Fault::Damage => {
+                Self::Known(StoreError::Unavailable { source: error.into() })
             }
+            failure => failure,
+        }
+    }
+
+    /// What the store is kept in cannot be used until somebody sees to it.
+    pub(crate) fn misplaced(problem: impl Into<String>) -> Self {
+        Self::Known(StoreError::Unavailable { source: Box::new(Misplaced { problem: problem.into() }) })
+    }
+
+    /// The same as the rest of the gateway knows it.
+    pub fn into_store_error<D: Dialect>(self) -> StoreError {
+        match self {
+            Self::Sql(sqlx::Error::Database(error)) => match D::fault(&*error) {
+                Fault::TakenId => StoreError::TakenId,
+                Fault::TakenKey => StoreError::TakenKey,
+                Fault::Damage => StoreError::Damaged { problem: error.message().to_owned() },
+                Fault::Disconnected => StoreError::Unavailable { source: error.into() },
+                Fault::Never | Fault::NotNow => StoreError::Refused { source: error.into() },
+            },
             Self::Sql(error) => StoreError::Unavailable { source: error.into() },
-            Self::Slow(error) => StoreError::Unavailable { source: error.into() },
+            Self::Slow => StoreError::Unavailable { source: NoAnswer.into() },
             Self::Known(error) => error,
         }
     }
@@ -50,8 +96,8 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl From<Elapsed> for Failure {
-    fn from(error: Elapsed) -> Self {
-        Self::Slow(error)
+    fn from(_: Elapsed) -> Self {
+        Self::Slow
     }
 }
 

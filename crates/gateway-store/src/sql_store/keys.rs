@@ -1,6 +1,8 @@
 //! Reading and writing keys, and what was noted of it.
 
-use gateway_keystore::{AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, Pending, StoreError, Version};
+use gateway_keystore::{
+    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, StoreError, StoreFuture, Version,
+};
 use sqlx::Connection;
 
 use super::row::{self, Written, time};
@@ -9,17 +11,17 @@ use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, current_ve
 use crate::driver::{Cells, Value};
 
 impl<D: Dialect> KeyRepository for SqlStore<D> {
-    fn key<'a>(&'a self, id: &'a str) -> Pending<'a, Option<KeyRecord>> {
+    fn key<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<KeyRecord>> {
         within::<D, _>(PATIENCE, async move {
             let mut connection = self.lease().await?;
             let found = all::<D, _>(&mut connection, KEY, &[id.into()], row::read).await?;
             connection.give_back();
-            let damaged = |(id, problem)| Failure::damaged(format!("master_keys, {id}: {problem}"));
-            found.into_iter().next().transpose().map_err(damaged)
+            let unreadable = |(_, problem)| StoreError::Unreadable { id: id.to_owned(), problem }.into();
+            found.into_iter().next().transpose().map_err(unreadable)
         })
     }
 
-    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> Pending<'a, Vec<KeyRecord>> {
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> StoreFuture<'a, Vec<KeyRecord>> {
         within::<D, _>(PATIENCE, async move {
             let mut connection = self.lease().await?;
             let found = page::<D>(&mut connection, after.map(str::to_owned), limit as usize).await?;
@@ -28,15 +30,15 @@ impl<D: Dialect> KeyRepository for SqlStore<D> {
         })
     }
 
-    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> Pending<'a, Version> {
-        within::<D, _>(PATIENCE, async move {
+    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version> {
+        self.writing(async move {
             let mut connection = self.lease().await?;
             let mut transaction = connection.begin_with(D::STATEMENTS.begin_write).await?;
             make::<D>(&mut transaction, change).await?;
             let values = [
                 Value::from(note.at.as_microsecond()),
-                Value::from(note.actor),
-                Value::from(note.action),
+                Value::from(note.actor.as_str()),
+                Value::from(note.action.as_str()),
                 Value::from(&*note.object),
                 Value::Text(note.before.as_deref()),
                 Value::Text(note.after.as_deref()),
@@ -49,7 +51,7 @@ impl<D: Dialect> KeyRepository for SqlStore<D> {
         })
     }
 
-    fn audit(&self, before: Option<i64>, limit: u32) -> Pending<'_, Vec<AuditRecord>> {
+    fn audit(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<AuditRecord>> {
         within::<D, _>(PATIENCE, async move {
             let mut connection = self.lease().await?;
             let values = [Value::from(before.unwrap_or(i64::MAX)), Value::from(i64::from(limit))];
@@ -77,7 +79,8 @@ async fn page<D: Dialect>(
         let is_last = rows.len() < missing;
         after = rows.last().map(|row| row.as_ref().map_or_else(|(id, _)| id.clone(), |record| record.id.to_string()));
         found.extend(rows.into_iter().filter_map(Result::ok));
-        if is_last {
+        // An identifier that is no text, which SQLite puts behind all that are, reads as none: behind it is nothing.
+        if is_last || after.as_deref() == Some("") {
             break;
         }
     }

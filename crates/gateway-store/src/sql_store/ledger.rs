@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_keystore::{Ledger, Pending, Spent};
-use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd};
+use gateway_keystore::{Ledger, StoreFuture};
+use gateway_ratelimit::{BudgetWindow, NanoUsd, Spend};
 use jiff::Timestamp;
 use sqlx::Connection;
 
 use super::row::time;
 use super::statements::{FORGET, TOTALS};
-use super::{Dialect, Failure, LONG_PATIENCE, PATIENCE, SqlStore, all, count, within};
+use super::{Dialect, Failure, LONG_PATIENCE, SqlStore, all, count, within};
 use crate::driver::{Cells, Value};
 use crate::json::written_json;
 
@@ -21,8 +21,8 @@ use crate::json::written_json;
 const KEPT: i64 = 400 * 24 * 60 * 60 * 1_000_000;
 
 impl<D: Dialect> Ledger for SqlStore<D> {
-    fn spend<'a>(&'a self, spent: &'a [Spent]) -> Pending<'a, Vec<Spent>> {
-        within::<D, _>(PATIENCE, async move {
+    fn spend<'a>(&'a self, spent: &'a [Spend]) -> StoreFuture<'a, Vec<Spend>> {
+        self.writing(async move {
             let rows = sums(spent);
             let newest = rows.keys().filter(|(_, period, _)| *period != "total").map(|(_, _, start)| *start).max();
             let rows: Vec<_> =
@@ -40,7 +40,7 @@ impl<D: Dialect> Ledger for SqlStore<D> {
         })
     }
 
-    fn totals(&self, since: Timestamp) -> Pending<'_, Vec<Spent>> {
+    fn totals(&self, since: Timestamp) -> StoreFuture<'_, Vec<Spend>> {
         within::<D, _>(LONG_PATIENCE, async move {
             let mut connection = self.lease().await?;
             let totals = all::<D, _>(&mut connection, TOTALS, &[since.as_microsecond().into()], read).await?;
@@ -49,8 +49,8 @@ impl<D: Dialect> Ledger for SqlStore<D> {
         })
     }
 
-    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> Pending<'a, ()> {
-        within::<D, _>(PATIENCE, async move {
+    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()> {
+        self.writing(async move {
             // In order, and each once: two nodes that lock rows in different orders would wait for each other.
             let mut latest = BTreeMap::<&str, i64>::new();
             for (id, at) in used {
@@ -69,34 +69,21 @@ impl<D: Dialect> Ledger for SqlStore<D> {
 }
 
 /// What was spent by account, period and beginning of the window: in order, and each once, for the same reason.
-fn sums(spent: &[Spent]) -> BTreeMap<(&str, &'static str, i64), i64> {
+fn sums(spent: &[Spend]) -> BTreeMap<(&str, &'static str, i64), i64> {
     let mut sums = BTreeMap::new();
     for entry in spent {
-        let key = (&*entry.account, period(entry.window.period), entry.window.start.as_microsecond());
+        let key = (&*entry.account, entry.window.period.name(), entry.window.start.as_microsecond());
         let sum: &mut i64 = sums.entry(key).or_default();
         *sum = sum.saturating_add(i64::try_from(entry.amount.0).unwrap_or(i64::MAX));
     }
     sums
 }
 
-fn period(period: BudgetPeriod) -> &'static str {
-    match period {
-        BudgetPeriod::Day => "day",
-        BudgetPeriod::Month => "month",
-        BudgetPeriod::Total => "total",
-    }
-}
-
-fn read(row: &impl Cells) -> Result<Spent, Failure> {
+fn read(row: &impl Cells) -> Result<Spend, Failure> {
     let damaged = || Failure::damaged("a row of budget_spent cannot be read");
-    let period = match row.text(1)?.ok_or_else(damaged)? {
-        "day" => BudgetPeriod::Day,
-        "month" => BudgetPeriod::Month,
-        "total" => BudgetPeriod::Total,
-        _ => return Err(damaged()),
-    };
+    let period = row.text(1)?.and_then(|name| name.parse().ok()).ok_or_else(damaged)?;
     let start = row.integer(2)?.and_then(|start| time(start).ok()).ok_or_else(damaged)?;
     let amount = row.integer(3)?.and_then(|amount| u64::try_from(amount).ok()).ok_or_else(damaged)?;
     let account = Arc::from(row.text(0)?.ok_or_else(damaged)?);
-    Ok(Spent { account, window: BudgetWindow { period, start }, amount: NanoUsd(amount) })
+    Ok(Spend { account, window: BudgetWindow { period, start }, amount: NanoUsd(amount) })
 }

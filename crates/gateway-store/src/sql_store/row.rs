@@ -2,6 +2,7 @@
 //!
 //! Rows may have been written by hand, so whoever reads one is told which column makes no sense.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gateway_keystore::{KeyRecord, RetiredKey};
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 
 use super::statements::COLUMNS;
 use crate::driver::{Cells, Value};
-use crate::json::{read_budget, read_json, read_object, written_budget, written_json};
+use crate::json::{read_budget, read_json, read_notes, read_object, written_budget, written_json};
 
 /// A key with what is written as JSON, ready to be bound.
 pub(super) struct Written<'a> {
@@ -81,11 +82,11 @@ fn read_columns(row: &impl Cells) -> Result<KeyRecord, String> {
         is_weak: cells.needed(Cells::flag, Ok)?,
         previous: retired(cells.next(Cells::bytes, digest)?, cells.next(Cells::integer, time)?)?,
         allowed_models: cells.needed(Cells::text, read_json)?,
-        rate_limit: cells.next(Cells::text, read_json)?,
+        rate_limit: cells.next(Cells::text, read_object)?,
         budget: cells.next(Cells::text, read_budget)?,
         expires_at: cells.next(Cells::integer, time)?,
         is_enabled: cells.needed(Cells::flag, Ok)?,
-        metadata: cells.needed(Cells::text, read_object)?,
+        metadata: cells.needed(Cells::text, read_notes)?,
         updated_at: cells.needed(Cells::integer, time)?,
         created_at: cells.needed(Cells::integer, time)?,
         last_used_at: cells.next(Cells::integer, time)?,
@@ -131,8 +132,9 @@ fn name(column: usize) -> &'static str {
     COLUMNS.split(", ").nth(column).unwrap_or_default()
 }
 
-fn digest(bytes: &[u8]) -> Result<KeyDigest, String> {
-    let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| format!("has {} bytes; a digest has 32", bytes.len()))?;
+#[expect(clippy::needless_pass_by_value, reason = "a row has either or")]
+fn digest(bytes: Cow<'_, [u8]>) -> Result<KeyDigest, String> {
+    let bytes = <[u8; 32]>::try_from(&*bytes).map_err(|_| format!("has {} bytes; a digest has 32", bytes.len()))?;
     Ok(KeyDigest::from_bytes(bytes))
 }
 

@@ -1,46 +1,71 @@
 //! How the tables change from release to release.
 
-use gateway_keystore::{Pending, StoreError};
-use sqlx::migrate::{AppliedMigration, Migrate, Migration, MigrationType};
-use sqlx::{Connection, SqlSafeStr};
+use gateway_keystore::{StoreError, StoreFuture};
+use sqlx::migrate::{AppliedMigration, Migrate, MigrationType};
+use sqlx::{Connection, SqlSafeStr, Transaction};
 
-use super::{Dialect, Driven, Failure, LONG_PATIENCE, SqlStore, count, within};
+use super::{Dialect, Driven, Failure, Fault, LONG_PATIENCE, PATIENCE, SqlStore, count, within};
 use crate::Schema;
 
-/// Where the steps that were made are kept: where sqlx's own tools look for them.
+/// Where it is kept which migrations were made: where sqlx's own tools look for it.
 const TABLE: &str = "_sqlx_migrations";
 
 /// One change of the tables.
 #[derive(Debug)]
-pub struct Step {
+pub struct Migration {
     /// Its number: 1, 2, 3, …
     pub version: i64,
     /// What it brings, in a word.
     pub name: &'static str,
     /// The statements that make it.
     pub up: &'static str,
-    /// The statements that take it back.
+    /// The statements that undo it.
     pub down: &'static str,
 }
 
-#[derive(Clone, Copy)]
-enum Way {
-    Up,
-    Down,
-    Nowhere,
+/// The migrations of a crate, each by its number and name: `migrations![1 "keys"]` takes `migrations/1_keys.up.sql` and
+/// `migrations/1_keys.down.sql`, which have to be beside the `src` that this stands in.
+#[macro_export]
+macro_rules! migrations {
+    ($($version:literal $name:literal),+ $(,)?) => {
+        &[$($crate::Migration {
+            version: $version,
+            name: $name,
+            up: include_str!(concat!("../migrations/", $version, "_", $name, ".up.sql")),
+            down: include_str!(concat!("../migrations/", $version, "_", $name, ".down.sql")),
+        }),+]
+    };
 }
 
 impl<D: Dialect> Schema for SqlStore<D> {
-    fn version(&self) -> Pending<'_, i64> {
-        self.go(Way::Nowhere)
+    fn version(&self) -> StoreFuture<'_, i64> {
+        within::<D, _>(PATIENCE, async move {
+            let mut connection = self.lease().await?;
+            let version = last(&applied::<D>(&mut connection).await?);
+            connection.give_back();
+            Ok(version)
+        })
     }
 
-    fn migrate_up(&self) -> Pending<'_, i64> {
-        self.go(Way::Up)
+    fn migrate_up(&self) -> StoreFuture<'_, i64> {
+        within::<D, _>(LONG_PATIENCE, async move {
+            let mut connection = self.lease().await?;
+            // Where nothing is missing, nothing is locked, and the right to change tables is not needed either.
+            if !missing::<D>(&applied::<D>(&mut connection).await?)?.is_empty() {
+                up::<D>(&mut connection).await.map_err(cannot_be_made::<D>)?;
+            }
+            connection.give_back();
+            Ok(known::<D>())
+        })
     }
 
-    fn migrate_down(&self) -> Pending<'_, i64> {
-        self.go(Way::Down)
+    fn migrate_down(&self) -> StoreFuture<'_, i64> {
+        within::<D, _>(LONG_PATIENCE, async move {
+            let mut connection = self.lease().await?;
+            let version = down::<D>(&mut connection).await.map_err(cannot_be_made::<D>)?;
+            connection.give_back();
+            Ok(version)
+        })
     }
 
     fn known_version(&self) -> i64 {
@@ -48,82 +73,73 @@ impl<D: Dialect> Schema for SqlStore<D> {
     }
 }
 
-impl<D: Dialect> SqlStore<D> {
-    fn go(&self, way: Way) -> Pending<'_, i64> {
-        within::<D, _>(LONG_PATIENCE, async move {
-            let mut connection = self.lease().await?;
-            let version = match glance::<D>(&mut connection, way).await? {
-                Some(version) => version,
-                None => migrate::<D>(&mut connection, way).await.map_err(cannot_be_made::<D>)?,
-            };
-            connection.give_back();
-            Ok(version)
-        })
+/// The migrations that were made, none if there is no table of them. Only reads, and waits for nobody who migrates.
+async fn applied<D: Dialect>(connection: &mut Driven<D>) -> Result<Vec<AppliedMigration>, Failure> {
+    if count::<D>(connection, D::STATEMENTS.find_migrations, &[]).await? == 0 {
+        return Ok(Vec::new());
     }
+    Ok(connection.list_applied_migrations(TABLE).await?)
 }
 
-/// Where nothing has to be changed, nothing is locked, and the right to change tables is not needed either.
-async fn glance<D: Dialect>(connection: &mut Driven<D>, way: Way) -> Result<Option<i64>, Failure> {
-    // Most likely there is no table yet. Whatever it is, those who go on meet it again.
-    let Ok(made) = connection.list_applied_migrations(TABLE).await else { return Ok(None) };
-    Ok(match way {
-        Way::Nowhere => Some(last(&made)),
-        Way::Up if missing::<D>(&made)?.is_empty() => Some(known::<D>()),
-        Way::Up | Way::Down => None,
-    })
-}
-
-/// All in one transaction that holds the lock. sqlx's own lock is none at all on SQLite, and on PostgreSQL it is left behind
-/// by a step that fails.
-async fn migrate<D: Dialect>(connection: &mut Driven<D>, way: Way) -> Result<i64, Failure> {
+/// Begins a transaction that holds the lock, and reads in it which migrations were made. sqlx's own lock is none at all on
+/// SQLite, and on PostgreSQL it is left behind by a migration that fails.
+async fn begin<D: Dialect>(
+    connection: &mut Driven<D>,
+) -> Result<(Transaction<'_, D::Driver>, Vec<AppliedMigration>), Failure> {
     let mut transaction = connection.begin_with(D::STATEMENTS.begin_write).await?;
     for statement in D::STATEMENTS.lock_schema {
         count::<D>(&mut transaction, statement, &[]).await?;
     }
     transaction.ensure_migrations_table(TABLE).await?;
-    let made = transaction.list_applied_migrations(TABLE).await?;
-    let version = match way {
-        Way::Nowhere => last(&made),
-        Way::Up => {
-            for step in missing::<D>(&made)? {
-                transaction.apply(TABLE, &step).await?;
-            }
-            known::<D>()
-        }
-        Way::Down => {
-            missing::<D>(&made)?;
-            take_back::<D>(&mut transaction, last(&made)).await?
-        }
-    };
-    match way {
-        Way::Nowhere => transaction.rollback().await?,
-        Way::Up | Way::Down => transaction.commit().await?,
+    let applied = transaction.list_applied_migrations(TABLE).await?;
+    Ok((transaction, applied))
+}
+
+async fn up<D: Dialect>(connection: &mut Driven<D>) -> Result<(), Failure> {
+    let (mut transaction, applied) = begin::<D>(connection).await?;
+    for migration in missing::<D>(&applied)? {
+        transaction.apply(TABLE, &migration).await?;
     }
-    Ok(version)
+    Ok(transaction.commit().await?)
+}
+
+/// Returns the version of the tables as they are then.
+async fn down<D: Dialect>(connection: &mut Driven<D>) -> Result<i64, Failure> {
+    let (mut transaction, applied) = begin::<D>(connection).await?;
+    missing::<D>(&applied)?;
+    let found = last(&applied);
+    let mut known = D::MIGRATIONS.iter().filter(|migration| migration.version <= found).rev();
+    let Some(latest) = known.next() else {
+        transaction.rollback().await?;
+        return Ok(0);
+    };
+    transaction.revert(TABLE, &sqlx_migration(latest, MigrationType::ReversibleDown, latest.down)).await?;
+    transaction.commit().await?;
+    Ok(known.next().map_or(0, |migration| migration.version))
 }
 
 fn known<D: Dialect>() -> i64 {
-    D::STEPS.last().map_or(0, |step| step.version)
+    D::MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
-fn last(made: &[AppliedMigration]) -> i64 {
-    made.last().map_or(0, |step| step.version)
+fn last(applied: &[AppliedMigration]) -> i64 {
+    applied.last().map_or(0, |migration| migration.version)
 }
 
-/// The steps that are not made yet, if those that are made are this program's.
-fn missing<D: Dialect>(made: &[AppliedMigration]) -> Result<Vec<Migration>, Failure> {
-    let (found, known) = (last(made), known::<D>());
+/// The migrations that are not made yet, if those that are made are this program's.
+fn missing<D: Dialect>(applied: &[AppliedMigration]) -> Result<Vec<sqlx::migrate::Migration>, Failure> {
+    let (found, known) = (last(applied), known::<D>());
     if found > known {
         return Err(StoreError::TooNew { found, known }.into());
     }
     let mut missing = Vec::new();
-    for step in D::STEPS {
-        let up = migration(step, MigrationType::ReversibleUp, step.up);
-        match made.iter().find(|made| made.version == step.version) {
+    for migration in D::MIGRATIONS {
+        let up = sqlx_migration(migration, MigrationType::ReversibleUp, migration.up);
+        match applied.iter().find(|applied| applied.version == migration.version) {
             None => missing.push(up),
-            Some(made) if made.checksum == up.checksum => {}
+            Some(applied) if applied.checksum == up.checksum => {}
             Some(_) => {
-                let problem = format!("step {} of its tables is not this program's", step.version);
+                let problem = format!("migration {} of its tables is not this program's", migration.version);
                 return Err(Failure::damaged(problem));
             }
         }
@@ -131,21 +147,14 @@ fn missing<D: Dialect>(made: &[AppliedMigration]) -> Result<Vec<Migration>, Fail
     Ok(missing)
 }
 
-async fn take_back<D: Dialect>(connection: &mut Driven<D>, found: i64) -> Result<i64, Failure> {
-    let mut steps = D::STEPS.iter().filter(|step| step.version <= found).rev();
-    let Some(step) = steps.next() else { return Ok(0) };
-    connection.revert(TABLE, &migration(step, MigrationType::ReversibleDown, step.down)).await?;
-    Ok(steps.next().map_or(0, |step| step.version))
+fn sqlx_migration(migration: &Migration, kind: MigrationType, sql: &'static str) -> sqlx::migrate::Migration {
+    sqlx::migrate::Migration::new(migration.version, migration.name.into(), kind, sql.into_sql_str(), false)
 }
 
-fn migration(step: &Step, way: MigrationType, sql: &'static str) -> Migration {
-    Migration::new(step.version, step.name.into(), way, sql.into_sql_str(), false)
-}
-
-/// A step that can never be made is no outage: to try again for ever would be to never say so.
+/// A migration that can never be made is no outage: to try again for ever would be to never say so.
 fn cannot_be_made<D: Dialect>(failure: Failure) -> Failure {
     match failure {
-        Failure::Sql(sqlx::Error::Database(error)) if error.code().is_some_and(|code| D::is_refusal(&code)) => {
+        Failure::Sql(sqlx::Error::Database(error)) if D::fault(&*error) == Fault::Never => {
             Failure::damaged(format!("its tables cannot be made: {}", error.message()))
         }
         failure => failure,

@@ -17,6 +17,10 @@ impl Book {
         self.unrecorded.lock().push(spend);
     }
 
+    pub(crate) fn unrecorded(&self) -> Vec<Spend> {
+        self.unrecorded.lock().clone()
+    }
+
     pub(crate) fn totals(&self) -> Vec<Spend> {
         self.totals.borrow().clone()
     }

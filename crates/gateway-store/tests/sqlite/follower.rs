@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_keystore::{KeyChange, KeyDirectory, KeyStore, Ledger, StoreError};
-use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd};
-use gateway_secret::KeyDigest;
+use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd, Spend};
+use gateway_secret::{KeyDigest, KeyDigester};
 use gateway_store::{Follower, Following, LoadedFrom};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
 use jiff::Timestamp;
@@ -18,47 +18,49 @@ use crate::file::{File, hex};
 use crate::unsteady::Unsteady;
 
 /// How long anything may take. It is there so that a test ends.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A store in a file, what stands between it and the follower, and the follower's other sides.
-struct Scene {
-    file: File,
-    backend: Arc<Unsteady>,
+pub(crate) struct Scene {
+    pub(crate) file: File,
+    pub(crate) backend: Arc<Unsteady>,
     directory: Arc<KeyDirectory>,
-    book: Arc<Book>,
+    pub(crate) book: Arc<Book>,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let file = File::with_tables().await;
         let backend = Arc::new(Unsteady::new(file.backend()));
         Self { file, backend, directory: Arc::default(), book: Arc::default() }
     }
 
-    fn following(&self) -> Following {
+    pub(crate) fn following(&self) -> Following {
         Following {
             backend: Arc::<Unsteady>::clone(&self.backend),
             directory: Arc::clone(&self.directory),
             spending: Arc::<Book>::clone(&self.book),
             snapshot: Some(self.file.folder.path().join("snapshot")),
+            digester: KeyDigester::default(),
+            remedy: "mend it".to_owned(),
         }
     }
 
-    async fn follow(&self) -> Follower {
+    pub(crate) async fn follow(&self) -> Follower {
         Follower::start(self.following()).await.unwrap()
     }
 
-    async fn knows(&self, id: &str) -> bool {
+    pub(crate) async fn knows(&self, id: &str) -> bool {
         self.directory.find(&KeyDigest::of(id.as_bytes())).await.is_ok_and(|key| key.is_some())
     }
 
     /// The same file, followed by another process.
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let backend = Arc::new(Unsteady::new(self.file.backend()));
         Self { file: self.file, backend, directory: Arc::default(), book: Arc::default() }
     }
 
-    async fn insert(&self, id: &str) -> gateway_keystore::Version {
+    pub(crate) async fn insert(&self, id: &str) -> gateway_keystore::Version {
         write(&*self.file.backend(), KeyChange::Insert(plain_key(id))).await
     }
 }
@@ -97,11 +99,11 @@ async fn a_change_by_this_node_is_seen_when_it_is_asked_for() {
     for number in 0..5 {
         let id = format!("key {number}");
         let version = scene.insert(&id).await;
-        assert!(follower.refresh(version).await);
+        assert!(follower.wait_until_visible(version).await);
         assert!(scene.knows(&id).await);
     }
     let future = gateway_keystore::Version(i64::MAX);
-    assert!(!follower.refresh(future).await, "what never comes is not waited for");
+    assert!(!follower.wait_until_visible(future).await, "what never comes is not waited for");
 }
 
 #[tokio::test]
@@ -165,12 +167,27 @@ async fn without_the_store_and_without_a_last_good_state_a_start_waits() {
 #[tokio::test]
 async fn a_store_that_is_too_new_or_damaged_ends_the_start() {
     let scene = Scene::new().await;
+    scene.insert("first").await;
+    let snapshot = scene.file.folder.path().join("snapshot");
+    let start = async || Follower::start(scene.following()).await.map(drop);
     scene.file.execute("INSERT INTO _sqlx_migrations SELECT 99, description, installed_on, success, checksum, 0 FROM _sqlx_migrations LIMIT 1").await;
-    let answer = Follower::start(scene.following()).await;
-    assert!(matches!(answer, Err(StoreError::TooNew { found: 99, .. })), "{answer:?}");
+    assert!(matches!(start().await, Err(StoreError::TooNew { found: 99, .. })));
+    scene.file.execute("DELETE FROM _sqlx_migrations WHERE version = 99").await;
+    scene.follow().await.stop().await;
+    scene.file.execute("INSERT INTO _sqlx_migrations SELECT 99, description, installed_on, success, checksum, 0 FROM _sqlx_migrations LIMIT 1").await;
+    assert!(matches!(start().await, Err(StoreError::TooNew { .. })), "also with a last good state");
     scene.file.execute("DELETE FROM _sqlx_migrations WHERE version = 99; DELETE FROM config_version").await;
-    let answer = Follower::start(scene.following()).await;
-    assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
+    let last_good = fs::read(&snapshot).unwrap();
+    fs::remove_file(&snapshot).unwrap();
+    assert!(matches!(start().await, Err(StoreError::Damaged { .. })));
+
+    fs::write(&snapshot, last_good).unwrap();
+    let follower = scene.follow().await;
+    let status = follower.status();
+    assert!(status.needs_attention && status.loaded_from == LoadedFrom::Snapshot && scene.knows("first").await);
+    assert!(status.last_error.unwrap().ends_with("mend it"));
+    scene.file.execute("INSERT INTO config_version (version) VALUES (9)").await;
+    wait_until!(follower, |status| status.loaded_from == LoadedFrom::Store && !status.needs_attention);
 }
 
 #[tokio::test]
@@ -197,9 +214,8 @@ async fn rows_that_make_no_sense_are_left_out_and_come_back_mended() {
 async fn what_is_spent_is_recorded_and_comes_back_with_the_rest() {
     let scene = Scene::new().await;
     let window = BudgetWindow { period: BudgetPeriod::Total, start: Timestamp::UNIX_EPOCH };
-    let spend = |amount| ("account".into(), window, NanoUsd(amount));
-    let elsewhere = gateway_keystore::Spent { account: "account".into(), window, amount: NanoUsd(10) };
-    scene.file.store.spend(&[elsewhere]).await.unwrap();
+    let spend = |amount| Spend { account: "account".into(), window, amount: NanoUsd(amount) };
+    scene.file.store.spend(&[spend(10)]).await.unwrap();
 
     let follower = scene.follow().await;
     assert_eq!(scene.book.totals(), [spend(10)], "before the first call is answered");
@@ -223,13 +239,79 @@ async fn what_is_spent_is_recorded_and_comes_back_with_the_rest() {
 async fn what_the_store_refuses_to_record_is_put_back() {
     let scene = Scene::new().await;
     let window = BudgetWindow { period: BudgetPeriod::Total, start: Timestamp::UNIX_EPOCH };
+    let spend = || Spend { account: "account".into(), window, amount: NanoUsd(7) };
     let _follower = scene.follow().await;
     // Reachable, but it takes no money.
     scene.backend.refuse_spending();
-    scene.book.spend(("account".into(), window, NanoUsd(7)));
+    scene.book.spend(spend());
     timeout(PATIENCE, scene.book.was_put_back()).await.unwrap();
     scene.backend.come_back();
-    timeout(PATIENCE, scene.book.noted(("account".into(), window, NanoUsd(7)))).await.unwrap();
+    timeout(PATIENCE, scene.book.noted(spend())).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_revoked_stays_so_whenever_the_process_ends() {
+    let scene = Scene::new().await;
+    scene.insert("first").await;
+    scene.insert("second").await;
+    let follower = scene.follow().await;
+    let version = write(&*scene.file.backend(), KeyChange::Remove("first".into())).await;
+    assert!(follower.wait_until_visible(version).await);
+    // Nothing is tidied up, as when it is killed.
+    drop(follower);
+
+    let scene = scene.restart();
+    scene.backend.go_away();
+    let _follower = scene.follow().await;
+    assert!(!scene.knows("first").await && scene.knows("second").await);
+}
+
+#[tokio::test]
+async fn what_is_spent_while_the_store_is_away_outlives_the_process() {
+    let scene = Scene::new().await;
+    let window = BudgetWindow { period: BudgetPeriod::Total, start: Timestamp::UNIX_EPOCH };
+    let spend = |amount| Spend { account: "account".into(), window, amount: NanoUsd(amount) };
+    let follower = scene.follow().await;
+    scene.book.spend(spend(5));
+    timeout(PATIENCE, scene.book.noted(spend(5))).await.unwrap();
+    scene.backend.go_away();
+    wait_until!(follower, |status| !status.is_reachable);
+    scene.book.spend(spend(2));
+    follower.stop().await;
+
+    let scene = scene.restart();
+    scene.backend.go_away();
+    let follower = scene.follow().await;
+    assert_eq!(scene.book.totals(), [spend(5)]);
+    assert_eq!(scene.book.unrecorded(), [spend(2)]);
+    // Again and again it is carried on, and recorded once.
+    follower.stop().await;
+    let scene = scene.restart();
+    scene.backend.go_away();
+    let follower = scene.follow().await;
+    scene.backend.come_back();
+    timeout(PATIENCE, scene.book.noted(spend(7))).await.unwrap();
+    follower.stop().await;
+    let scene = scene.restart();
+    let _follower = scene.follow().await;
+    assert_eq!((scene.book.totals(), scene.book.unrecorded()), (vec![spend(7)], vec![]));
+}
+
+#[tokio::test]
+async fn a_follower_that_fails_is_noticed() {
+    let scene = Scene::new().await;
+    let follower = scene.follow().await;
+    scene.backend.be_fatal();
+    let problem = timeout(PATIENCE, follower.failed()).await.unwrap();
+    assert!(problem.contains("panicked"), "{problem}");
+    let version = follower.status().version;
+    follower.stop().await;
+    assert_eq!(follower.status().version, version);
+
+    let scene = Scene::new().await;
+    let follower = scene.follow().await;
+    let (ended, ()) = tokio::join!(timeout(Duration::ZERO, follower.failed()), follower.stop());
+    assert!(ended.is_err(), "one that was told to stop has not failed");
 }
 
 #[tokio::test]
@@ -256,7 +338,7 @@ async fn the_last_good_state_is_for_nobody_elses_eyes_and_holds_no_key() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(&hex("sk-secret-value")));
-    assert_eq!(text.lines().count(), 2);
+    assert_eq!(text.lines().count(), 3, "a head, the key, and the version");
     let beside = fs::read_dir(scene.file.folder.path()).unwrap();
     let beside = beside.filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("snapshot"));
     assert_eq!(beside.count(), 1, "nothing half written is left");

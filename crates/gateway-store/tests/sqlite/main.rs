@@ -7,6 +7,8 @@ mod file;
 mod follower;
 mod load;
 mod opening;
+mod refusing;
+mod replaced;
 mod schema;
 mod unsteady;
 

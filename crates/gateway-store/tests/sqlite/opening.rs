@@ -4,25 +4,23 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use gateway_keystore::{KeyFeed, KeyRepository, StoreError};
-use gateway_store::{Schema, SqliteStore};
+use gateway_store::{Access, Schema, SqliteStore};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::file::File;
 
-#[test]
-fn a_place_that_cannot_be_a_store_is_refused_in_words() {
+#[tokio::test]
+async fn a_place_that_cannot_be_a_store_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
-    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for (place, expected) in [
-        (place("missing/gateway.db"), "missing does not exist"),
-        (place(""), "cannot be opened for writing"),
-        (String::new(), "\"\""),
-    ] {
-        let problem = SqliteStore::open(&place).unwrap_err().to_string();
-        assert!(problem.contains(expected), "{place}: {problem}");
+    for (place, expected) in [("missing/gateway.db", "missing does not exist"), ("", "cannot be opened for writing")] {
+        let place = folder.path().join(place);
+        let store = SqliteStore::open(place.to_str().unwrap()).unwrap();
+        let problem = store.migrate_up().await.unwrap_err().with_cause();
+        assert!(problem.contains(expected), "{}: {problem}", place.display());
     }
+    assert!(SqliteStore::open("").is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "what is refused leaves nothing behind");
 }
 
@@ -74,4 +72,14 @@ async fn what_was_acknowledged_is_read_by_another_process() {
     write(&*file.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
     // The first store is still open, so nothing was tidied up at its end: this is what is left after a crash.
     assert!(file.again().key("key").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_is_one_file() {
+    let file = File::with_tables().await;
+    write(&*file.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
+    file.store.close().await;
+    let names: Vec<_> = fs::read_dir(file.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["gateway.db"]);
+    assert!(file.store.key("key").await.unwrap().is_some(), "who asks again is answered");
 }

@@ -3,32 +3,38 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gateway_keystore::{KeyFeed, Pending, StoreError};
-use gateway_store::{Dialect, Driven, Failure, Schema, SqlStore, SqliteFile, SqliteStore, Statements, Step};
+use gateway_keystore::{KeyFeed, StoreError, StoreFuture};
+use gateway_store::{
+    Dialect, Driven, Failure, Fault, Identity, Migration, Schema, SqlStore, SqliteFile, SqliteStore, Statements,
+};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
 use crate::file::File;
 
-/// A release with other steps than this one. The steps are its own, everything else is SQLite's.
-struct Release<const STEPS: usize>(Arc<SqliteStore>);
+/// A release with other migrations than this one. They are its own, everything else is SQLite's.
+struct Release<const RELEASE: usize>(Arc<SqliteStore>);
 
-const TODAY: &[Step] = SqliteFile::STEPS;
-const NEXT: Step = Step { version: 3, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
-const BROKEN: Step = Step {
+const TODAY: &[Migration] = SqliteFile::MIGRATIONS;
+const NEXT: Migration =
+    Migration { version: 3, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
+const BROKEN: Migration = Migration {
     version: 3,
     name: "broken",
     up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
     down: "DROP TABLE half; DROP TABLE no_such_table",
 };
-const CHANGED: Step = Step { version: 1, name: "keys", up: "CREATE TABLE other (id INTEGER)", down: "" };
+const CHANGED: Migration = Migration { version: 1, name: "keys", up: "CREATE TABLE other (id INTEGER)", down: "" };
 
-const fn same(step: &'static Step) -> Step {
-    Step { version: step.version, name: step.name, up: step.up, down: step.down }
+const fn same(migration: &'static Migration) -> Migration {
+    Migration { version: migration.version, name: migration.name, up: migration.up, down: migration.down }
 }
 
 /// What the releases know.
-const RELEASES: [&[Step]; 4] = [
+const RELEASES: [&[Migration]; 4] = [
     &[same(&TODAY[0]), same(&TODAY[1]), NEXT],
     &[same(&TODAY[0]), same(&TODAY[1]), BROKEN],
     &[CHANGED, same(&TODAY[1])],
@@ -39,11 +45,11 @@ const FAULTY: usize = 1;
 const FOREIGN: usize = 2;
 const EARLIER: usize = 3;
 
-impl<const STEPS: usize> Dialect for Release<STEPS> {
+impl<const RELEASE: usize> Dialect for Release<RELEASE> {
     type Driver = sqlx::Sqlite;
 
     const STATEMENTS: Statements = SqliteFile::STATEMENTS;
-    const STEPS: &'static [Step] = RELEASES[STEPS];
+    const MIGRATIONS: &'static [Migration] = RELEASES[RELEASE];
 
     fn options(&self) -> &sqlx::sqlite::SqliteConnectOptions {
         self.0.dialect().options()
@@ -53,21 +59,21 @@ impl<const STEPS: usize> Dialect for Release<STEPS> {
         self.0.dialect().prepare(connection)
     }
 
-    fn changed(&self) -> Pending<'_, ()> {
+    fn changed(&self) -> StoreFuture<'_, ()> {
         self.0.changed()
     }
 
-    fn is_damage(code: &str) -> bool {
-        SqliteFile::is_damage(code)
+    fn identity(&self) -> Result<Identity, Failure> {
+        self.0.dialect().identity()
     }
 
-    fn is_refusal(code: &str) -> bool {
-        SqliteFile::is_refusal(code)
+    fn fault(error: &dyn DatabaseError) -> Fault {
+        SqliteFile::fault(error)
     }
 }
 
-fn release<const STEPS: usize>(file: &File) -> SqlStore<Release<STEPS>> {
-    SqlStore::new(Release::<STEPS>(Arc::clone(&file.store)))
+fn release<const RELEASE: usize>(file: &File) -> SqlStore<Release<RELEASE>> {
+    SqlStore::new(Release::<RELEASE>(Arc::clone(&file.store)))
 }
 
 #[tokio::test]
@@ -95,7 +101,7 @@ async fn a_new_release_adds_what_is_missing_and_keeps_what_is_there() {
 }
 
 #[tokio::test]
-async fn a_step_that_fails_leaves_everything_as_it_was() {
+async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let file = File::with_tables().await;
     write(&*file.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
     let before = file.store.changes(None).await.unwrap();
@@ -107,7 +113,7 @@ async fn a_step_that_fails_leaves_everything_as_it_was() {
     assert_eq!((after.version, after.keys.len()), (before.version, 1));
     assert_eq!(file.store.migrate_up().await.unwrap(), 2, "no lock is left behind");
 
-    // Back likewise: the step was made by hand, and cannot be taken back.
+    // Back likewise: the migration cannot be undone.
     assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 3);
     file.execute("CREATE TABLE half (id INTEGER)").await;
     assert!(faulty.migrate_down().await.is_err());
@@ -129,5 +135,19 @@ async fn a_store_of_a_later_release_is_left_alone() {
 async fn tables_that_are_not_this_programs_are_left_alone() {
     let file = File::with_tables().await;
     let answer = release::<FOREIGN>(&file).migrate_up().await;
-    assert!(matches!(&answer, Err(StoreError::Damaged { problem }) if problem.contains("step 1")), "{answer:?}");
+    assert!(matches!(&answer, Err(StoreError::Damaged { problem }) if problem.contains("migration 1")), "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_version_is_read_while_somebody_else_writes() {
+    let (empty, made) = (File::empty(), File::with_tables().await);
+    for (file, expected) in [(&empty, 0), (&made, 2)] {
+        assert_eq!(file.store.version().await.unwrap(), expected);
+        let mut holder = SqliteConnection::connect(file.path().to_str().unwrap()).await.unwrap();
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+        assert_eq!(file.store.version().await.unwrap(), expected, "it waits for nobody who writes");
+        holder.close().await.unwrap();
+    }
+    // To ask an empty store makes no tables in it.
+    empty.execute("CREATE TABLE _sqlx_migrations (id INTEGER)").await;
 }

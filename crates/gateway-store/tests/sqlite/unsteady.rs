@@ -3,11 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use gateway_keystore::{
-    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRecord, KeyRepository, Ledger, Pending, Spent, StoreError,
+    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRecord, KeyRepository, Ledger, StoreError, StoreFuture,
     Version,
 };
-use gateway_store::{Backend, Schema};
+use gateway_ratelimit::Spend;
+use gateway_store::{Access, Backend, Schema};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -16,6 +18,7 @@ enum Mood {
     Steady,
     Away,
     TakesNoMoney,
+    Fatal,
 }
 
 /// Another store, as long as it is there.
@@ -41,7 +44,12 @@ impl Unsteady {
         self.mood.send_replace(Mood::TakesNoMoney);
     }
 
-    fn unless<'a, T>(&self, bad: &[Mood], answer: Pending<'a, T>) -> Pending<'a, T> {
+    /// Whoever asks it what has changed panics.
+    pub(crate) fn be_fatal(&self) {
+        self.mood.send_replace(Mood::Fatal);
+    }
+
+    fn unless<'a, T>(&self, bad: &[Mood], answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         if bad.contains(&self.mood.borrow()) {
             return Box::pin(async { Err(StoreError::Unavailable { source: io::Error::other("gone away").into() }) });
         }
@@ -50,30 +58,31 @@ impl Unsteady {
 }
 
 impl KeyRepository for Unsteady {
-    fn key<'a>(&'a self, id: &'a str) -> Pending<'a, Option<KeyRecord>> {
+    fn key<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<KeyRecord>> {
         self.unless(&[Mood::Away], self.inner.key(id))
     }
 
-    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> Pending<'a, Vec<KeyRecord>> {
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: u32) -> StoreFuture<'a, Vec<KeyRecord>> {
         self.unless(&[Mood::Away], self.inner.keys(after, limit))
     }
 
-    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> Pending<'a, Version> {
+    fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version> {
         self.unless(&[Mood::Away], self.inner.write(change, note))
     }
 
-    fn audit(&self, before: Option<i64>, limit: u32) -> Pending<'_, Vec<AuditRecord>> {
+    fn audit(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<AuditRecord>> {
         self.unless(&[Mood::Away], self.inner.audit(before, limit))
     }
 }
 
 impl KeyFeed for Unsteady {
-    fn changes(&self, since: Option<Version>) -> Pending<'_, Changes> {
+    fn changes(&self, since: Option<Version>) -> StoreFuture<'_, Changes> {
+        assert!(*self.mood.borrow() != Mood::Fatal, "a test of panics");
         self.unless(&[Mood::Away], self.inner.changes(since))
     }
 
     /// A connection that breaks wakes whoever listens on it.
-    fn changed(&self) -> Pending<'_, ()> {
+    fn changed(&self) -> StoreFuture<'_, ()> {
         let mut mood = self.mood.subscribe();
         let changed = self.inner.changed();
         Box::pin(async move {
@@ -86,33 +95,47 @@ impl KeyFeed for Unsteady {
 }
 
 impl Ledger for Unsteady {
-    fn spend<'a>(&'a self, spent: &'a [Spent]) -> Pending<'a, Vec<Spent>> {
+    fn spend<'a>(&'a self, spent: &'a [Spend]) -> StoreFuture<'a, Vec<Spend>> {
         self.unless(&[Mood::Away, Mood::TakesNoMoney], self.inner.spend(spent))
     }
 
-    fn totals(&self, since: Timestamp) -> Pending<'_, Vec<Spent>> {
+    fn totals(&self, since: Timestamp) -> StoreFuture<'_, Vec<Spend>> {
         self.unless(&[Mood::Away], self.inner.totals(since))
     }
 
-    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> Pending<'a, ()> {
+    fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()> {
         self.unless(&[Mood::Away], self.inner.touch(used))
     }
 }
 
 impl Schema for Unsteady {
-    fn version(&self) -> Pending<'_, i64> {
+    fn version(&self) -> StoreFuture<'_, i64> {
         self.unless(&[Mood::Away], self.inner.version())
     }
 
-    fn migrate_up(&self) -> Pending<'_, i64> {
+    fn migrate_up(&self) -> StoreFuture<'_, i64> {
         self.unless(&[Mood::Away], self.inner.migrate_up())
     }
 
-    fn migrate_down(&self) -> Pending<'_, i64> {
+    fn migrate_down(&self) -> StoreFuture<'_, i64> {
         self.unless(&[Mood::Away], self.inner.migrate_down())
     }
 
     fn known_version(&self) -> i64 {
         self.inner.known_version()
+    }
+}
+
+impl Access for Unsteady {
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn is_refusing(&self) -> bool {
+        self.inner.is_refusing()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use gateway_ratelimit::DenialCause::{self, Blocked, Budget, Concurrency, Requests, Tokens};
 use gateway_ratelimit::{BudgetPeriod, Levels, RateLimit};
 
+mod changes;
+
 use super::Scenario;
 use super::story::{NOTHING, Story, level, never, requests, tokens, wait};
 
@@ -22,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
     all.extend(of_money());
     all.extend(of_money_in_time());
     all.extend(of_changes());
+    all.extend(changes::scenarios());
     all
 }
 
@@ -120,15 +123,15 @@ fn of_rounded_tokens() -> Vec<Scenario> {
     let too_many = Story::new("more than the limit never fits", tokens_per_minute(1_000))
         .call(0, 1_001, never(Tokens { needed: 1_001, limit: 1_000 }, tokens(1_000, 1_000, 0)))
         .call(0, 1_000, Ok(tokens(1_000, 0, MINUTE)));
-    // A token is 8,571.43 microseconds; each amount is rounded up once, and there are 100 microseconds of grace for that.
-    let uneven = Story::new("each amount is rounded up once", tokens_per_minute(7_000))
+    // A token is 8,571.43 microseconds; each amount is rounded once, and there are 100 microseconds of grace for that.
+    let uneven = Story::new("each amount is rounded once, against the caller", tokens_per_minute(7_000))
         .call(0, 1, Ok(tokens(7_000, 6_999, 8_572)))
         .call(0, 3, Ok(tokens(7_000, 6_996, 34_287)))
         .settle(0, 0, 0, 0)
-        .call(0, 6_997, Ok(tokens(7_000, 0, 60_000_001)))
+        .call(0, 6_997, Ok(tokens(7_000, 0, 60_000_002)))
         .settle(0, 1, 1, 0)
-        .call(0, 4, wait(Tokens { needed: 4, limit: 7_000 }, 17_044, tokens(7_000, 2, 59_982_858)))
-        .call(0, 2, Ok(tokens(7_000, 0, 60_000_001)));
+        .call(0, 4, wait(Tokens { needed: 4, limit: 7_000 }, 17_046, tokens(7_000, 2, 59_982_860)))
+        .call(0, 2, Ok(tokens(7_000, 0, 60_000_003)));
     let many = Story::new("many tokens a microsecond", tokens_per_minute(1_000_000_000_000))
         .call(0, 1_000_000_000, Ok(tokens(1_000_000_000_000, 999_000_000_000, 60_000)))
         .call(0, 1, Ok(tokens(1_000_000_000_000, 998_999_983_333, 60_001)));
@@ -276,7 +279,7 @@ fn of_changes() -> Vec<Scenario> {
         .limits(per_minute(3))
         .call(0, 0, Ok(requests(3, 0, MINUTE)))
         .limits(per_minute(60))
-        .call(20 * SECOND, 0, Ok(requests(60, 57, 3 * SECOND)))
+        .call(20 * SECOND, 0, Ok(requests(60, 59, SECOND)))
         .limits(per_minute(2))
         .call(20 * SECOND, 0, wait(a_minute(2), 30 * SECOND, requests(2, 0, MINUTE)));
     let of_tokens = Story::new("a call goes on while its limit changes", tokens_per_minute(600))

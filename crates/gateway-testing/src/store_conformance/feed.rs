@@ -116,36 +116,55 @@ pub(super) async fn sees_what_is_done_by_hand(subject: &impl Subject) {
 pub(super) async fn leaves_out_what_cannot_be_read(subject: &impl Subject) {
     let backend = subject.backend();
     let faults = [
-        ("allowed_models", "'gpt-4'".to_owned()),
-        ("rate_limit", r#"'{"requests_per_second":"many"}'"#.to_owned()),
-        ("budget", r#"'{"usd":-1,"period":"day"}'"#.to_owned()),
-        ("metadata", "'[]'".to_owned()),
-        ("digest", subject.bytes("abcd")),
-        ("created_at", "9223372036854775807".to_owned()),
-        ("previous_valid_until", "5".to_owned()),
+        ("allowed_models", "'gpt-4'"),
+        ("allowed_models", r#"'{"0":"gpt-4"}'"#),
+        ("rate_limit", "'{bad'"),
+        ("rate_limit", r#"'{"requests_per_second":"many"}'"#),
+        // What is derived to read an object reads a list as well.
+        ("rate_limit", "'[]'"),
+        ("rate_limit", "' [1]'"),
+        ("rate_limit", "'null'"),
+        ("budget", r#"'{"usd":-1,"period":"day"}'"#),
+        ("budget", r#"'[1,"day"]'"#),
+        ("budget", "'[]'"),
+        ("metadata", "'[]'"),
+        ("digest", &subject.bytes("abcd")),
+        ("created_at", "9223372036854775807"),
+        ("previous_valid_until", "5"),
     ];
     insert(&*backend, "aaa").await;
-    for (column, _) in &faults {
-        insert(&*backend, column).await;
+    let id = |number: usize| format!("row {number:02}");
+    for number in 0..faults.len() {
+        insert(&*backend, &id(number)).await;
     }
     let start = insert(&*backend, "zzz").await;
-    for (column, value) in &faults {
-        subject.execute(&format!("UPDATE master_keys SET {column} = {value} WHERE id = '{column}'")).await;
+    for (number, (column, value)) in faults.iter().enumerate() {
+        subject.execute(&format!("UPDATE master_keys SET {column} = {value} WHERE id = '{}'", id(number))).await;
     }
     for since in [None, Some(start)] {
-        let changes = changes(&*backend, since).await;
+        let mut changes = changes(&*backend, since).await;
         assert_eq!(ids(&changes.keys), if since.is_none() { vec!["aaa", "zzz"] } else { vec![] });
-        assert_eq!(changes.unreadable.len(), faults.len());
-        for (id, problem) in &changes.unreadable {
-            assert!(problem.contains(id.as_str()), "the column is named: {id}: {problem}");
+        changes.unreadable.sort();
+        assert_eq!(changes.unreadable.len(), faults.len(), "{:?}", changes.unreadable);
+        for (number, (found, problem)) in changes.unreadable.iter().enumerate() {
+            assert!(*found == id(number) && problem.contains(faults[number].0), "{:?}: {problem}", faults[number]);
         }
     }
     let listed = done(backend.keys(None, 2).await);
     assert_eq!(ids(&listed), ["aaa", "zzz"], "unreadable ones do not end a page");
-    assert!(matches!(backend.key("budget").await, Err(StoreError::Damaged { .. })));
-    write(&*backend, KeyChange::Remove("budget".into())).await;
-    subject.execute("UPDATE master_keys SET allowed_models = '[\"*\"]' WHERE id = 'allowed_models'").await;
-    assert_eq!(key(&*backend, "allowed_models").await.allowed_models, ["*"]);
+    for (number, fault) in faults.iter().enumerate() {
+        let answer = backend.key(&id(number)).await;
+        let Err(StoreError::Unreadable { id, problem }) = answer else { panic!("{fault:?}: {answer:?}") };
+        assert!(problem.contains(fault.0), "{problem}");
+        write(&*backend, KeyChange::Remove(id.as_str().into())).await;
+        assert!(done(backend.key(&id).await).is_none(), "what cannot be read can be removed");
+    }
+    assert!(changes(&*backend, None).await.unreadable.is_empty());
+
+    insert(&*backend, "repaired").await;
+    subject.execute("UPDATE master_keys SET allowed_models = 'all' WHERE id = 'repaired'").await;
+    subject.execute("UPDATE master_keys SET allowed_models = '[\"*\"]' WHERE id = 'repaired'").await;
+    assert_eq!(key(&*backend, "repaired").await.allowed_models, ["*"]);
 }
 
 pub(super) async fn wakes_when_something_has_changed(subject: &impl Subject) {

@@ -1,7 +1,6 @@
 //! What was spent and used is kept.
 
-use gateway_keystore::Spent;
-use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd};
+use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd, Spend};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
@@ -9,13 +8,13 @@ use super::{Subject, done, insert, key};
 
 const DAY: i64 = 24 * 60 * 60;
 
-fn spent(account: &str, period: BudgetPeriod, start: i64, amount: u64) -> Spent {
+fn spent(account: &str, period: BudgetPeriod, start: i64, amount: u64) -> Spend {
     let start = Timestamp::from_second(start).unwrap_or_default();
-    Spent { account: account.into(), window: BudgetWindow { period, start }, amount: NanoUsd(amount) }
+    Spend { account: account.into(), window: BudgetWindow { period, start }, amount: NanoUsd(amount) }
 }
 
-fn sorted(mut entries: Vec<Spent>) -> Vec<Spent> {
-    entries.sort_by(|a, b| (&a.account, a.window).cmp(&(&b.account, b.window)));
+fn sorted(mut entries: Vec<Spend>) -> Vec<Spend> {
+    entries.sort();
     entries
 }
 
@@ -30,7 +29,7 @@ pub(super) async fn adds_what_was_spent(subject: &impl Subject) {
     let second = done(backend.spend(&[day(1, 1), day(0, 2), day(0, 3)]).await);
     assert_eq!(sorted(second), [day(0, 10), day(1, 1)], "the sums of what was spent on, and of nothing else");
 
-    let totals = async |since: &Spent| sorted(done(backend.totals(since.window.start).await));
+    let totals = async |since: &Spend| sorted(done(backend.totals(since.window.start).await));
     assert_eq!(totals(&day(0, 0)).await, [day(0, 10), day(1, 1), month(1), total(7)]);
     assert_eq!(totals(&day(1, 0)).await, [day(1, 1), total(7)], "what is over is left out, what is for good is not");
 

@@ -13,8 +13,9 @@ const TICKS: f64 = 100.0;
 /// What was seen of the processes. What the system does not tell is none.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    /// The gateway's resident memory, in bytes: when the overload begins, in its middle, and when it ends.
-    pub(crate) memory: [Option<u64>; 3],
+    /// The gateway's resident memory, in bytes: when the drill began, when the overload did, in its middle, when it ended, and when
+    /// the drill did.
+    pub(crate) memory: [Option<u64>; 5],
     /// How much of one core the gateway had during the overload.
     pub(crate) gateway_cores: Option<f64>,
     /// The same of this process: the callers, and the upstream.
@@ -22,10 +23,11 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Watches until the overload is over.
+    /// Watches until the drill is over.
     pub(crate) async fn watch(gateway: &GatewayProcess, course: &Course, began: Instant) -> Self {
         let (begins, ends) = (course.overload.begins, course.overload.ends);
         let (process, own) = (gateway.id().to_string(), "self");
+        let start = gateway.resident_memory();
         sleep_until(began + begins).await;
         let first = gateway.resident_memory();
         let before = [cpu_time(&process), cpu_time(own)];
@@ -33,15 +35,23 @@ impl Meter {
         let middle = gateway.resident_memory();
         sleep_until(began + ends).await;
         let after = [cpu_time(&process), cpu_time(own)];
+        let last = gateway.resident_memory();
         let cores = |side: usize| Some((after[side]? - before[side]?) / course.overload.seconds());
-        let memory = [first, middle, gateway.resident_memory()];
+        sleep_until(began + course.lasts()).await;
+        let memory = [start, first, middle, last, gateway.resident_memory()];
         Self { memory, gateway_cores: cores(0), own_cores: cores(1) }
     }
 
     /// How much the gateway grew in the second half of the overload, in bytes: by then everything that is needed is there.
     pub(crate) fn growth(&self) -> Option<u64> {
-        let [_, middle, end] = self.memory;
+        let [_, _, middle, end, _] = self.memory;
         Some(end?.saturating_sub(middle?))
+    }
+
+    /// The memory at the beginning and at the end of each phase of the course, in its order.
+    pub(crate) fn memory_of_phases(&self) -> [[Option<u64>; 2]; 3] {
+        let [start, begin, _, end, last] = self.memory;
+        [[start, begin], [begin, end], [end, last]]
     }
 }
 

@@ -12,14 +12,14 @@ use crate::meter::Meter;
 const MOST_SHOWN: usize = 5;
 
 const HEAD: &str = "\
-|          |         |         |          |         |      answered, ms       |       refused, ms       |
-| phase    | offered |     200 |   of the |     503 |   p50 |   p99 |     max |   p50 |   p99 |     max |
-|          |     a s |     a s | capacity |     a s |       |       |         |       |       |         |
-|----------|--------:|--------:|---------:|--------:|------:|------:|--------:|------:|------:|--------:|
+|          |         |         |          |         |      answered, ms       |       refused, ms       |  memory, MiB  |
+| phase    | offered | goodput |   of the | refused |   p50 |   p99 |     max |   p50 |   p99 |     max | begin |   end |
+|          |     a s |     a s | capacity |     a s |       |       |         |       |       |         |       |       |
+|----------|--------:|--------:|---------:|--------:|------:|------:|--------:|------:|------:|--------:|------:|------:|
 ";
 
 const KEYS_HEAD: &str = "
-| key, in  | offered |     200 |   of the |     503 |      answered, ms       |
+| key, in  | offered | goodput |   of the | refused |      answered, ms       |
 | overload |     a s |     a s | answered |     a s |   p50 |   p99 |     max |
 |----------|--------:|--------:|---------:|--------:|------:|------:|--------:|
 ";
@@ -74,11 +74,12 @@ impl Report<'_> {
         lags
     }
 
-    fn phase_row(&self, f: &mut fmt::Formatter<'_>, phase: &Phase) -> fmt::Result {
+    fn phase_row(&self, f: &mut fmt::Formatter<'_>, phase: &Phase, memory: [Option<u64>; 2]) -> fmt::Result {
+        let [begin, end] = memory.map(|bytes| bytes.map_or("?".to_owned(), in_mebibytes));
         let tally = self.tally(phase, None);
         writeln!(
             f,
-            "| {:<8} | {:>7.1} | {:>7.1} | {:>6.1} % | {:>7.1} | {} | {} |",
+            "| {:<8} | {:>7.1} | {:>7.1} | {:>6.1} % | {:>7.1} | {} | {} | {begin:>5} | {end:>5} |",
             phase.name,
             rate(tally.offered, phase),
             rate(tally.answered.len(), phase),
@@ -105,12 +106,8 @@ impl Report<'_> {
     }
 
     fn costs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mebibytes = self.meter.memory.map(|bytes| bytes.map_or("unknown".to_owned(), in_mebibytes));
-        let [begin, middle, end] = mebibytes;
-        writeln!(
-            f,
-            "\nmemory of the gateway: {begin} when the overload began, {middle} in its middle, {end} at its end"
-        )?;
+        let growth = self.meter.growth().map_or("?".to_owned(), in_mebibytes);
+        writeln!(f, "\nmemory: the gateway grew by {growth} MiB in the second half of the overload")?;
         let cores = |cores: Option<f64>| cores.map_or("unknown".to_owned(), |cores| format!("{cores:.2}"));
         let (gateway, own) = (cores(self.meter.gateway_cores), cores(self.meter.own_cores));
         writeln!(
@@ -140,8 +137,8 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "capacity: {:.1} calls a second\n", self.course.capacity)?;
         f.write_str(HEAD)?;
-        for phase in self.course.phases() {
-            self.phase_row(f, &phase)?;
+        for (phase, memory) in self.course.phases().iter().zip(self.meter.memory_of_phases()) {
+            self.phase_row(f, phase, memory)?;
         }
         f.write_str(KEYS_HEAD)?;
         for key in 0..KEYS.len() {
@@ -171,5 +168,5 @@ fn times(sorted: &[Duration]) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "no process has 2^52 bytes")]
 fn in_mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }

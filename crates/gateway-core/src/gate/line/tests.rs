@@ -2,7 +2,6 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
@@ -246,66 +245,6 @@ async fn a_key_that_keeps_its_places_leaves_one_for_others() {
     let left = flood.remove(0);
     drop(left);
     assert_eq!(inside(&gate), 19, "the flood's own place goes to the flood");
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Come(u8),
-    Leave(usize),
-    GiveUp(usize),
-    Look(usize),
-    Pass(u16),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (0_u8..3).prop_map(Step::Come),
-        3 => any::<usize>().prop_map(Step::Leave),
-        1 => any::<usize>().prop_map(Step::GiveUp),
-        3 => any::<usize>().prop_map(Step::Look),
-        1 => (0_u16..300).prop_map(Step::Pass),
-    ];
-    proptest::collection::vec(step, 0..200)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    /// However callers come, wait, give up and leave: never more inside than may be, no place lost and none made up.
-    #[test]
-    fn places_are_neither_lost_nor_made_up(limit in 1_usize..4, size in 0_usize..5, steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let gate = Gate::new();
-            let (mut places, mut waiting): (Vec<Place>, Vec<Entering>) = (Vec::new(), Vec::new());
-            for step in steps {
-                match step {
-                    Step::Come(name) => match come(&gate, room(limit, size), &name.to_string()) {
-                        (_, Poll::Ready(Ok(place))) => places.push(place),
-                        (entering, Poll::Pending) => waiting.push(entering),
-                        (_, Poll::Ready(Err(_))) => {}
-                    },
-                    Step::Leave(index) if !places.is_empty() => drop(places.remove(index % places.len())),
-                    Step::GiveUp(index) if !waiting.is_empty() => drop(waiting.remove(index % waiting.len())),
-                    Step::Look(index) if !waiting.is_empty() => {
-                        let index = index % waiting.len();
-                        if let Poll::Ready(end) = look(&mut waiting[index]) {
-                            drop(waiting.remove(index));
-                            places.extend(end.ok());
-                        }
-                    }
-                    Step::Pass(time) => advance(ms(time.into())).await,
-                    _ => {}
-                }
-                assert!(places.len() <= limit && inside(&gate) <= limit && in_line(&gate) <= size);
-                assert!(in_line(&gate) == 0 || inside(&gate) == limit, "nobody waits beside a free place");
-            }
-            drop(waiting);
-            assert_eq!(inside(&gate), places.len(), "what was handed to those who gave up went on");
-            drop(places);
-            assert_eq!((inside(&gate), in_line(&gate)), (0, 0));
-        });
-    }
 }
 
 #[tokio::test]

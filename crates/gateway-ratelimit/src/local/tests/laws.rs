@@ -153,7 +153,9 @@ proptest! {
                     let part = |of: u64| of * percent / 100;
                     let used = Demand { tokens: part(taken.tokens), cost: NanoUsd(part(taken.cost.0)) };
                     model.settle(window, taken, used);
-                    flow.push((now, worth(used.tokens) - worth(taken.tokens)));
+                    let back = taken.tokens.saturating_sub(used.tokens);
+                    let back = limits.tokens.map_or(0, |quota| i128::from(quota.time_within(back)));
+                    flow.push((now, worth(used.tokens.saturating_sub(taken.tokens)) - back));
                     bench.store.settle(reservation, Used { tokens: used.tokens, cost: used.cost }, bench.at(now));
                 }
             }
@@ -162,7 +164,7 @@ proptest! {
         if let Some(quota) = limits.tokens {
             assert_bounded(&flow, &admissions, quota.capacity())?;
         }
-        let recorded: u64 = bench.store.take_unrecorded().iter().map(|(_, _, amount)| amount.0).sum();
+        let recorded: u64 = bench.store.take_unrecorded().iter().map(|spend| spend.amount.0).sum();
         prop_assert_eq!(recorded, if limits.budget.is_some() { model.spent() } else { 0 });
     }
 
@@ -184,8 +186,10 @@ proptest! {
             bench.store.settle(taken[which].take().unwrap(), used, bench.at(0));
         }
         let quota = limits.tokens.unwrap();
-        let spent: u64 = calls.iter().map(|(_, used)| quota.time_of(*used)).sum();
+        let spent = |(taken, used): &(u64, u64)| {
+            quota.time_of(*taken) - quota.time_within(taken.saturating_sub(*used)) + quota.time_of(used.saturating_sub(*taken))
+        };
         let level = take(0).unwrap().levels().tokens.unwrap();
-        prop_assert_eq!(level, quota.level(spent));
+        prop_assert_eq!(level, quota.level(calls.iter().map(spent).sum()));
     }
 }

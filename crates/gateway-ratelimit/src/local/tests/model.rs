@@ -125,8 +125,11 @@ impl Model {
 
     pub(super) fn settle(&mut self, window: u64, taken: Demand, used: Demand) {
         if let Some(meter) = &mut self.tokens {
-            let back = meter.cost(taken.tokens) - meter.cost(used.tokens);
-            meter.credit = meter.full.min(meter.credit + back);
+            // Of what is given back, part of a microsecond is lost.
+            let lot = taken.tokens.saturating_sub(used.tokens);
+            let back = u128::from(lot) * meter.period / meter.limit.max(1);
+            meter.credit = meter.full.min(meter.credit + i128::try_from(back).unwrap());
+            meter.credit -= meter.cost(used.tokens.saturating_sub(taken.tokens));
         }
         self.in_flight -= 1;
         let (spent, reserved) = self.money.entry(window).or_default();

@@ -11,7 +11,7 @@ fn day(number: i64) -> BudgetWindow {
 }
 
 fn spend(key: &str, window: BudgetWindow, amount: u64) -> Spend {
-    (key.into(), window, NanoUsd(amount))
+    Spend { account: key.into(), window, amount: NanoUsd(amount) }
 }
 
 fn sorted(mut spends: Vec<Spend>) -> Vec<Spend> {

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::DenialCause;
+use crate::{DenialCause, Quota};
 
 const FREE: Demand = Demand { tokens: 0, cost: NanoUsd(0) };
 
@@ -99,7 +101,7 @@ fn only_idle_accounts_are_swept() {
     assert_eq!(swept(1_000_000), ["not full", "paid", "under way"]);
     bench.settle(under_way, 0, 1_000_001);
     assert_eq!(swept(20_000_000), ["paid"], "it is being recorded still");
-    bench.store.note_totals(&[("paid".into(), window, NanoUsd(1))]);
+    bench.store.note_totals(&[Spend { account: "paid".into(), window, amount: NanoUsd(1) }]);
     assert_eq!(swept(9_999_999), ["paid"], "the day is not over");
     assert!(swept(10_000_000).is_empty());
 }
@@ -121,13 +123,79 @@ fn what_is_spent_outlives_a_change_of_limits() {
     // Another period: what was spent of the one that is gone.
     let hourly = RateLimit { limit: Some(5), period_seconds: Some(3_600), ..RateLimit::default() };
     assert_eq!(levels(&limits(&hourly, None)).requests.unwrap().remaining, 1);
-    // One more quota: nothing was spent of it.
+    // What was let through without it counts in a quota that comes back at another rate.
     let more = limits(&RateLimit { requests_per_minute: Some(3), ..hourly.clone() }, None);
-    let denial = bench.reserve("key", &more, demand(0), 0).unwrap().levels();
-    assert_eq!(denial.requests.map(|it| (it.limit, it.remaining)), Some((5, 0)));
+    let denial = bench.reserve("key", &more, demand(0), 0).unwrap_err();
+    assert_eq!(denial.cause, DenialCause::Requests { limit: 3, period: Duration::from_mins(1) });
+    assert_eq!(denial.retry_after, Some(Duration::from_secs(20)), "and no more of it than all");
     // Debts beyond a burst are not kept; a block keeps nothing out of what comes after it.
     let blocked = limits(&RateLimit { limit: Some(0), ..RateLimit::default() }, None);
     assert_eq!(bench.reserve("key", &blocked, demand(0), 0).unwrap_err().cause, DenialCause::Blocked);
+}
+
+/// Limits among which administrators change their mind.
+fn changing() -> impl Strategy<Value = (Vec<Arc<Limits>>, Vec<(usize, u64)>)> {
+    let quota = (1_u64..30, prop_oneof![Just(1_u32), Just(60), 2_u32..200]);
+    let quotas = prop::collection::vec(quota, 1..5).prop_map(|quotas| {
+        let rate =
+            |(limit, period)| RateLimit { limit: Some(limit), period_seconds: Some(period), ..RateLimit::default() };
+        quotas.into_iter().map(|quota| limits(&rate(quota), None)).collect::<Vec<_>>()
+    });
+    let step = (0_usize..4, prop_oneof![3 => Just(0_u64), 2 => 0_u64..2_000_000, 1 => 0_u64..90_000_000]);
+    (quotas, prop::collection::vec(step, 1..200))
+}
+
+proptest! {
+    /// In any time, the largest burst and what the fastest rate makes of that time.
+    #[test]
+    fn changing_limits_to_and_fro_frees_nothing((all, steps) in changing()) {
+        let (bench, mut now, mut admitted) = (Bench::new(), 0, Vec::new());
+        for (which, gap) in steps {
+            now += gap;
+            let limits = &all[which % all.len()];
+            match bench.reserve("key", limits, FREE, now) {
+                Ok(_) => admitted.push(now),
+                Err(denial) => {
+                    // Nothing has changed: whoever waits as long as it is told is let through, by a store that is like this one.
+                    let wait = u64::try_from(denial.retry_after.unwrap().as_micros()).unwrap();
+                    now += wait;
+                    prop_assert!(bench.reserve("key", limits, FREE, now).is_ok());
+                    admitted.push(now);
+                }
+            }
+        }
+        let quotas = || all.iter().flat_map(|limits| limits.requests.iter());
+        let burst = quotas().map(Quota::burst).max().unwrap();
+        let each = quotas().map(|quota| quota.time_of(1)).min().unwrap();
+        for (first, since) in admitted.iter().enumerate() {
+            for (last, until) in admitted.iter().enumerate().skip(first) {
+                let most = burst + (until - since) / each;
+                prop_assert!(((last - first) as u64) < most, "{} from {} to {}", last - first + 1, since, until);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_more_than_a_few_rates_are_counted() {
+    let bench = Bench::new();
+    for limit in 100..200 {
+        let admitted = bench.reserve("key", &per_minute(limit), FREE, limit).unwrap();
+        let spent = limit - admitted.levels().requests.unwrap().remaining;
+        assert_eq!(spent, limit - 99, "what was spent is inherited from one to the next");
+    }
+    assert!(bench.store.change(&"key".into(), |account| account.rates()) <= 8);
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let bench = Bench::new();
+    let spend = |limit| while bench.reserve("key", &per_minute(limit), FREE, 0).is_ok() {};
+    spend(30);
+    spend(20);
+    spend(30);
+    let limits = per_minute(40);
+    assert_eq!(bench.reserve("key", &limits, FREE, 0).unwrap().levels().requests.unwrap().remaining, 9);
 }
 
 #[test]

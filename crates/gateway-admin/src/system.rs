@@ -1,12 +1,15 @@
-//! Time and chance, taken from outside so that tests can say what they are.
+//! Time and random numbers, taken from outside so that tests can say what they are.
 
 use jiff::Timestamp;
 
-/// What a new key is made of besides what the administrator says.
-pub trait Surroundings: Send + Sync {
+/// What the time is.
+pub trait Clock: Send + Sync {
     /// The time of day.
     fn now(&self) -> Timestamp;
+}
 
+/// Where new keys and identifiers come from.
+pub trait Rng: Send + Sync {
     /// Bits that nobody can guess.
     ///
     /// # Errors
@@ -17,13 +20,15 @@ pub trait Surroundings: Send + Sync {
 
 /// The operating system's clock and random numbers.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SystemSurroundings;
+pub struct System;
 
-impl Surroundings for SystemSurroundings {
+impl Clock for System {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+}
 
+impl Rng for System {
     fn random(&self) -> Result<[u8; 32], getrandom::Error> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits)?;

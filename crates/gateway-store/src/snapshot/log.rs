@@ -1,0 +1,233 @@
+//! A file of lines, each under a checksum, to which lines are appended.
+//!
+//! A checksum is that of the line and of the one before, and so of all lines before: SHA-256, or HMAC-SHA-256 under the
+//! pepper of the keys if there is one. Damage, a line that was changed and lines that were moved or left out all show. That
+//! the file ends earlier than it did does not show, unless it ends within what was written as a whole.
+//!
+//! Nodes may share the file, as those on one machine do that share an SQLite file, or two while one replaces the other. One
+//! of them holds a lock on it and writes it (flock, which ends with the process); the others can read it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gateway_secret::{KeyDigest, KeyDigester};
+
+use super::line::{Line, hex};
+use crate::json::{read_json, written_json};
+
+/// How the lines are to be understood.
+const FORMAT: u32 = 2;
+/// How much may be appended to a file before it is worth the while to write it anew, however short it was.
+const FLOOR: u64 = 1 << 20;
+
+/// A file that lines can be appended to.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    file: File,
+    chain: Chain,
+    /// How long it was when it was written as a whole, in bytes,
+    whole: u64,
+    /// and how much has come to it since.
+    appended: u64,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Ready to be appended to.
+    Own(Box<Log>),
+    /// Another process writes it.
+    Anothers,
+}
+
+/// A file that is not in its place yet. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Draft {
+    beside: PathBuf,
+    log: Option<Log>,
+}
+
+impl Draft {
+    /// Puts the file in its place, with what has changed since it was begun.
+    /// `before` is the one that this process has there. Fails as [`is_anothers`] says if another process has one there.
+    pub(super) fn publish(mut self, before: Option<&Log>, meanwhile: &[Line]) -> io::Result<Log> {
+        let mut log = self.log.take().ok_or(io::ErrorKind::NotFound)?;
+        if before.is_none_or(|before| !before.is_in_place()) && is_anothers(&log.path) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        log.extend(meanwhile, true)?;
+        fs::rename(&self.beside, &log.path)?;
+        // The new name is on the disk once its folder is.
+        let folder = log.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
+        Ok(log)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What is half written helps nobody. That it cannot be removed, or is in its place by now, is no news.
+        let _ = fs::remove_file(&self.beside);
+    }
+}
+
+/// The checksum so far.
+#[derive(Debug)]
+struct Chain {
+    digester: KeyDigester,
+    last: KeyDigest,
+}
+
+impl Chain {
+    fn begin(digester: &KeyDigester) -> Self {
+        Self { digester: digester.clone(), last: digester.digest(b"") }
+    }
+
+    fn next(&self, text: &[u8]) -> KeyDigest {
+        self.digester.digest(&[self.last.as_bytes(), text].concat())
+    }
+
+    /// The line as it is in the file.
+    fn seal(&mut self, line: &Line) -> String {
+        let text = written_json(line);
+        self.last = self.next(text.as_bytes());
+        format!("{} {text}\n", hex(&self.last))
+    }
+
+    /// What a line of the file says.
+    fn open(&mut self, sealed: &[u8]) -> Result<Line, String> {
+        let (checksum, text) = sealed.split_at_checked(64).ok_or("is cut off")?;
+        let text = text.strip_prefix(b" ").and_then(|text| text.strip_suffix(b"\n")).ok_or("is cut off")?;
+        let expected = self.next(text);
+        if hex(&expected).as_bytes() != checksum {
+            return Err("is not what was written, or was written under another KEY_PEPPER".to_owned());
+        }
+        self.last = expected;
+        read_json(&String::from_utf8_lossy(text))
+    }
+}
+
+impl Log {
+    /// Writes a file beside, to be put in the place of the one before when it is whole, so that there is a whole one at any
+    /// moment.
+    pub(super) fn draft(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<Draft> {
+        let mut draft = Draft { beside: beside(path), log: None };
+        let (file, chain) = write(&draft.beside, digester, lines)?;
+        // Nobody knows of it yet, so an error says that there are no locks here.
+        let _ = file.try_lock();
+        let whole = file.metadata()?.len();
+        draft.log = Some(Self { path: path.to_owned(), file, chain, whole, appended: 0 });
+        Ok(draft)
+    }
+
+    /// Reads what is there, line by line; none if there is no file. A last line that has no end was not finished by a
+    /// process that crashed, which has told nobody of it: it is removed. There is nothing to append to if the file is
+    /// another process's.
+    pub(super) fn open(
+        path: &Path,
+        digester: &KeyDigester,
+        mut take: impl FnMut(Line) -> Result<(), String>,
+    ) -> io::Result<Option<Found>> {
+        let file = match OpenOptions::new().read(true).append(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_anothers = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        let mut reader = BufReader::new(&file);
+        let mut chain = Chain::begin(digester);
+        let (mut sound, mut line) = (0, Vec::new());
+        let mut say = |line: &[u8], number: u64| {
+            chain.open(line).and_then(&mut take).map_err(|problem| io::Error::other(format!("line {number} {problem}")))
+        };
+        reader.read_until(b'\n', &mut line)?;
+        let (mut number, lines) = (0, head(&line).map_err(io::Error::other)?);
+        while number <= lines || line.ends_with(b"\n") {
+            number += 1;
+            say(&line, number)?;
+            sound += line.len() as u64;
+            line.clear();
+            reader.read_until(b'\n', &mut line)?;
+        }
+        if is_anothers {
+            return Ok(Some(Found::Anothers));
+        }
+        file.set_len(sound)?;
+        (&file).seek(io::SeekFrom::End(0))?;
+        let log = Self { path: path.to_owned(), file, chain, whole: sound, appended: 0 };
+        Ok(Some(Found::Own(Box::new(log))))
+    }
+
+    /// Appends lines. If they are to be `durable`, they survive a power cut from then on, otherwise only the process's end.
+    /// After an error the file must not be appended to any more.
+    pub(super) fn append(&mut self, lines: &[Line], durable: bool) -> io::Result<()> {
+        if self.is_in_place() {
+            return self.extend(lines, durable);
+        }
+        if is_anothers(&self.path) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Err(io::Error::other("it was deleted or replaced"))
+    }
+
+    fn is_in_place(&self) -> bool {
+        let (named, open) = (fs::metadata(&self.path), self.file.metadata());
+        named
+            .and_then(|named| Ok((named.dev(), named.ino()) == open.map(|open| (open.dev(), open.ino()))?))
+            .unwrap_or(false)
+    }
+
+    fn extend(&mut self, lines: &[Line], durable: bool) -> io::Result<()> {
+        let sealed: String = lines.iter().map(|line| self.chain.seal(line)).collect();
+        self.file.write_all(sealed.as_bytes())?;
+        self.appended += sealed.len() as u64;
+        if durable { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// Whether it has grown to more than twice of what there is to say.
+    pub(super) fn is_long(&self) -> bool {
+        self.appended > self.whole.max(FLOOR)
+    }
+}
+
+/// Whether another process has a file there that it writes.
+pub(super) fn is_anothers(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// How many lines follow the first one at least.
+fn head(line: &[u8]) -> Result<u64, String> {
+    let text = line.split_at_checked(65).map(|(_, text)| String::from_utf8_lossy(text)).ok_or("it has no head")?;
+    match read_json(&text)? {
+        Line::Head { format: FORMAT, lines } => Ok(lines),
+        Line::Head { format, .. } => Err(format!("it has format {format}, this program knows {FORMAT}")),
+        _ => Err("it has no head".to_owned()),
+    }
+}
+
+/// A name that nobody else takes.
+fn beside(path: &Path) -> PathBuf {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.{}", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed)));
+    PathBuf::from(name)
+}
+
+fn write(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<(File, Chain)> {
+    // A file that a crash has left there is written over.
+    let _ = fs::remove_file(path);
+    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+    let mut out = BufWriter::new(file);
+    let mut chain = Chain::begin(digester);
+    let head = Line::Head { format: FORMAT, lines: lines.len() as u64 };
+    for line in [head].into_iter().chain(lines) {
+        out.write_all(chain.seal(&line).as_bytes())?;
+    }
+    let file = out.into_inner()?;
+    file.sync_all()?;
+    Ok((file, chain))
+}

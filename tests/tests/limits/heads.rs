@@ -1,0 +1,105 @@
+//! A key that is used up is told so by the head of its call: its body is neither asked for nor held.
+
+use std::time::Duration;
+
+use gateway_testing::{Client, Gate, Script};
+use gateway_tests::stage::{CALL, CHAT, Stage};
+use gateway_tests::wire::{Reply, Wire};
+
+use super::scene::{asking, call, key, number, reporting, request, settled, spawn, stage};
+
+/// A body that nobody would want to hold for nothing.
+const LARGE: usize = 30 << 20;
+
+/// Sends the head of a call with a large body, and waits to be asked for it.
+async fn announce(stage: &Stage, name: &str) -> Reply {
+    let mut wire = Wire::open(stage.gateway.address()).await;
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
+         content-length: {LARGE}\r\nexpect: 100-continue\r\n\r\n",
+        key(name)
+    );
+    wire.write(head).await;
+    wire.reply().await
+}
+
+/// All that a refusal by the whole call has: the same words, and the same headers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_would_be_for_nothing_is_not_asked_for() {
+    let stage = stage(&[
+        ("requests", "rate_limit: { limit: 1, period_seconds: 7200 }"),
+        ("both", "rate_limit: { limit: 1, period_seconds: 7200, tokens_per_minute: 600 }"),
+        ("blocked", "rate_limit: { requests_per_minute: 0 }"),
+    ])
+    .await;
+    for name in ["requests", "both"] {
+        assert_eq!(announce(&stage, name).await.status, 100, "{name}: there is something left");
+        assert_eq!(settled(&stage, name, asking(0)).await.status, 200, "{name}");
+    }
+    for name in ["requests", "both", "blocked"] {
+        let early = announce(&stage, name).await;
+        let late = call(&stage, name, asking(0)).await;
+        assert_eq!((early.status, late.status.as_u16()), (429, 429), "{name}: {early:?}");
+        assert!(early.body.contains(&late.error_code()), "{name}: {early:?}");
+        let names = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-should-retry", "content-type"];
+        for header in names {
+            assert_eq!(early.header(header), late.header(header), "{name}: {header}");
+        }
+        for header in ["retry-after", "retry-after-ms", "x-ratelimit-reset-requests", "x-ratelimit-limit-tokens"] {
+            assert_eq!(early.header(header).is_empty(), late.header(header).is_empty(), "{name}: {header}");
+        }
+        for header in ["x-request-id", "x-gateway-overhead-us"] {
+            assert!(!early.header(header).is_empty(), "{name}: {early:?}");
+        }
+    }
+    let wait: u64 = announce(&stage, "requests").await.header("retry-after-ms").parse().unwrap();
+    assert!(Duration::from_millis(wait) > Duration::from_mins(100), "{wait}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_one_beyond_so_many_calls_at_once() {
+    let stage = stage(&[("team-a", "rate_limit: { max_concurrent: 1 }")]).await;
+    let gate = Gate::new();
+    stage.upstream.push(Script::new().wait(&gate).answer(200, "application/json", "{}"));
+    let held = spawn(&stage, "team-a", CALL);
+    stage.upstream.request(0).await;
+    let refused = announce(&stage, "team-a").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"), "{refused:?}");
+    assert!(refused.body.contains("concurrency_limit_exceeded"), "{refused:?}");
+    gate.open();
+    let answer = held.await.unwrap();
+    stage.access_line(answer.header("x-request-id"));
+    assert_eq!(announce(&stage, "team-a").await.status, 100);
+}
+
+/// A look at the limits takes nothing from them: a call whose body turns out to be none has cost nothing.
+#[tokio::test]
+async fn a_look_costs_nothing() {
+    let stage = stage(&[("team-a", "rate_limit: { limit: 2, period_seconds: 7200 }")]).await;
+    for _ in 0..5 {
+        assert_eq!(call(&stage, "team-a", "{").await.status, 400);
+    }
+    assert_eq!(number(&call(&stage, "team-a", CALL).await, "x-ratelimit-remaining-requests"), 1);
+}
+
+/// Many callers send everything before they read anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_sends_its_body_all_the_same_sees_the_refusal() {
+    let stage = stage(&[("team-a", "rate_limit: { limit: 1, period_seconds: 7200 }")]).await;
+    assert_eq!(call(&stage, "team-a", CALL).await.status, 200);
+    let upload = request("team-a", "POST", CHAT, vec![b' '; LARGE]);
+    let answer = Client::connect(stage.gateway.address()).await.send(upload).await;
+    assert_eq!((answer.status.as_u16(), &*answer.error_code()), (429, "rate_limit_exceeded"));
+}
+
+/// Where tokens are counted, a small body says for how long to wait: a limit that the head alone does not ask may be the last to
+/// let the call through.
+#[tokio::test]
+async fn the_wait_is_that_of_all_limits() {
+    let stage = stage(&[("team-a", "rate_limit: { requests_per_second: 1, tokens_per_minute: 600 }")]).await;
+    stage.upstream.push(reporting(100, 500));
+    assert_eq!(settled(&stage, "team-a", asking(600)).await.status, 200);
+    let refused = call(&stage, "team-a", asking(300)).await;
+    assert_eq!(refused.status, 429);
+    assert!(number(&refused, "retry-after-ms") > 10_000, "300 of 600 tokens take half a minute: {:?}", refused.headers);
+}
