@@ -73,6 +73,7 @@ mod keeper;
 mod ledger;
 mod loss;
 mod node;
+mod refusals;
 mod request;
 mod roll;
 mod script;

@@ -14,6 +14,7 @@ use crate::alone::{Alone, unavailable};
 use crate::connection::{Link, Session};
 use crate::ledger::{Awaited, EndedTokens, Ending, Ledger, Report, Resolution, countable};
 use crate::loss::Loss;
+use crate::refusals::Refusals;
 use crate::request::{Request, needs_settling};
 use crate::roll::RollScript;
 use crate::script::{DecideScript, Question, Reply, Verdict};
@@ -29,6 +30,7 @@ pub(crate) struct Node {
     pub(crate) link: Link,
     pub(crate) ledger: Ledger,
     pub(crate) alone: Alone,
+    pub(crate) refusals: Refusals,
     pub(crate) decide: DecideScript,
     pub(crate) roll: RollScript,
     /// The time of the last call, where the clock is the callers'.
@@ -46,6 +48,7 @@ impl Node {
             link: Link::new(settings.on_error),
             ledger: Ledger::new(),
             alone: Alone::new(LocalLimits::new(Instant::now().into_std())),
+            refusals: Refusals::default(),
             decide: DecideScript::new(),
             roll: RollScript::new(),
             caller_clock: AtomicU64::new(0),
@@ -141,6 +144,7 @@ impl Node {
     pub(crate) fn sweep(&self, at: Moment) {
         self.alone.sweep(at);
         self.ledger.sweep(at.wall);
+        self.refusals.sweep(at.now);
     }
 
     /// Says something of many accounts.
@@ -224,7 +228,9 @@ impl Node {
             return Ok(Reservation::new(Arc::clone(key), Arc::clone(limits), taken, standing.levels(), Origin::Shared));
         }
         // Redis refuses nothing without a reason that is found here as well.
-        Err(standing.check(at.wall).err().unwrap_or_else(unavailable))
+        let denial = standing.check(at.wall).err().unwrap_or_else(unavailable);
+        self.refusals.note(key, limits, &denial, Instant::now().into_std());
+        Err(denial)
     }
 
     /// A question that asks for nothing yet.

@@ -87,6 +87,13 @@ impl LimitStore for RedisLimits {
         }
     }
 
+    fn check(&self, key: &Arc<str>, limits: &Arc<Limits>, at: Moment) -> Result<(), Denial> {
+        if limits.is_blocked() {
+            return Standing::unspent(limits, Demand::default()).check(at.wall);
+        }
+        self.node.refusals.check(key, limits, at.now)
+    }
+
     fn settle(&self, reservation: Reservation, used: Used, at: Moment) {
         self.node.settle(reservation, used, at);
     }

@@ -32,9 +32,6 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How often to look whether another connection has written: often enough that a key that was revoked from the command
 /// line is refused within half a second.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many rows may wait to be taken. The rows of a query come from a thread of their own; with sqlx's 50, the two threads
-/// of a busy machine spend their time on waiting for each other. So many rows of keys are ten megabytes.
-const ROWS: usize = 8192;
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
 const SQLITE_ERROR: i32 = 1;
 const SQLITE_BUSY: i32 = 5;
@@ -75,7 +72,6 @@ impl SqliteStore {
             .busy_timeout(BUSY)
             .foreign_keys(true)
             .synchronous(SqliteSynchronous::Full)
-            .row_buffer_size(ROWS)
             .disable_statement_logging();
         Ok(Self::new(SqliteFile { options, seen: Mutex::default() }))
     }
