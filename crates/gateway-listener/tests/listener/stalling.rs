@@ -20,6 +20,8 @@ const SHORT: Duration = Duration::from_millis(150);
 /// Twelve times what a slow reader pauses, so that a busy machine may keep it waiting, and less than its whole answer takes.
 const AMPLE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(250);
+/// So many parts are read slowly, in more time than [`AMPLE`].
+const READS: usize = 16;
 const MIB: usize = 1024 * 1024;
 const STREAM: &str = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -100,7 +102,6 @@ async fn a_reader_that_takes_a_trickle_is_kept() {
     socket.set_recv_buffer_size(64 * 1024).unwrap();
     let mut client = socket.connect(server.address).await.unwrap();
     client.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    const READS: usize = 16;
     let mut part = vec![0; 64 * 1024];
     for _ in 0..READS {
         sleep(PAUSE).await;
