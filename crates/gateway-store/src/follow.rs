@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use self::books::Books;
 use self::feed::Feed;
-use crate::snapshot::{LastGood, Snapshot};
+use crate::snapshot::{LastGood, Snapshot, Wanted};
 use crate::{Backend, Misplaced};
 
 /// How long a change that this node made may take to be seen by it.
@@ -100,16 +100,18 @@ impl Follower {
         let stopping = watch::Sender::new(false);
         let snapshot = following.snapshot.clone();
         let snapshot = snapshot.map(|path| Arc::new(Snapshot::new(path, following.digester.clone())));
+        let mut feed = Feed::new(&following, status.clone());
+        let mut books = Books::new(&following, snapshot.clone(), status.clone(), stopping.subscribe());
+        let read = feed.catch_up().await;
+        let wanted = if read.is_ok() { Wanted::Spending } else { Wanted::Everything };
         let last_good = match &snapshot {
-            Some(snapshot) => last_good(Arc::clone(snapshot)).await,
+            Some(snapshot) => last_good(Arc::clone(snapshot), wanted).await,
             None => None,
         };
         if let Some(last_good) = &last_good {
             following.spending.put_back(last_good.unrecorded.clone());
         }
-        let mut feed = Feed::new(&following, status.clone());
-        let mut books = Books::new(&following, snapshot.clone(), status.clone(), stopping.subscribe());
-        match (feed.catch_up().await, last_good) {
+        match (read, last_good) {
             (Ok(everything), _) => {
                 books.read_totals().await;
                 books.write_first(everything);
@@ -206,9 +208,9 @@ impl fmt::Debug for Follower {
 
 /// What was written when the store was last seen. Whatever cannot be believed is left for who can mend it, until the store
 /// can be read.
-async fn last_good(snapshot: Arc<Snapshot>) -> Option<LastGood> {
+async fn last_good(snapshot: Arc<Snapshot>, wanted: Wanted) -> Option<LastGood> {
     let path = snapshot.path().to_owned();
-    let found = spawn_blocking(move || snapshot.read()).await;
+    let found = spawn_blocking(move || snapshot.read(wanted)).await;
     match found.unwrap_or_else(|error| Err(error.into())) {
         Ok(found) => found,
         Err(error) => {

@@ -25,7 +25,7 @@ use gateway_secret::KeyDigester;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use self::line::{Line, SpentLine};
+use self::line::{Line, SpentLine, is_key, read_line};
 use self::log::{Draft, Found, Log, is_anothers};
 
 /// The file. Reading and writing it takes as long as disks do, and is nothing for a thread that serves calls.
@@ -61,10 +61,19 @@ struct Sums {
     unrecorded: u64,
 }
 
+/// What is to be read of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All of it.
+    Everything,
+    /// What was spent. The keys are in the store, and to read a hundred thousand of them twice takes long.
+    Spending,
+}
+
 /// What the file says.
 #[derive(Debug)]
 pub(crate) struct LastGood {
-    /// The keys.
+    /// The keys, if they were wanted.
     pub(crate) keys: Changes,
     /// What the store had recorded of budgets.
     pub(crate) recorded: Vec<Spend>,
@@ -87,9 +96,12 @@ impl Snapshot {
     }
 
     /// What was last written; none if nothing ever was. What is spent according to it is carried on.
-    pub(crate) fn read(&self) -> io::Result<Option<LastGood>> {
+    pub(crate) fn read(&self, wanted: Wanted) -> io::Result<Option<LastGood>> {
         let mut replay = Replay::default();
-        let found = Log::open(&self.path, &self.digester, |line| replay.take(line))?;
+        let found = Log::open(&self.path, &self.digester, |line| match wanted {
+            Wanted::Spending if is_key(line) => Ok(()),
+            _ => replay.take(read_line(line)?),
+        })?;
         let Some(found) = found else { return Ok(None) };
         let keys = replay.keys.into_values().collect();
         let keys = Changes { version: replay.version, is_everything: true, keys, ..Changes::default() };

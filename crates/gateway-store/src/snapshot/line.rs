@@ -8,6 +8,8 @@ use gateway_secret::KeyDigest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::json::read_json;
+
 /// What a line says. The last one about the same thing holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +37,15 @@ pub(super) struct SpentLine {
     pub(super) recorded: u64,
     /// What this node has spent besides.
     pub(super) unrecorded: u64,
+}
+
+/// Whether a line is that of a key, without reading it.
+pub(super) fn is_key(line: &[u8]) -> bool {
+    line.starts_with(br#"{"key":"#)
+}
+
+pub(super) fn read_line(line: &[u8]) -> Result<Line, String> {
+    read_json(&String::from_utf8_lossy(line))
 }
 
 impl SpentLine {

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_secret::{KeyDigest, KeyDigester};
 
-use super::line::{Line, hex};
-use crate::json::{read_json, written_json};
+use super::line::{Line, hex, read_line};
+use crate::json::written_json;
 
 /// How the lines are to be understood.
 const FORMAT: u32 = 2;
@@ -99,7 +99,7 @@ impl Chain {
     }
 
     /// What a line of the file says.
-    fn open(&mut self, sealed: &[u8]) -> Result<Line, String> {
+    fn open<'a>(&mut self, sealed: &'a [u8]) -> Result<&'a [u8], String> {
         let (checksum, text) = sealed.split_at_checked(64).ok_or("is cut off")?;
         let text = text.strip_prefix(b" ").and_then(|text| text.strip_suffix(b"\n")).ok_or("is cut off")?;
         let expected = self.next(text);
@@ -107,7 +107,7 @@ impl Chain {
             return Err("is not what was written, or was written under another KEY_PEPPER".to_owned());
         }
         self.last = expected;
-        read_json(&String::from_utf8_lossy(text))
+        Ok(text)
     }
 }
 
@@ -130,7 +130,7 @@ impl Log {
     pub(super) fn open(
         path: &Path,
         digester: &KeyDigester,
-        mut take: impl FnMut(Line) -> Result<(), String>,
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> io::Result<Option<Found>> {
         let file = match OpenOptions::new().read(true).append(true).open(path) {
             Ok(file) => file,
@@ -201,8 +201,8 @@ pub(super) fn is_anothers(path: &Path) -> bool {
 
 /// How many lines follow the first one at least.
 fn head(line: &[u8]) -> Result<u64, String> {
-    let text = line.split_at_checked(65).map(|(_, text)| String::from_utf8_lossy(text)).ok_or("it has no head")?;
-    match read_json(&text)? {
+    let (_, text) = line.split_at_checked(65).ok_or("it has no head")?;
+    match read_line(text)? {
         Line::Head { format: FORMAT, lines } => Ok(lines),
         Line::Head { format, .. } => Err(format!("it has format {format}, this program knows {FORMAT}")),
         _ => Err("it has no head".to_owned()),

@@ -58,11 +58,11 @@ fn spend(account: &str, amount: u64) -> Spend {
 #[test]
 fn what_was_written_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(snapshot(&folder).read().unwrap().is_none());
+    assert!(snapshot(&folder).read(Wanted::Everything).unwrap().is_none());
     for keys in [2, 1, 0] {
         let state = Changes { keys: everything().keys[..keys].to_vec(), ..everything() };
         snapshot(&folder).follow(&state);
-        let found = snapshot(&folder).read().unwrap().unwrap().keys;
+        let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
         assert!(found.keys == state.keys && found.version == state.version && found.is_everything);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -75,7 +75,7 @@ fn what_has_changed_is_there_as_soon_as_it_was_followed() {
     let [full, plain]: [KeyRecord; 2] = everything().keys.try_into().unwrap();
     running.follow(&everything());
     let disabled = KeyRecord { is_enabled: false, revision: 8, ..plain };
-    let read = || snapshot(&folder).read().unwrap().unwrap().keys;
+    let read = || snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
     running.follow(&change(43, vec![disabled.clone()], &["full"]));
     assert!(read().keys == [disabled] && read().version == Version(43));
     running.follow(&Changes { unreadable: vec![("plain".into(), "nonsense".into())], ..change(44, vec![], &[]) });
@@ -94,14 +94,32 @@ fn what_changes_before_there_is_time_to_write_it_all_is_there_too() {
     snapshot(&folder).follow(&everything());
     // The store was put back to an earlier version meanwhile.
     let next = snapshot(&folder);
-    next.read().unwrap();
+    next.read(Wanted::Everything).unwrap();
     next.begin(Version(7));
     next.follow(&change(8, vec![], &["full"]));
-    assert_eq!(snapshot(&folder).read().unwrap().unwrap().keys.keys.len(), 1);
+    assert_eq!(snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.keys.len(), 1);
     assert!(next.wants_rewriting());
     next.rewrite(&Changes { version: Version(8), keys: vec![], ..everything() });
-    let found = snapshot(&folder).read().unwrap().unwrap().keys;
+    let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
     assert!(found.version == Version(8) && found.keys.is_empty() && !next.wants_rewriting());
+}
+
+#[test]
+fn who_has_the_keys_reads_what_was_spent_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = snapshot(&folder);
+    before.follow(&everything());
+    before.note_spending(&[spend("a", 1)], Some(&[spend("b", 2)]));
+    drop(before);
+    let next = snapshot(&folder);
+    let found = next.read(Wanted::Spending).unwrap().unwrap();
+    assert_eq!(found.keys.keys.len(), 0, "they are not read twice");
+    assert_eq!((found.recorded, found.unrecorded), (vec![spend("a", 1)], vec![spend("b", 2)]));
+    next.follow(&change(43, vec![], &["full"]));
+    drop(next);
+    let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap();
+    assert_eq!((found.keys.keys.len(), found.keys.version), (1, Version(43)));
+    assert_eq!(found.unrecorded, [spend("b", 2)]);
 }
 
 /// Somebody writes it all, and somebody else goes on.
@@ -119,7 +137,7 @@ fn what_changes_while_it_is_written_is_not_lost() {
         let writer = scope.spawn(|| (0..20).for_each(|_| running.rewrite(&many(1000))));
         for number in 0..100 {
             running.follow(&change(1001 + number, vec![], &[&number.to_string()]));
-            let found = snapshot(&folder).read().unwrap().unwrap().keys;
+            let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
             let is_there = |id: i64| found.keys.iter().any(|key| *key.id == *id.to_string());
             assert!((0..=number).all(|id| !is_there(id)) && is_there(299), "{number}");
         }
@@ -136,7 +154,7 @@ fn what_was_spent_is_there_until_its_window_is_over() {
     let over = Spend { window: BudgetPeriod::Day.window(yesterday), ..spend("a", 1) };
     running.note_spending(&[spend("a", 5), over.clone()], Some(&[spend("a", 2), spend("b", 3)]));
     let read = || {
-        let found = snapshot(&folder).read().unwrap().unwrap();
+        let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap();
         (found.recorded, found.unrecorded)
     };
     assert_eq!(
@@ -147,13 +165,13 @@ fn what_was_spent_is_there_until_its_window_is_over() {
     running.release();
     assert_eq!(read(), (vec![over, spend("a", 5)], vec![spend("a", 2), spend("b", 3)]));
     let running = snapshot(&folder);
-    running.read().unwrap();
+    running.read(Wanted::Everything).unwrap();
     running.note_spending(&[spend("a", 7)], Some(&[spend("b", 3)]));
     running.release();
     assert_eq!(read().1, [spend("b", 3)]);
     // All at once, and by a process that knows of it from the file alone.
     let next = snapshot(&folder);
-    next.read().unwrap();
+    next.read(Wanted::Everything).unwrap();
     next.follow(&everything());
     next.release();
     assert_eq!(read(), (vec![spend("a", 7)], vec![spend("b", 3)]));
@@ -172,7 +190,7 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
     let removed = whole.len() + longer[whole.len()..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for length in 0..longer.len() {
         fs::write(&path, &longer[..length]).unwrap();
-        let found = snapshot(&folder).read();
+        let found = snapshot(&folder).read(Wanted::Everything);
         if length < whole.len() {
             assert!(found.is_err(), "{length}");
             continue;
@@ -181,9 +199,9 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
         assert_eq!((found.version, found.keys.len()), (Version(42), if length < removed { 2 } else { 1 }), "{length}");
         // Who goes on writing begins a line of his own.
         let next = snapshot(&folder);
-        next.read().unwrap();
+        next.read(Wanted::Everything).unwrap();
         next.follow(&change(44, vec![], &["plain"]));
-        assert_eq!(snapshot(&folder).read().unwrap().unwrap().keys.version, Version(44), "{length}");
+        assert_eq!(snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.version, Version(44), "{length}");
         next.release();
     }
 }
@@ -192,21 +210,21 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
 fn another_pepper_makes_it_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let under = |pepper: &str| {
-        Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from(pepper))).read().map(|_| ())
+        Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from(pepper))).read(Wanted::Everything).map(|_| ())
     };
     Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from("one"))).follow(&everything());
     assert!(under("one").is_ok());
     assert!(under("two").unwrap_err().to_string().contains("KEY_PEPPER"));
-    assert!(snapshot(&folder).read().is_err());
+    assert!(snapshot(&folder).read(Wanted::Everything).is_err());
 }
 
 #[test]
 fn of_several_processes_one_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (snapshot(&folder), snapshot(&folder));
-    let version = || snapshot(&folder).read().unwrap().unwrap().keys.version.0;
+    let version = || snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.version.0;
     one.follow(&everything());
-    assert_eq!(other.read().unwrap().unwrap().keys.version, Version(42), "it can be read");
+    assert_eq!(other.read(Wanted::Everything).unwrap().unwrap().keys.version, Version(42), "it can be read");
     other.follow(&Changes { version: Version(50), ..everything() });
     other.follow(&change(51, vec![], &["full"]));
     assert!(version() == 42 && !other.is_failing() && !other.is_kept() && !other.wants_rewriting());
@@ -246,7 +264,7 @@ proptest! {
             }
         }
         fs::write(&path, lines.concat()).unwrap();
-        prop_assert!(snapshot(&folder).read().is_err());
+        prop_assert!(snapshot(&folder).read(Wanted::Everything).is_err());
     }
 }
 
