@@ -210,7 +210,9 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
 fn another_pepper_makes_it_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let under = |pepper: &str| {
-        Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from(pepper))).read(Wanted::Everything).map(|_| ())
+        Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from(pepper)))
+            .read(Wanted::Everything)
+            .map(|_| ())
     };
     Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from("one"))).follow(&everything());
     assert!(under("one").is_ok());
