@@ -92,6 +92,16 @@ impl<D: Dialect> Connections<D> {
         Ok(Lease { connection, home: self, _permit: permit })
     }
 
+    /// Fails if the database was taken away since the connections were made. For what was written: it may be in the one that
+    /// is gone, and nobody may be told that it was done.
+    pub(crate) fn confirm(&self, dialect: &D) -> Result<(), Failure> {
+        let found = dialect.identity()?;
+        if self.shelf.lock().database == Some(found) {
+            return Ok(());
+        }
+        Err(Failure::misplaced("the store was replaced while it was written to, and may not have what was written"))
+    }
+
     /// Counts how often the database was another than the one before, or gone.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)

@@ -49,6 +49,10 @@ struct State {
     is_stale: bool,
     /// What has changed since somebody began to write the whole anew; none if nobody does.
     meanwhile: Option<Vec<Line>>,
+    /// Whether another process was found to write the file. When that has ended, the file is taken over.
+    is_guest: bool,
+    /// What the process before had not recorded when its file was taken over.
+    inherited: Vec<Spend>,
 }
 
 /// Whose budget, and when.
@@ -99,21 +103,47 @@ impl Snapshot {
     pub(crate) fn read(&self, wanted: Wanted) -> io::Result<Option<LastGood>> {
         let mut replay = Replay::default();
         let found = Log::open(&self.path, &self.digester, |line| match wanted {
-            Wanted::Spending if is_key(line) => Ok(()),
-            _ => replay.take(read_line(line)?),
+            Wanted::Spending => replay.take_spending(line),
+            Wanted::Everything => replay.take(read_line(line)?),
         })?;
         let Some(found) = found else { return Ok(None) };
         let keys = replay.keys.into_values().collect();
         let keys = Changes { version: replay.version, is_everything: true, keys, ..Changes::default() };
         let recorded = spends(&replay.sums, |sums| sums.recorded);
+        let mut state = self.state.lock();
         let Found::Own(log) = found else {
-            // The other process will record what it has spent.
+            // The other process will record what it has spent, as long as it lives.
+            state.is_guest = true;
             return Ok(Some(LastGood { keys, recorded, unrecorded: Vec::new() }));
         };
         let unrecorded = spends(&replay.sums, |sums| sums.unrecorded);
-        let mut state = self.state.lock();
         *state = State { log: Some(*log), version: replay.version, sums: replay.sums, ..State::default() };
         Ok(Some(LastGood { keys, recorded, unrecorded }))
+    }
+
+    /// What a process that has ended had not recorded: somebody has to do that in its stead.
+    pub(crate) fn take_inherited(&self) -> Vec<Spend> {
+        let mut state = self.state.lock();
+        self.take_over(&mut state);
+        std::mem::take(&mut state.inherited)
+    }
+
+    /// Goes on with the file of another process that has ended.
+    fn take_over(&self, state: &mut State) {
+        if !state.is_guest || is_anothers(&self.path) {
+            return;
+        }
+        state.is_guest = false;
+        let mut replay = Replay::default();
+        let found = Log::open(&self.path, &self.digester, |line| replay.take_spending(line));
+        // Whatever cannot be read or taken is written anew.
+        if let Ok(Some(Found::Own(log))) = found {
+            state.inherited = spends(&replay.sums, |sums| sums.unrecorded);
+            (state.log, state.is_stale) = (Some(*log), true);
+            for (window, sums) in replay.sums {
+                state.sums.entry(window).or_insert(sums).unrecorded = sums.unrecorded;
+            }
+        }
     }
 
     /// Leaves the file to whoever comes next.
@@ -131,6 +161,7 @@ impl Snapshot {
     /// Takes over what has changed in the store. When this returns, it is on the disk, or it has been said that it is not.
     pub(crate) fn follow(&self, changes: &Changes) {
         let mut state = self.state.lock();
+        self.take_over(&mut state);
         state.version = changes.version;
         if changes.is_everything {
             state.meanwhile = None;
@@ -221,7 +252,7 @@ impl Snapshot {
             if done.is_err() {
                 state.log = None;
             }
-            self.note(done);
+            self.note(state, done);
         }
         if let Some(meanwhile) = &mut state.meanwhile {
             meanwhile.extend(lines);
@@ -232,13 +263,14 @@ impl Snapshot {
         let published = draft.and_then(|draft| draft.publish(state.log.as_ref(), meanwhile));
         state.is_stale = published.is_err();
         state.log = None;
-        self.note(published.map(|log| state.log = Some(log)));
+        let done = published.map(|log| state.log = Some(log));
+        self.note(state, done);
     }
 
-    fn note(&self, done: io::Result<()>) {
+    fn note(&self, state: &mut State, done: io::Result<()>) {
         // Another process writes it, which is as good.
-        let done =
-            if matches!(&done, Err(error) if error.kind() == io::ErrorKind::ResourceBusy) { Ok(()) } else { done };
+        state.is_guest = matches!(&done, Err(error) if error.kind() == io::ErrorKind::ResourceBusy);
+        let done = if state.is_guest { Ok(()) } else { done };
         let was_failing = self.is_failing.swap(done.is_err(), Ordering::Relaxed);
         match done {
             Ok(()) if was_failing => tracing::info!("the last good state is written again"),
@@ -277,6 +309,11 @@ struct Replay {
 }
 
 impl Replay {
+    /// Leaves out the keys.
+    fn take_spending(&mut self, line: &[u8]) -> Result<(), String> {
+        if is_key(line) { Ok(()) } else { self.take(read_line(line)?) }
+    }
+
     fn take(&mut self, line: Line) -> Result<(), String> {
         match line {
             Line::Head { .. } => {}

@@ -10,7 +10,7 @@ mod schema;
 mod statements;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -90,13 +90,14 @@ pub struct Statements {
 pub struct SqlStore<D: Dialect> {
     dialect: D,
     connections: Connections<D>,
-    is_refusing: AtomicBool,
+    /// The generation of the connections in which the last write was refused, counted from 1; 0 if it was not.
+    refused: AtomicU64,
 }
 
 impl<D: Dialect> SqlStore<D> {
     /// A store that connects when it is first asked for something.
     pub fn new(dialect: D) -> Self {
-        Self { dialect, connections: Connections::new(), is_refusing: AtomicBool::new(false) }
+        Self { dialect, connections: Connections::new(), refused: AtomicU64::new(0) }
     }
 
     /// What is particular about it.
@@ -108,9 +109,9 @@ impl<D: Dialect> SqlStore<D> {
         &self.connections
     }
 
-    /// Whether the last write was refused.
+    /// Whether the last write was refused, by the database that is there now.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.is_refusing.load(Ordering::Relaxed)
+        self.refused.load(Ordering::Relaxed) == self.connections.generation() + 1
     }
 
     /// Writes something, within a few seconds, and remembers whether that was refused.
@@ -122,8 +123,10 @@ impl<D: Dialect> SqlStore<D> {
         Box::pin(async move {
             let done = done.await;
             match &done {
-                Ok(_) => self.is_refusing.store(false, Ordering::Relaxed),
-                Err(StoreError::Refused { .. }) => self.is_refusing.store(true, Ordering::Relaxed),
+                Ok(_) => self.refused.store(0, Ordering::Relaxed),
+                Err(StoreError::Refused { .. }) => {
+                    self.refused.store(self.connections.generation() + 1, Ordering::Relaxed);
+                }
                 Err(_) => {}
             }
             done

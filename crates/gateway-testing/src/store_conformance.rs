@@ -85,7 +85,8 @@ pub async fn write(backend: &dyn Backend, change: KeyChange) -> Version {
     done(try_write(backend, change).await)
 }
 
-async fn try_write(backend: &dyn Backend, change: KeyChange) -> Result<Version, StoreError> {
+/// Makes a change and notes it, if the backend takes it.
+pub async fn try_write(backend: &dyn Backend, change: KeyChange) -> Result<Version, StoreError> {
     let (action, id) = match &change {
         KeyChange::Insert(key) => (Action::CreateKey, Arc::clone(&key.id)),
         KeyChange::Replace(key) => (Action::UpdateKey, Arc::clone(&key.id)),

@@ -89,6 +89,7 @@ impl Books {
     }
 
     async fn record(&mut self, is_last: bool) {
+        self.inherit().await;
         let is_reachable = self.status.borrow().is_reachable;
         // What cannot be written now is kept; the feed finds out when it can be.
         let is_answering = self.record_spending(is_reachable).await;
@@ -107,6 +108,17 @@ impl Books {
             let began = Instant::now();
             self.write_snapshot().await;
             self.next_snapshot = Instant::now() + began.elapsed() * SNAPSHOT_SHARE;
+        }
+    }
+
+    /// Takes over what another process that wrote the snapshot has left unrecorded.
+    async fn inherit(&self) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        // An error says that the runtime is shutting down.
+        if let Ok(inherited) = spawn_blocking(move || snapshot.take_inherited()).await
+            && !inherited.is_empty()
+        {
+            self.spending.put_back(inherited);
         }
     }
 

@@ -241,6 +241,33 @@ fn of_several_processes_one_writes_it() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+#[test]
+fn what_a_process_leaves_behind_is_taken_over_by_the_one_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (snapshot(&folder), snapshot(&folder));
+    one.follow(&everything());
+    one.note_spending(&[spend("a", 1)], Some(&[spend("a", 2), spend("b", 3)]));
+    assert_eq!(other.read(Wanted::Everything).unwrap().unwrap().unrecorded, []);
+    other.note_spending(&[spend("a", 1)], Some(&[spend("a", 7)]));
+    assert_eq!(other.take_inherited(), [], "it is still there to record it");
+    one.release();
+    // Before anybody has had the time to write it all anew.
+    other.follow(&change(43, vec![], &["full"]));
+    assert_eq!(snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.version, Version(43));
+    assert_eq!(other.take_inherited(), [spend("a", 2), spend("b", 3)]);
+    assert_eq!(other.take_inherited(), []);
+    // What it had spent itself is to be recorded, together with that.
+    other.note_spending(&[], Some(&[spend("a", 9), spend("b", 3)]));
+    other.release();
+    let unrecorded = || snapshot(&folder).read(Wanted::Spending).unwrap().unwrap().unrecorded;
+    assert_eq!(unrecorded(), [spend("a", 9), spend("b", 3)]);
+    let next = snapshot(&folder);
+    next.read(Wanted::Spending).unwrap();
+    next.note_spending(&[spend("a", 10), spend("b", 3)], Some(&[]));
+    drop(next);
+    assert_eq!(unrecorded(), []);
+}
+
 proptest! {
     /// Whatever byte is another, and whatever line is missing, moved or there twice: it shows.
     #[test]

@@ -46,6 +46,7 @@ impl<D: Dialect> KeyRepository for SqlStore<D> {
             count::<D>(&mut transaction, NOTE, &values).await?;
             let version = current_version::<D>(&mut transaction).await?;
             transaction.commit().await?;
+            self.connections().confirm(self.dialect())?;
             connection.give_back();
             Ok(version)
         })

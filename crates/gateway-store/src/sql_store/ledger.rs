@@ -35,6 +35,7 @@ impl<D: Dialect> Ledger for SqlStore<D> {
                 count::<D>(&mut transaction, FORGET, &[Value::from(newest.saturating_sub(KEPT))]).await?;
             }
             transaction.commit().await?;
+            self.connections().confirm(self.dialect())?;
             connection.give_back();
             totals.into_iter().collect()
         })

@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_keystore::{KeyChange, KeyRepository, StoreError};
 use gateway_store::{Access, Follower, LoadedFrom, Misplaced, Schema, SqliteStore};
-use gateway_testing::store_conformance::{Subject, plain_key, write};
-use tokio::time::timeout;
+use gateway_testing::store_conformance::{Subject, plain_key, try_write, write};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Executor};
+use tokio::time::{sleep, timeout};
 
 use crate::file::File;
 use crate::follower::{PATIENCE, Scene};
@@ -48,6 +52,23 @@ async fn a_file_that_is_gone_is_noticed_and_not_made_anew() {
     fs::rename(&aside, &path).unwrap();
     until_reachable(&follower, true).await;
     assert!(scene.knows("first").await && scene.file.store.key("first").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_went_into_a_file_that_was_taken_away_is_not_said_to_be_written() {
+    let scene = Scene::new().await;
+    scene.insert("first").await;
+    let path = scene.file.path();
+    let mut other = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let store = Arc::clone(&scene.file.store);
+    let writing = tokio::spawn(async move { try_write(&*store, KeyChange::Insert(plain_key("second"))).await });
+    // Until it waits for the lock. If that takes longer, it fails before it has written anything, which is as well.
+    sleep(Duration::from_millis(200)).await;
+    fs::rename(&path, scene.file.folder.path().join("aside")).unwrap();
+    other.execute("COMMIT").await.unwrap();
+    let written = timeout(PATIENCE, writing).await.unwrap().unwrap();
+    assert!(is_misplaced(&written), "{written:?}");
 }
 
 #[tokio::test]
