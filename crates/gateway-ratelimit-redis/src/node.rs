@@ -20,6 +20,9 @@ use crate::roll::RollScript;
 use crate::script::{DecideScript, Question, Reply, Verdict};
 use crate::settings::{Clock, OnError, RedisSettings, RedisSettingsError};
 
+/// How often Redis is asked the same if it says that it was asked too long ago.
+const ATTEMPTS: u32 = 2;
+
 /// A node: everything that calls and the background task share.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -178,8 +181,8 @@ impl Node {
     async fn ask(&self, session: &Session, request: &Request<'_>, report: Option<&Report>) -> Result<Reply, Loss> {
         self.note_time(request.at);
         let (key, now) = (self.key_of(request.key), self.caller_time());
-        let mut connection = session.connection();
-        loop {
+        let (mut connection, began) = (session.connection(), Instant::now());
+        for _ in 0..ATTEMPTS {
             // What arrives late is not decided at all: by then this node has decided by itself. It is twice the time, as what
             // is known of Redis's clock may be one behind.
             let deadline = now.is_none().then(|| self.link.clock_in(2 * self.settings.timeout)).flatten();
@@ -195,8 +198,13 @@ impl Node {
             if reply.verdict != Verdict::Late {
                 return Ok(reply);
             }
+            if began.elapsed() >= self.settings.timeout {
+                break;
+            }
             // Its clock was set forward. Now it is known, and nothing has been done, so the question can be asked again.
         }
+        // It is slow, however steadily it answers.
+        Err(Loss::Timeout)
     }
 
     fn conclude(

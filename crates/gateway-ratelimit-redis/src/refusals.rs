@@ -2,14 +2,18 @@
 //!
 //! A key whose requests are used up stays so until the time that it was told, as nobody gives requests back. So whoever calls
 //! before that is refused without a question, and before the gateway takes in the body. Tokens, money and places may come back
-//! at any moment, and are asked for each time.
+//! at any moment, and are asked for each time. So may requests if Redis is lost, or forgets; hence nobody goes by what was
+//! said more than a second ago.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gateway_ratelimit::{Denial, DenialCause, Limits};
 use parking_lot::Mutex;
+
+/// For how long a refusal is gone by.
+const HOLDS: Duration = Duration::from_secs(1);
 
 /// The last refusal of each account that is short of requests.
 #[derive(Debug, Default)]
@@ -38,18 +42,22 @@ impl Refusals {
     pub(crate) fn check(&self, account: &str, limits: &Limits, now: Instant) -> Result<(), Denial> {
         let refusals = self.by_account.lock();
         match refusals.get(account) {
-            Some(refusal) if *refusal.limits == *limits && now < refusal.until => Err(refusal.denial_at(now)),
+            Some(refusal) if *refusal.limits == *limits && refusal.holds(now) => Err(refusal.denial_at(now)),
             _ => Ok(()),
         }
     }
 
     /// Forgets what no longer holds.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.by_account.lock().retain(|_, refusal| now < refusal.until);
+        self.by_account.lock().retain(|_, refusal| refusal.holds(now));
     }
 }
 
 impl Refusal {
+    fn holds(&self, now: Instant) -> bool {
+        now < self.until && now.saturating_duration_since(self.told) < HOLDS
+    }
+
     fn denial_at(&self, now: Instant) -> Denial {
         let elapsed = now.saturating_duration_since(self.told);
         let mut denial = self.denial.clone();

@@ -5,6 +5,7 @@ use gateway_ratelimit::{Level, Levels, RateLimit};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+const MILLI: Duration = Duration::from_millis(1);
 
 fn requests_a_minute(limit: u64) -> Arc<Limits> {
     Arc::new(RateLimit { requests_per_minute: Some(limit), ..RateLimit::default() }.limits(None).unwrap())
@@ -25,14 +26,22 @@ fn some_time() -> Instant {
 #[test]
 fn a_refusal_holds_until_the_time_that_was_told() {
     let (refusals, account, limits, start) = (Refusals::default(), Arc::from("a"), requests_a_minute(5), some_time());
-    refusals.note(&account, &limits, &denial(REQUESTS, Some(12 * SECOND)), start);
-    let later = refusals.check("a", &limits, start + 5 * SECOND).unwrap_err();
-    assert_eq!((later.cause, later.retry_after), (REQUESTS, Some(7 * SECOND)));
-    assert_eq!(later.levels.requests.unwrap().reset, 55 * SECOND);
-    assert!(refusals.check("a", &limits, start + Duration::from_nanos(11_999_999_999)).is_err());
+    refusals.note(&account, &limits, &denial(REQUESTS, Some(800 * MILLI)), start);
+    let later = refusals.check("a", &limits, start + 500 * MILLI).unwrap_err();
+    assert_eq!((later.cause, later.retry_after), (REQUESTS, Some(300 * MILLI)));
+    assert_eq!(later.levels.requests.unwrap().reset, 59_500 * MILLI);
+    assert!(refusals.check("a", &limits, start + 799 * MILLI).is_err());
     // Whoever has waited exactly as long as it was told is let through.
-    assert_eq!(refusals.check("a", &limits, start + 12 * SECOND), Ok(()));
+    assert_eq!(refusals.check("a", &limits, start + 800 * MILLI), Ok(()));
     assert_eq!(refusals.check("b", &limits, start), Ok(()));
+}
+
+#[test]
+fn a_long_refusal_is_asked_for_again() {
+    let (refusals, account, limits, start) = (Refusals::default(), Arc::from("a"), requests_a_minute(5), some_time());
+    refusals.note(&account, &limits, &denial(REQUESTS, Some(60 * SECOND)), start);
+    assert_eq!(refusals.check("a", &limits, start + 999 * MILLI).unwrap_err().retry_after, Some(59_001 * MILLI));
+    assert_eq!(refusals.check("a", &limits, start + SECOND), Ok(()));
 }
 
 #[test]
@@ -62,8 +71,8 @@ fn what_may_come_back_at_any_moment_is_asked_for() {
 #[test]
 fn what_no_longer_holds_is_forgotten() {
     let (refusals, limits, start) = (Refusals::default(), requests_a_minute(5), some_time());
-    refusals.note(&Arc::from("short"), &limits, &denial(REQUESTS, Some(SECOND)), start);
+    refusals.note(&Arc::from("short"), &limits, &denial(REQUESTS, Some(500 * MILLI)), start);
     refusals.note(&Arc::from("long"), &limits, &denial(REQUESTS, Some(9 * SECOND)), start);
-    refusals.sweep(start + SECOND);
+    refusals.sweep(start + 600 * MILLI);
     assert_eq!(refusals.by_account.lock().keys().map(|key| &**key).collect::<Vec<_>>(), ["long"]);
 }
