@@ -78,8 +78,8 @@ pub trait Ledger: Send + Sync {
     /// Adds what was spent since the last time and returns the new totals, all nodes' together.
     fn spend<'a>(&'a self, spent: &'a [Spend]) -> StoreFuture<'a, Vec<Spend>>;
 
-    /// Every total of windows that began at `since` or later, and those for good.
-    fn totals(&self, since: Timestamp) -> StoreFuture<'_, Vec<Spend>>;
+    /// Every total of the windows that a moment lies in, and of later ones.
+    fn totals(&self, at: Timestamp) -> StoreFuture<'_, Vec<Spend>>;
 
     /// Notes when keys were last used.
     fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()>;

@@ -245,7 +245,8 @@ local function hear_of_money(node, window, spending)
   end
 end
 
--- A node whose clock is behind may speak of a window that has ended for others. Its calls then count in the new one.
+-- A node whose clock is behind may speak of a window that has ended for others. Its calls are then held to what is spent in the
+-- new one, and count in neither.
 local function window_of_money()
   local spending = account['$:' .. money.period]
   if not spending or spending.start < money.start then spending = { start = money.start, spent = 0, base = 0, epoch = now } end

@@ -35,8 +35,8 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_millis(1);
 
 /// So many halves of the timeout is Redis waited for at most because it has answered others meanwhile: it is busy rather than
-/// gone, but calls are not to wait for long.
-const MOST_HALVES: u32 = 20;
+/// gone, but calls are not to wait for long: with the usual timeout, for a tenth of a second.
+const MOST_HALVES: u32 = 4;
 
 /// How long a node that ends tries to tell what it has to say.
 const FAREWELL: Duration = Duration::from_secs(2);

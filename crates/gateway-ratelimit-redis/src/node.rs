@@ -99,12 +99,18 @@ impl Node {
         Ok(self.conclude(request, &reply, awaited))
     }
 
+    /// Whether no call is let through without Redis.
+    pub(crate) fn check_alone(&self) -> Result<(), Denial> {
+        match self.settings.on_error {
+            OnError::Deny => Err(unavailable()),
+            OnError::Local => Ok(()),
+        }
+    }
+
     /// Decides about a call without Redis.
     pub(crate) fn reserve_alone(&self, request: Request<'_>) -> Result<Reservation, Denial> {
         let Request { key, limits, demand, .. } = request;
-        if self.settings.on_error == OnError::Deny {
-            return Err(unavailable());
-        }
+        self.check_alone()?;
         let in_flight = self.ledger.admitted_by_redis(key);
         let reservation = self.alone.reserve(&request, in_flight)?;
         if needs_settling(limits) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_ratelimit::{Denial, DenialCause, Limits};
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 /// For how long a refusal is gone by.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ const HOLDS: Duration = Duration::from_secs(1);
 /// The last refusal of each account that is short of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    by_account: Mutex<HashMap<Arc<str>, Refusal>>,
+    by_account: RwLock<HashMap<Arc<str>, Refusal>>,
 }
 
 #[derive(Debug)]
@@ -35,12 +35,12 @@ impl Refusals {
         let DenialCause::Requests { .. } = denial.cause else { return };
         let Some(until) = denial.retry_after.and_then(|wait| now.checked_add(wait)) else { return };
         let refusal = Refusal { limits: Arc::clone(limits), denial: denial.clone(), told: now, until };
-        self.by_account.lock().insert(Arc::clone(account), refusal);
+        self.by_account.write().insert(Arc::clone(account), refusal);
     }
 
     /// The denial of whoever is sure to be refused, with the rest of the wait.
     pub(crate) fn check(&self, account: &str, limits: &Limits, now: Instant) -> Result<(), Denial> {
-        let refusals = self.by_account.lock();
+        let refusals = self.by_account.read();
         match refusals.get(account) {
             Some(refusal) if *refusal.limits == *limits && refusal.holds(now) => Err(refusal.denial_at(now)),
             _ => Ok(()),
@@ -49,7 +49,7 @@ impl Refusals {
 
     /// Forgets what no longer holds.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.by_account.lock().retain(|_, refusal| refusal.holds(now));
+        self.by_account.write().retain(|_, refusal| refusal.holds(now));
     }
 }
 

@@ -91,7 +91,10 @@ impl LimitStore for RedisLimits {
         if limits.is_blocked() {
             return Standing::unspent(limits, Demand::default()).check(at.wall);
         }
-        self.node.refusals.check(key, limits, at.now)
+        match self.node.link.session() {
+            Some(_) => self.node.refusals.check(key, limits, at.now),
+            None => self.node.check_alone(),
+        }
     }
 
     fn settle(&self, reservation: Reservation, used: Used, at: Moment) {

@@ -7,4 +7,4 @@ CREATE TABLE budget_spent (
     PRIMARY KEY (account, period, window_start)
 );
 -- For reading the windows that still count, and for forgetting old ones.
-CREATE INDEX budget_spent_by_start ON budget_spent (window_start) WHERE period <> 'total';
+CREATE INDEX budget_spent_by_window ON budget_spent (period, window_start);

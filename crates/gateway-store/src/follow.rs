@@ -108,19 +108,22 @@ impl Follower {
             Some(snapshot) => last_good(Arc::clone(snapshot), wanted).await,
             None => None,
         };
-        if let Some(last_good) = &last_good {
-            following.spending.put_back(last_good.unrecorded.clone());
-        }
+        let spending = Arc::clone(&following.spending);
+        let put_back = |last_good: &LastGood| spending.put_back(last_good.unrecorded.clone());
         match (read, last_good) {
-            (Ok(everything), _) => {
+            (Ok(everything), last_good) => {
+                last_good.iter().for_each(put_back);
                 books.read_totals().await;
                 books.write_first(everything);
             }
             (Err(error @ StoreError::TooNew { .. }), _) => return Err(error),
             (Err(error), Some(last_good)) => {
+                put_back(&last_good);
                 feed.lose(&error);
                 following.spending.note_totals(&last_good.recorded);
-                feed.stand_in(last_good.keys).await?;
+                if let Some(keys) = last_good.keys {
+                    feed.stand_in(keys).await?;
+                }
             }
             (Err(error), None) if needs_attention(&error) => return Err(error),
             (Err(error), None) => {

@@ -42,17 +42,23 @@ pub(crate) struct Snapshot {
 struct State {
     /// None if the file has to be written as a whole before anything can be appended.
     log: Option<Log>,
-    /// The version of the store that the keys are of, or should be if the file cannot be written.
-    version: Version,
     sums: BTreeMap<Window, Sums>,
     /// Whether there is more to say than the file says.
     is_stale: bool,
     /// What has changed since somebody began to write the whole anew; none if nobody does.
-    meanwhile: Option<Vec<Line>>,
+    meanwhile: Option<Vec<Batch>>,
     /// Whether another process was found to write the file. When that has ended, the file is taken over.
     is_guest: bool,
     /// What the process before had not recorded when its file was taken over.
     inherited: Vec<Spend>,
+}
+
+/// Lines that were appended together.
+#[derive(Debug)]
+struct Batch {
+    /// Which version of the store they bring the keys to; none if they are not about keys.
+    version: Option<Version>,
+    lines: Vec<Line>,
 }
 
 /// Whose budget, and when.
@@ -78,7 +84,7 @@ pub(crate) enum Wanted {
 #[derive(Debug)]
 pub(crate) struct LastGood {
     /// The keys, if they were wanted.
-    pub(crate) keys: Changes,
+    pub(crate) keys: Option<Changes>,
     /// What the store had recorded of budgets.
     pub(crate) recorded: Vec<Spend>,
     /// What it had not.
@@ -109,6 +115,7 @@ impl Snapshot {
         let Some(found) = found else { return Ok(None) };
         let keys = replay.keys.into_values().collect();
         let keys = Changes { version: replay.version, is_everything: true, keys, ..Changes::default() };
+        let keys = (wanted == Wanted::Everything).then_some(keys);
         let recorded = spends(&replay.sums, |sums| sums.recorded);
         let mut state = self.state.lock();
         let Found::Own(log) = found else {
@@ -117,7 +124,7 @@ impl Snapshot {
             return Ok(Some(LastGood { keys, recorded, unrecorded: Vec::new() }));
         };
         let unrecorded = spends(&replay.sums, |sums| sums.unrecorded);
-        *state = State { log: Some(*log), version: replay.version, sums: replay.sums, ..State::default() };
+        *state = State { log: Some(*log), sums: replay.sums, ..State::default() };
         Ok(Some(LastGood { keys, recorded, unrecorded }))
     }
 
@@ -151,18 +158,21 @@ impl Snapshot {
         self.state.lock().log = None;
     }
 
-    /// Notes that the store is at this version, whatever the file says, which is to be written anew when there is time. What
-    /// changes until then is appended to what there is.
-    pub(crate) fn begin(&self, version: Version) {
+    /// The store is about to be read, or just was, to write the whole anew: what changes from now on will be in that, too.
+    pub(crate) fn begin(&self) {
         let mut state = self.state.lock();
-        (state.version, state.is_stale) = (version, true);
+        (state.meanwhile, state.is_stale) = (Some(Vec::new()), true);
+    }
+
+    /// The store could not be read for that.
+    pub(crate) fn give_up(&self) {
+        self.state.lock().meanwhile = None;
     }
 
     /// Takes over what has changed in the store. When this returns, it is on the disk, or it has been said that it is not.
     pub(crate) fn follow(&self, changes: &Changes) {
         let mut state = self.state.lock();
         self.take_over(&mut state);
-        state.version = changes.version;
         if changes.is_everything {
             state.meanwhile = None;
             let lines = state.with_sums(lines_of(changes));
@@ -173,7 +183,7 @@ impl Snapshot {
             let gone = gone.chain(changes.unreadable.iter().map(|(id, _)| id.clone()));
             let keys = changes.keys.iter().map(|key| Line::Key(Box::new(key.into())));
             let lines = keys.chain(gone.map(Line::Removed)).chain([Line::Version(changes.version.0)]).collect();
-            self.append(&mut state, lines, true);
+            self.append(&mut state, Batch { version: Some(changes.version), lines });
         }
     }
 
@@ -191,24 +201,16 @@ impl Snapshot {
         }
     }
 
-    /// Writes the whole anew, unless what was last appended is newer. A large one takes long, so others may go on appending.
+    /// Writes the whole anew, as it was read after [`Self::begin`]. A large one takes long, so others may go on appending.
     pub(crate) fn rewrite(&self, keys: &Changes) {
-        let lines = lines_of(keys);
-        let lines = {
-            let mut state = self.state.lock();
-            if keys.version < state.version {
-                return;
-            }
-            state.version = keys.version;
-            state.meanwhile = Some(Vec::new());
-            state.with_sums(lines)
-        };
+        let lines = self.state.lock().with_sums(lines_of(keys));
         let draft = Log::draft(&self.path, &self.digester, lines);
         let mut state = self.state.lock();
         // Otherwise somebody had to write it for another store.
-        if let Some(meanwhile) = state.meanwhile.take() {
-            self.publish(&mut state, draft, &meanwhile);
-        }
+        let Some(meanwhile) = state.meanwhile.take() else { return };
+        let is_news = |batch: &Batch| batch.version.is_none_or(|version| version > keys.version);
+        let news: Vec<_> = meanwhile.into_iter().filter(is_news).flat_map(|batch| batch.lines).collect();
+        self.publish(&mut state, draft, &news);
     }
 
     /// Notes what is recorded in the store of what was spent, where that is known, and everything that is not recorded, if
@@ -241,21 +243,22 @@ impl Snapshot {
         }
         let lines: Vec<_> = changed.iter().map(|window| spent_line(window, state.sums[window])).collect();
         if !lines.is_empty() {
-            self.append(&mut state, lines, false);
+            self.append(&mut state, Batch { version: None, lines });
         }
     }
 
-    fn append(&self, state: &mut State, lines: Vec<Line>, durable: bool) {
+    /// What is about keys survives a power cut from then on.
+    fn append(&self, state: &mut State, batch: Batch) {
         // Where there is nothing to append to, that has been said, and the whole is written as soon as it can be.
         if let Some(log) = &mut state.log {
-            let done = log.append(&lines, durable);
+            let done = log.append(&batch.lines, batch.version.is_some());
             if done.is_err() {
                 state.log = None;
             }
             self.note(state, done);
         }
         if let Some(meanwhile) = &mut state.meanwhile {
-            meanwhile.extend(lines);
+            meanwhile.push(batch);
         }
     }
 

@@ -24,8 +24,8 @@ const TOTALS: Duration = Duration::from_secs(10);
 const SNAPSHOT_SHARE: u32 = 10;
 /// How long a store may take to answer once the process is to stop.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// No window that is not over began longer ago: a month, and a day for clocks that differ.
-const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(32 * 24);
+/// By how much the clocks of nodes may differ: windows that have ended since are read, too.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 
 pub(super) struct Books {
     backend: Arc<dyn Backend>,
@@ -179,8 +179,8 @@ impl Books {
 
     /// Takes over what all nodes have spent.
     pub(super) async fn read_totals(&mut self) {
-        let since = Timestamp::now().checked_sub(LONGEST_WINDOW).unwrap_or(Timestamp::MIN);
-        match self.answer(self.backend.totals(since)).await {
+        let at = Timestamp::now().checked_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN);
+        match self.answer(self.backend.totals(at)).await {
             Ok(totals) => {
                 self.spending.note_totals(&totals);
                 self.note(move |snapshot| snapshot.note_spending(&totals, None)).await;
@@ -199,9 +199,11 @@ impl Books {
         if !is_known || !is_wanted {
             return;
         }
+        self.note(Snapshot::begin).await;
         match self.answer(self.backend.changes(None)).await {
             Ok(keys) => self.note(move |snapshot| snapshot.rewrite(&keys)).await,
             Err(error) => {
+                self.note(Snapshot::give_up).await;
                 tracing::debug!(error = error.with_cause(), "the store cannot be read for the last good state");
             }
         }

@@ -48,11 +48,10 @@ impl Feed {
     /// Where what changes from now on is to be kept. What has been read already is written there by the books, because to
     /// write a large store takes as long as to read it, and nobody is to wait for that at the start.
     pub(super) fn snapshot_to(&mut self, snapshot: Option<Arc<Snapshot>>) {
-        let status = self.status.borrow();
-        if let Some(snapshot) = snapshot.as_ref().filter(|_| status.loaded_from == LoadedFrom::Store) {
-            snapshot.begin(status.version);
+        let is_read = self.status.borrow().loaded_from == LoadedFrom::Store;
+        if let Some(snapshot) = snapshot.as_ref().filter(|_| is_read) {
+            snapshot.begin();
         }
-        drop(status);
         self.snapshot = snapshot;
     }
 

@@ -1,4 +1,5 @@
 use std::fs;
+use std::sync::atomic::AtomicI64;
 
 use gateway_keystore::RetiredKey;
 use gateway_ratelimit::{Budget, BudgetPeriod, RateLimit};
@@ -45,6 +46,17 @@ fn snapshot(folder: &TempDir) -> Snapshot {
     Snapshot::new(folder.path().join("keys"), KeyDigester::default())
 }
 
+/// What a start without the store would serve.
+fn keys_in(folder: &TempDir) -> Changes {
+    snapshot(folder).read(Wanted::Everything).unwrap().unwrap().keys.unwrap()
+}
+
+/// Writes the whole anew, from a store that is read now.
+fn rewrite(snapshot: &Snapshot, everything: &Changes) {
+    snapshot.begin();
+    snapshot.rewrite(everything);
+}
+
 fn change(version: i64, keys: Vec<KeyRecord>, removed: &[&str]) -> Changes {
     let removed = removed.iter().map(|id| Arc::from(*id)).collect();
     Changes { version: Version(version), keys, removed, ..Changes::default() }
@@ -62,7 +74,7 @@ fn what_was_written_is_read() {
     for keys in [2, 1, 0] {
         let state = Changes { keys: everything().keys[..keys].to_vec(), ..everything() };
         snapshot(&folder).follow(&state);
-        let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
+        let found = keys_in(&folder);
         assert!(found.keys == state.keys && found.version == state.version && found.is_everything);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -75,17 +87,24 @@ fn what_has_changed_is_there_as_soon_as_it_was_followed() {
     let [full, plain]: [KeyRecord; 2] = everything().keys.try_into().unwrap();
     running.follow(&everything());
     let disabled = KeyRecord { is_enabled: false, revision: 8, ..plain };
-    let read = || snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
+    let read = || keys_in(&folder);
     running.follow(&change(43, vec![disabled.clone()], &["full"]));
     assert!(read().keys == [disabled] && read().version == Version(43));
     running.follow(&Changes { unreadable: vec![("plain".into(), "nonsense".into())], ..change(44, vec![], &[]) });
     assert!(read().keys.is_empty(), "what cannot be read is not served");
     running.follow(&change(45, vec![full.clone()], &[]));
     assert!(read().keys == [full]);
-    running.rewrite(&Changes { version: Version(44), ..everything() });
-    assert_eq!(read().keys.len(), 1, "what was read before the last change does not undo it");
-    running.rewrite(&Changes { version: Version(45), ..everything() });
-    assert_eq!(read().keys.len(), 2);
+    running.begin();
+    running.follow(&change(46, vec![], &["full"]));
+    running.follow(&change(47, vec![], &["plain"]));
+    running.rewrite(&Changes { version: Version(46), ..everything() });
+    assert!(read().keys == everything().keys[..1] && read().version == Version(47), "only what came after the reading is done again");
+    running.rewrite(&Changes { version: Version(46), ..everything() });
+    assert_eq!(read().version, Version(47), "nobody knows what has changed since");
+    running.begin();
+    running.give_up();
+    running.rewrite(&Changes { version: Version(46), ..everything() });
+    assert_eq!(read().version, Version(47));
 }
 
 #[test]
@@ -95,12 +114,12 @@ fn what_changes_before_there_is_time_to_write_it_all_is_there_too() {
     // The store was put back to an earlier version meanwhile.
     let next = snapshot(&folder);
     next.read(Wanted::Everything).unwrap();
-    next.begin(Version(7));
+    next.begin();
     next.follow(&change(8, vec![], &["full"]));
-    assert_eq!(snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.keys.len(), 1);
+    assert_eq!(keys_in(&folder).keys.len(), 1);
     assert!(next.wants_rewriting());
     next.rewrite(&Changes { version: Version(8), keys: vec![], ..everything() });
-    let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
+    let found = keys_in(&folder);
     assert!(found.version == Version(8) && found.keys.is_empty() && !next.wants_rewriting());
 }
 
@@ -113,12 +132,12 @@ fn who_has_the_keys_reads_what_was_spent_and_goes_on() {
     drop(before);
     let next = snapshot(&folder);
     let found = next.read(Wanted::Spending).unwrap().unwrap();
-    assert_eq!(found.keys.keys.len(), 0, "they are not read twice");
+    assert!(found.keys.is_none(), "they are not read twice");
     assert_eq!((found.recorded, found.unrecorded), (vec![spend("a", 1)], vec![spend("b", 2)]));
     next.follow(&change(43, vec![], &["full"]));
     drop(next);
     let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap();
-    assert_eq!((found.keys.keys.len(), found.keys.version), (1, Version(43)));
+    assert!(found.keys.is_some_and(|keys| keys.keys.len() == 1 && keys.version == Version(43)));
     assert_eq!(found.unrecorded, [spend("b", 2)]);
 }
 
@@ -126,18 +145,25 @@ fn who_has_the_keys_reads_what_was_spent_and_goes_on() {
 #[test]
 fn what_changes_while_it_is_written_is_not_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let many = |version| {
-        let [_, plain]: [KeyRecord; 2] = everything().keys.try_into().unwrap();
-        let keys = (0..300).map(|number| KeyRecord { id: format!("{number}").into(), ..plain.clone() }).collect();
-        Changes { version: Version(version), is_everything: true, keys, ..Changes::default() }
+    // The store has a change before anybody is told.
+    let removed = AtomicI64::new(0);
+    let everything = |removed: i64| {
+        let key = |number: i64| KeyRecord::unlimited(&number.to_string(), KeyDigest::of(&number.to_le_bytes()));
+        let keys = (removed..300).map(key).collect();
+        Changes { version: Version(1000 + removed), is_everything: true, keys, ..Changes::default() }
     };
     let running = snapshot(&folder);
-    running.follow(&many(1));
+    running.follow(&everything(0));
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| (0..20).for_each(|_| running.rewrite(&many(1000))));
+        let write = |_| {
+            running.begin();
+            running.rewrite(&everything(removed.load(Ordering::SeqCst)));
+        };
+        let writer = scope.spawn(move || (0..20).for_each(write));
         for number in 0..100 {
+            removed.store(number + 1, Ordering::SeqCst);
             running.follow(&change(1001 + number, vec![], &[&number.to_string()]));
-            let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys;
+            let found = keys_in(&folder);
             let is_there = |id: i64| found.keys.iter().any(|key| *key.id == *id.to_string());
             assert!((0..=number).all(|id| !is_there(id)) && is_there(299), "{number}");
         }
@@ -195,13 +221,13 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
             assert!(found.is_err(), "{length}");
             continue;
         }
-        let found = found.unwrap().unwrap().keys;
+        let found = found.unwrap().unwrap().keys.unwrap();
         assert_eq!((found.version, found.keys.len()), (Version(42), if length < removed { 2 } else { 1 }), "{length}");
         // Who goes on writing begins a line of his own.
         let next = snapshot(&folder);
         next.read(Wanted::Everything).unwrap();
         next.follow(&change(44, vec![], &["plain"]));
-        assert_eq!(snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.version, Version(44), "{length}");
+        assert_eq!(keys_in(&folder).version, Version(44), "{length}");
         next.release();
     }
 }
@@ -224,18 +250,18 @@ fn another_pepper_makes_it_unreadable() {
 fn of_several_processes_one_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (snapshot(&folder), snapshot(&folder));
-    let version = || snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.version.0;
+    let version = || keys_in(&folder).version.0;
     one.follow(&everything());
-    assert_eq!(other.read(Wanted::Everything).unwrap().unwrap().keys.version, Version(42), "it can be read");
+    assert_eq!(other.read(Wanted::Everything).unwrap().unwrap().keys.unwrap().version, Version(42), "it can be read");
     other.follow(&Changes { version: Version(50), ..everything() });
     other.follow(&change(51, vec![], &["full"]));
     assert!(version() == 42 && !other.is_failing() && !other.is_kept() && !other.wants_rewriting());
     one.follow(&change(43, vec![], &["full"]));
-    one.rewrite(&Changes { version: Version(44), ..everything() });
+    rewrite(&one, &Changes { version: Version(44), ..everything() });
     assert!(version() == 44 && one.is_kept());
     one.release();
     assert!(other.wants_rewriting());
-    other.rewrite(&Changes { version: Version(52), ..everything() });
+    rewrite(&other, &Changes { version: Version(52), ..everything() });
     one.follow(&change(53, vec![], &["full"]));
     assert!(version() == 52 && other.is_kept() && !one.is_kept());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -253,7 +279,7 @@ fn what_a_process_leaves_behind_is_taken_over_by_the_one_beside_it() {
     one.release();
     // Before anybody has had the time to write it all anew.
     other.follow(&change(43, vec![], &["full"]));
-    assert_eq!(snapshot(&folder).read(Wanted::Everything).unwrap().unwrap().keys.version, Version(43));
+    assert_eq!(keys_in(&folder).version, Version(43));
     assert_eq!(other.take_inherited(), [spend("a", 2), spend("b", 3)]);
     assert_eq!(other.take_inherited(), []);
     // What it had spent itself is to be recorded, together with that.
@@ -305,7 +331,7 @@ fn a_file_that_cannot_be_written_is_written_anew_when_it_can_be() {
     running.follow(&everything());
     assert!(running.is_failing() && running.wants_rewriting());
     fs::create_dir(&home).unwrap();
-    running.rewrite(&everything());
+    rewrite(&running, &everything());
     assert!(!running.is_failing() && !running.wants_rewriting());
     // A folder that is gone takes nothing more, although the file is open.
     fs::remove_dir_all(&home).unwrap();
@@ -313,7 +339,7 @@ fn a_file_that_cannot_be_written_is_written_anew_when_it_can_be() {
     assert!(running.is_failing() && running.wants_rewriting());
     // A folder cannot be replaced by a file either, and nothing half written is left.
     fs::create_dir_all(home.join("keys")).unwrap();
-    running.rewrite(&Changes { version: Version(43), ..everything() });
+    rewrite(&running, &Changes { version: Version(43), ..everything() });
     assert!(running.is_failing());
     assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_keystore::{Ledger, StoreFuture};
-use gateway_ratelimit::{BudgetWindow, NanoUsd, Spend};
+use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd, Spend};
 use jiff::Timestamp;
 use sqlx::Connection;
 
@@ -41,10 +41,12 @@ impl<D: Dialect> Ledger for SqlStore<D> {
         })
     }
 
-    fn totals(&self, since: Timestamp) -> StoreFuture<'_, Vec<Spend>> {
+    fn totals(&self, at: Timestamp) -> StoreFuture<'_, Vec<Spend>> {
         within::<D, _>(LONG_PATIENCE, async move {
             let mut connection = self.lease().await?;
-            let totals = all::<D, _>(&mut connection, TOTALS, &[since.as_microsecond().into()], read).await?;
+            let starts = [BudgetPeriod::Day, BudgetPeriod::Month].map(|period| period.window(at).start);
+            let starts = starts.map(|start| Value::from(start.as_microsecond()));
+            let totals = all::<D, _>(&mut connection, TOTALS, &starts, read).await?;
             connection.give_back();
             totals.into_iter().collect()
         })

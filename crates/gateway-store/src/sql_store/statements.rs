@@ -51,7 +51,7 @@ pub(super) const NOTE: &str = "INSERT INTO audit_log (at, actor, action, object,
 pub(super) const NOTES: &str = "SELECT number, at, actor, action, object, state_before, state_after FROM audit_log \
                                 WHERE number < $1 ORDER BY number DESC LIMIT $2";
 
-/// `OR` rather than a plain comparison, so that the index on the windows that end can be used.
-pub(super) const TOTALS: &str = "SELECT account, period, window_start, amount FROM budget_spent \
-                                 WHERE period = 'total' OR (period <> 'total' AND window_start >= $1)";
-pub(super) const FORGET: &str = "DELETE FROM budget_spent WHERE period <> 'total' AND window_start < $1";
+/// `$1` is when the day began, `$2` the month.
+pub(super) const TOTALS: &str = "SELECT account, period, window_start, amount FROM budget_spent WHERE period = 'total' \
+                                 OR (period = 'day' AND window_start >= $1) OR (period = 'month' AND window_start >= $2)";
+pub(super) const FORGET: &str = "DELETE FROM budget_spent WHERE period IN ('day', 'month') AND window_start < $1";

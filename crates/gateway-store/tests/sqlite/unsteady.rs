@@ -99,8 +99,8 @@ impl Ledger for Unsteady {
         self.unless(&[Mood::Away, Mood::TakesNoMoney], self.inner.spend(spent))
     }
 
-    fn totals(&self, since: Timestamp) -> StoreFuture<'_, Vec<Spend>> {
-        self.unless(&[Mood::Away], self.inner.totals(since))
+    fn totals(&self, at: Timestamp) -> StoreFuture<'_, Vec<Spend>> {
+        self.unless(&[Mood::Away], self.inner.totals(at))
     }
 
     fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()> {

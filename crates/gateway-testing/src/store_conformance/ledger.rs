@@ -7,6 +7,8 @@ use tokio::task::JoinSet;
 use super::{Subject, done, insert, key};
 
 const DAY: i64 = 24 * 60 * 60;
+/// The first of October 2024.
+const OCTOBER: i64 = 19_997 * DAY;
 
 fn spent(account: &str, period: BudgetPeriod, start: i64, amount: u64) -> Spend {
     let start = Timestamp::from_second(start).unwrap_or_default();
@@ -20,8 +22,8 @@ fn sorted(mut entries: Vec<Spend>) -> Vec<Spend> {
 
 pub(super) async fn adds_what_was_spent(subject: &impl Subject) {
     let backend = subject.backend();
-    let day = |number: i64, amount| spent("a", BudgetPeriod::Day, 20_000 * DAY + number * DAY, amount);
-    let month = |amount| spent("a", BudgetPeriod::Month, 20_000 * DAY, amount);
+    let day = |number: i64, amount| spent("a", BudgetPeriod::Day, OCTOBER + number * DAY, amount);
+    let month = |amount| spent("a", BudgetPeriod::Month, OCTOBER, amount);
     let total = |amount| spent("b", BudgetPeriod::Total, 0, amount);
     assert_eq!(done(backend.spend(&[]).await), []);
     let first = done(backend.spend(&[total(7), day(0, 5), month(1)]).await);
@@ -29,9 +31,14 @@ pub(super) async fn adds_what_was_spent(subject: &impl Subject) {
     let second = done(backend.spend(&[day(1, 1), day(0, 2), day(0, 3)]).await);
     assert_eq!(sorted(second), [day(0, 10), day(1, 1)], "the sums of what was spent on, and of nothing else");
 
-    let totals = async |since: &Spend| sorted(done(backend.totals(since.window.start).await));
+    let totals = async |at: &Spend| sorted(done(backend.totals(at.window.start).await));
     assert_eq!(totals(&day(0, 0)).await, [day(0, 10), day(1, 1), month(1), total(7)]);
-    assert_eq!(totals(&day(1, 0)).await, [day(1, 1), total(7)], "what is over is left out, what is for good is not");
+    assert_eq!(
+        totals(&day(1, 0)).await,
+        [day(1, 1), month(1), total(7)],
+        "a day that is over is left out, its month is not"
+    );
+    assert_eq!(totals(&day(31, 0)).await, [total(7)], "what is for good is never over");
 
     // Much later, windows that nobody asks about any more are forgotten.
     done(backend.spend(&[day(500, 1)]).await);
