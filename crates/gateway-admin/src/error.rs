@@ -181,7 +181,9 @@ fn key_verdict(error: &KeyError) -> (StatusCode, &'static str) {
         KeyError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
         KeyError::NoStore => (StatusCode::CONFLICT, "no_store"),
         KeyError::Overlapping { .. } | KeyError::Contended => (StatusCode::CONFLICT, "conflict"),
-        KeyError::NotLive { .. } | KeyError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
+        KeyError::NotLive { .. }
+        | KeyError::Unconfirmed { .. }
+        | KeyError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
             (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
         }
         KeyError::NotWritten { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store_not_written"),

@@ -78,9 +78,9 @@ impl<D: Dialect> Connections<D> {
     pub(crate) async fn lease(&self, dialect: &D) -> Result<Lease<'_, D>, Failure> {
         let permit = timeout(CONNECT_PATIENCE, self.permits.acquire()).await?.map_err(|_| sqlx::Error::PoolClosed)?;
         let found = dialect.identity();
-        if self.is_another(&found) {
+        if let Some(before) = self.replaced(&found) {
             drop(permit);
-            self.abandon().await?;
+            self.abandon(before).await?;
             found?;
             return Err(Failure::misplaced("another database was put in the place of the store and is read anew"));
         }
@@ -117,24 +117,26 @@ impl<D: Dialect> Connections<D> {
         })
     }
 
-    fn is_another(&self, found: &Result<Identity, Failure>) -> bool {
+    /// Which database there was before, if it is not the one that was found.
+    fn replaced(&self, found: &Result<Identity, Failure>) -> Option<Identity> {
         let mut kept = self.shelf.lock();
         match found {
-            Ok(found) => kept.database.get_or_insert(*found) != found,
-            Err(_) => kept.database.is_some(),
+            Ok(found) => Some(*kept.database.get_or_insert(*found)).filter(|before| before != found),
+            Err(_) => kept.database,
         }
     }
 
     /// Lets go of a database that is no longer there. Nobody connects to the next one before the last connection to this one
     /// is closed: SQLite's locks are the process's, not the connection's.
-    async fn abandon(&self) -> Result<(), Failure> {
+    async fn abandon(&self, before: Identity) -> Result<(), Failure> {
         let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await?;
         let spare = {
             let mut kept = self.shelf.lock();
-            if kept.database.take().is_none() {
+            if kept.database != Some(before) {
                 // Somebody else has been faster.
                 return Ok(());
             }
+            kept.database = None;
             self.generation.fetch_add(1, Ordering::AcqRel);
             std::mem::take(&mut kept.spare)
         };

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use self::line::{Line, SpentLine, is_key, read_line};
-use self::log::{Draft, Found, Log, is_anothers};
+use self::log::{Draft, Found, Log, clear_away_drafts, is_anothers};
 
 /// The file. Reading and writing it takes as long as disks do, and is nothing for a thread that serves calls.
 #[derive(Debug)]
@@ -107,6 +107,10 @@ impl Snapshot {
 
     /// What was last written; none if nothing ever was. What is spent according to it is carried on.
     pub(crate) fn read(&self, wanted: Wanted) -> io::Result<Option<LastGood>> {
+        // They take room, and nothing else: it is no reason not to read what is there.
+        if let Err(error) = clear_away_drafts(&self.path) {
+            tracing::debug!(%error, "what was half written before cannot be removed");
+        }
         let mut replay = Replay::default();
         let found = Log::open(&self.path, &self.digester, |line| match wanted {
             Wanted::Spending => replay.take_spending(line),
@@ -177,7 +181,10 @@ impl Snapshot {
             state.meanwhile = None;
             let lines = state.with_sums(lines_of(changes));
             let draft = Log::draft(&self.path, &self.digester, lines);
-            self.publish(&mut state, draft, &[]);
+            if !self.publish(&mut state, draft, &[]) {
+                // What there is may be of another store.
+                state.log = None;
+            }
         } else {
             let gone = changes.removed.iter().map(ToString::to_string);
             let gone = gone.chain(changes.unreadable.iter().map(|(id, _)| id.clone()));
@@ -262,12 +269,14 @@ impl Snapshot {
         }
     }
 
-    fn publish(&self, state: &mut State, draft: io::Result<Draft>, meanwhile: &[Line]) {
+    /// Puts a new file into the place of the one before, which stays if that fails. Returns whether it was done.
+    fn publish(&self, state: &mut State, draft: io::Result<Draft>, meanwhile: &[Line]) -> bool {
         let published = draft.and_then(|draft| draft.publish(state.log.as_ref(), meanwhile));
-        state.is_stale = published.is_err();
-        state.log = None;
+        let is_done = published.is_ok();
+        state.is_stale = !is_done;
         let done = published.map(|log| state.log = Some(log));
         self.note(state, done);
+        is_done
     }
 
     fn note(&self, state: &mut State, done: io::Result<()>) {

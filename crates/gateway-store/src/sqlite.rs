@@ -57,8 +57,6 @@ struct Seen {
     file: Option<Identity>,
     /// The log of what was written and is not in the file yet.
     log: Option<Identity>,
-    /// Whether it was tried to make the file, which is done once.
-    was_tried: bool,
 }
 
 impl SqliteStore {
@@ -82,10 +80,10 @@ impl SqliteStore {
     }
 }
 
-/// Whether the file can be written. Makes it if it is not there, before SQLite does so with the permissions of every other
-/// file; the files that it puts beside it have the same permissions.
-fn open(path: &Path, may_create: bool) -> io::Result<()> {
-    OpenOptions::new().write(true).create(may_create).truncate(false).mode(0o600).open(path).map(drop)
+/// Makes the file if it is not there, before SQLite does so with the permissions of every other file; the files that it puts
+/// beside it have the same permissions. An error says that it cannot be written.
+fn make(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 impl Dialect for SqliteFile {
@@ -166,8 +164,7 @@ impl SqliteFile {
     fn look(&self) -> Result<Identity, Failure> {
         let mut seen = self.seen.lock();
         if seen.file.is_none() {
-            let may_create = !std::mem::replace(&mut seen.was_tried, true);
-            open(self.path(), may_create).map_err(|error| self.lost(&error, may_create))?;
+            make(self.path()).map_err(|error| self.lost(&error, true))?;
         }
         let file = identity(self.path()).map_err(|error| self.lost(&error, false))?;
         if seen.file == Some(file) {
@@ -206,12 +203,12 @@ impl SqliteFile {
         PathBuf::from(path)
     }
 
-    fn lost(&self, error: &io::Error, may_create: bool) -> Failure {
+    fn lost(&self, error: &io::Error, is_new: bool) -> Failure {
         let path = self.path();
         let folder = path.parent().unwrap_or(path);
         let (path, folder) = (path.display(), folder.display());
         Failure::misplaced(match error.kind() {
-            io::ErrorKind::NotFound if may_create => {
+            io::ErrorKind::NotFound if is_new => {
                 format!("the folder {folder} does not exist; make it, or let store.url name another file")
             }
             io::ErrorKind::NotFound => {

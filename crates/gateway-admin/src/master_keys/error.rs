@@ -81,6 +81,15 @@ pub enum KeyError {
         #[source]
         source: StoreError,
     },
+    /// The store has not said whether it made the change.
+    #[error(
+        "The store cannot be reached. If the change had reached it before, it was made: look at the key before you try again."
+    )]
+    Unconfirmed {
+        /// What is in the way.
+        #[source]
+        source: StoreError,
+    },
     /// The store did not do it.
     #[error("{}", store_message(.0))]
     Store(#[source] StoreError),
@@ -108,6 +117,7 @@ impl KeyError {
             StoreError::NotFound => Self::NotFound { id: id.to_owned() },
             StoreError::Stale => Self::Contended,
             source @ StoreError::Refused { .. } => Self::NotWritten { source },
+            source @ StoreError::Unavailable { .. } => Self::Unconfirmed { source },
             error => Self::of_read(error),
         }
     }
@@ -123,9 +133,10 @@ impl KeyError {
     /// What is in the way that an administrator cannot see from outside, for the log.
     pub(crate) fn hidden_cause(&self) -> Option<String> {
         match self {
-            Self::Store(error) | Self::NotWritten { source: error } | Self::NotLive { source: error } => {
-                Some(error.with_cause())
-            }
+            Self::Store(error)
+            | Self::NotWritten { source: error }
+            | Self::Unconfirmed { source: error }
+            | Self::NotLive { source: error } => Some(error.with_cause()),
             Self::NoRandomness(error) => Some(error.to_string()),
             _ => None,
         }

@@ -9,9 +9,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gateway_secret::{KeyDigest, KeyDigester};
 
@@ -22,6 +24,9 @@ use crate::json::written_json;
 const FORMAT: u32 = 2;
 /// How much may be appended to a file before it is worth the while to write it anew, however short it was.
 const FLOOR: u64 = 1 << 20;
+
+/// When a draft that nobody holds has been left behind.
+const ABANDONED: Duration = Duration::from_mins(1);
 
 /// A file that lines can be appended to.
 #[derive(Debug)]
@@ -62,8 +67,7 @@ impl Draft {
         log.extend(meanwhile, true)?;
         fs::rename(&self.beside, &log.path)?;
         // The new name is on the disk once its folder is.
-        let folder = log.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
+        File::open(folder_of(&log.path))?.sync_all()?;
         Ok(log)
     }
 }
@@ -117,8 +121,6 @@ impl Log {
     pub(super) fn draft(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<Draft> {
         let mut draft = Draft { beside: beside(path), log: None };
         let (file, chain) = write(&draft.beside, digester, lines)?;
-        // Nobody knows of it yet, so an error says that there are no locks here.
-        let _ = file.try_lock();
         let whole = file.metadata()?.len();
         draft.log = Some(Self { path: path.to_owned(), file, chain, whole, appended: 0 });
         Ok(draft)
@@ -209,6 +211,34 @@ fn head(line: &[u8]) -> Result<u64, String> {
     }
 }
 
+/// Removes the drafts of processes that have ended in the middle of writing them.
+pub(super) fn clear_away_drafts(path: &Path) -> io::Result<()> {
+    let prefix = [path.file_name().unwrap_or_default().as_bytes(), b"."].concat();
+    for entry in fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_draft = name.as_bytes().strip_prefix(&*prefix).is_some_and(is_draft);
+        // One that was just begun may not be locked yet.
+        let is_old =
+            || entry.metadata()?.modified()?.elapsed().map_or(Ok(false), |age| io::Result::Ok(age > ABANDONED));
+        if is_draft && is_old()? && !is_anothers(&entry.path()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name ends as [`beside`] has it.
+fn is_draft(end: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = end.split(|byte| *byte == b'.');
+    parts.clone().count() == 2 && parts.all(is_number)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A name that nobody else takes.
 fn beside(path: &Path) -> PathBuf {
     static DRAFTS: AtomicU64 = AtomicU64::new(0);
@@ -221,6 +251,8 @@ fn write(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<(F
     // A file that a crash has left there is written over.
     let _ = fs::remove_file(path);
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+    // Nobody knows of it yet, so an error says that there are no locks here.
+    let _ = file.try_lock();
     let mut out = BufWriter::new(file);
     let mut chain = Chain::begin(digester);
     let head = Line::Head { format: FORMAT, lines: lines.len() as u64 };

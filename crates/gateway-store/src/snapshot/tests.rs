@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, File};
 use std::sync::atomic::AtomicI64;
 
 use gateway_keystore::RetiredKey;
@@ -98,7 +98,10 @@ fn what_has_changed_is_there_as_soon_as_it_was_followed() {
     running.follow(&change(46, vec![], &["full"]));
     running.follow(&change(47, vec![], &["plain"]));
     running.rewrite(&Changes { version: Version(46), ..everything() });
-    assert!(read().keys == everything().keys[..1] && read().version == Version(47), "only what came after the reading is done again");
+    assert!(
+        read().keys == everything().keys[..1] && read().version == Version(47),
+        "only what came after the reading is done again"
+    );
     running.rewrite(&Changes { version: Version(46), ..everything() });
     assert_eq!(read().version, Version(47), "nobody knows what has changed since");
     running.begin();
@@ -139,6 +142,25 @@ fn who_has_the_keys_reads_what_was_spent_and_goes_on() {
     let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap();
     assert!(found.keys.is_some_and(|keys| keys.keys.len() == 1 && keys.version == Version(43)));
     assert_eq!(found.unrecorded, [spend("b", 2)]);
+}
+
+#[test]
+fn what_a_crash_has_left_half_written_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = snapshot(&folder);
+    running.follow(&everything());
+    for name in ["keys.12.3", "keys.12.3.old", "keys.old", "other.1.2"] {
+        let file = File::create(folder.path().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    fs::write(folder.path().join("keys.1.1"), "just begun").unwrap();
+    let written = File::create(folder.path().join("keys.4.5")).unwrap();
+    written.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    written.lock().unwrap();
+    assert_eq!(keys_in(&folder).version, Version(42));
+    let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["keys", "keys.1.1", "keys.12.3.old", "keys.4.5", "keys.old", "other.1.2"]);
 }
 
 /// Somebody writes it all, and somebody else goes on.
