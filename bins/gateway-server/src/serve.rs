@@ -37,8 +37,8 @@ async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> a
     let simulator = start_simulator(&mut config).await?;
     let state = State::open(&config).await?;
     let gateway = state.equip(builder).build(&config)?;
-    if state.stored.is_some() || config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
-        // Otherwise the first call whose tokens count would wait for it.
+    if state.counts_tokens() || config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
+        // Otherwise the first call whose tokens count would wait for it. It takes more memory than all else.
         tokio::task::spawn_blocking(gateway_tokens::load);
     }
     let listeners = Listeners::bind(&config, &gateway, &state).await?;

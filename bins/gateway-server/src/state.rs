@@ -100,6 +100,11 @@ impl State {
         builder.key_store(Arc::<KeyDirectory>::clone(directory)).condition(condition)
     }
 
+    /// Whether there are keys in the store whose tokens matter.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.directory.counts_tokens())
+    }
+
     /// Keeps house, until something is so wrong that the process had better end.
     pub(crate) async fn keep_house(&self) -> anyhow::Error {
         tokio::select! {
@@ -235,7 +240,6 @@ impl Awaited {
         let backend = sqlite(&self.path).map_err(|error| format!("{error:#}"))?;
         let follower = self.plan.follow(backend).await?;
         tracing::info!(path = %self.path.display(), "a store has been made here and is followed");
-        tokio::task::spawn_blocking(gateway_tokens::load);
         Ok(follower)
     }
 }

@@ -105,6 +105,11 @@ impl KeyDirectory {
         self.len() == 0
     }
 
+    /// Whether there is a key whose tokens matter, because they are limited or paid for. Looks at keys until it finds one.
+    pub fn counts_tokens(&self) -> bool {
+        self.keys.pin().values().any(|entry| entry.key.limits.counts_tokens())
+    }
+
     /// The identifiers of the keys that were presented since the last time, in order. Looks at every key.
     pub fn take_used(&self) -> Vec<Arc<str>> {
         let keys = self.keys.pin();

@@ -36,7 +36,7 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// So many halves of the timeout is Redis waited for at most because it has answered others meanwhile: it is busy rather than
 /// gone, but calls are not to wait for long: with the usual timeout, for a tenth of a second.
-const MOST_HALVES: u32 = 4;
+const MOST_HALVES: u32 = 3;
 
 /// How long a node that ends tries to tell what it has to say.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -57,6 +57,17 @@ fn account(directory: &KeyDirectory, key: u32) -> Option<String> {
 }
 
 #[test]
+fn tokens_matter_as_long_as_there_is_a_key_whose_tokens_do() {
+    let limited = |limit| KeyRecord { rate_limit: Some(limit), ..record("b", 2) };
+    let directory = loaded(vec![record("a", 1), limited(RateLimit { limit: Some(1), ..RateLimit::default() })]);
+    assert!(!directory.counts_tokens());
+    directory.apply(&some(vec![limited(RateLimit { tokens_per_minute: Some(1), ..RateLimit::default() })], &[]));
+    assert!(directory.counts_tokens());
+    directory.apply(&some(vec![], &["b"]));
+    assert!(!directory.counts_tokens());
+}
+
+#[test]
 fn a_key_is_denied_only_by_a_directory_that_can_know() {
     let directory = KeyDirectory::default();
     assert!(find(&directory, 1).is_err() && !directory.is_loaded());
