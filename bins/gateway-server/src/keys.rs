@@ -17,7 +17,7 @@ use tokio::runtime::Builder;
 
 use crate::ConfigSource;
 use crate::administration::file_key;
-use crate::state::required_backend;
+use crate::state::{is_not_made_yet, required_backend};
 use table::Table;
 
 mod table;
@@ -139,32 +139,37 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")?.block_on(async {
         match command {
             Command::Create(create) => {
-                let keys = open(create.source.config.clone()).await?;
+                let keys = open(create.source.config.clone(), true).await?;
                 let is_json = create.output.json;
                 print_issued(&keys.create(create.request()?).await?, is_json)
             }
-            Command::List(list) => print_list(&all(&open(list.source.config).await?).await?, list.output.json),
+            Command::List(list) => print_list(&all(&open(list.source.config, false).await?).await?, list.output.json),
             Command::Rotate(rotate) => {
-                let keys = open(rotate.source.config).await?;
+                let keys = open(rotate.source.config, false).await?;
                 let issued = keys.rotate(&rotate.id, RotateKey { overlap_secs: rotate.overlap_secs }).await?;
                 print_issued(&issued, rotate.output.json)
             }
             Command::Revoke(revoke) => {
-                open(revoke.source.config).await?.remove(&revoke.id).await?;
+                open(revoke.source.config, false).await?.remove(&revoke.id).await?;
                 print(&format!("revoked {}\n", revoke.id))
             }
         }
     })
 }
 
-/// The keys of a configuration's store, which is brought up to date first.
-async fn open(path: Option<PathBuf>) -> anyhow::Result<MasterKeys> {
+/// The keys of a configuration's store, which is brought up to date first, and made if it may be.
+async fn open(path: Option<PathBuf>, may_make: bool) -> anyhow::Result<MasterKeys> {
     let config = load(&Sources::from_process(path), &Gateway::builder().vocabulary())?.config;
-    let backend = required_backend(&config)?;
-    backend.migrate_up().await?;
     let digester = config.store.digester();
     let file_keys: Vec<_> = config.master_keys.iter().map(|key| file_key(key, &digester)).collect();
-    Ok(MasterKeys::new(backend, digester, Actor::Cli).with_file_keys(move || file_keys.clone()))
+    let keys = if !may_make && is_not_made_yet(&config)? {
+        MasterKeys::without_store(digester)
+    } else {
+        let backend = required_backend(&config, may_make)?;
+        backend.migrate_up().await?;
+        MasterKeys::new(backend, digester, Actor::Cli)
+    };
+    Ok(keys.with_file_keys(move || file_keys.clone()))
 }
 
 /// How many keys are read at once.

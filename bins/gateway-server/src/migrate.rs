@@ -26,7 +26,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")?.block_on(async {
         let (Command::Up(source) | Command::Down(source) | Command::Version(source)) = command;
         let loaded = load(&Sources::from_process(source.config.clone()), &Gateway::builder().vocabulary())?;
-        let backend = required_backend(&loaded.config)?;
+        let backend = required_backend(&loaded.config, matches!(command, Command::Up(_)))?;
         let known = backend.known_version();
         let before = backend.version().await?;
         let line = match command {

@@ -237,7 +237,7 @@ impl Awaited {
     }
 
     async fn follow(&self) -> Result<Follower, String> {
-        let backend = sqlite(&self.path).map_err(|error| format!("{error:#}"))?;
+        let backend = sqlite(&self.path, false).map_err(|error| format!("{error:#}"))?;
         let follower = self.plan.follow(backend).await?;
         tracing::info!(path = %self.path.display(), "a store has been made here and is followed");
         Ok(follower)
@@ -249,16 +249,16 @@ pub(crate) fn backend(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>
     Ok(match &config.store.place {
         StorePlace::Nowhere => None,
         // Nobody asked for a file, so none is made unless there is somebody to write to it.
-        StorePlace::Default(path) if config.admin.key.is_none() && !path.exists() => None,
-        StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(sqlite(path)?),
+        StorePlace::Default(path) if config.admin.key.is_none() && !path.exists() && !was_there(config)? => None,
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(sqlite(path, !was_there(config)?)?),
         StorePlace::Postgres(url) => Some(Arc::new(gateway_store_postgres::open(url).context("store.url")?)),
     })
 }
 
-/// The store of a command that works on one, which is made if need be.
-pub(crate) fn required_backend(config: &Config) -> anyhow::Result<Arc<dyn Backend>> {
+/// The store of a command that works on one. Only a command that puts something into it makes its file.
+pub(crate) fn required_backend(config: &Config, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
     match &config.store.place {
-        StorePlace::Default(path) => sqlite(path),
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => sqlite(path, may_make && !was_there(config)?),
         _ => backend(config)?.context(
             "store.url is `none`, so there is no store; set it, or DB_URL, to sqlite:PATH or a \
                                         postgresql:// URL",
@@ -266,8 +266,26 @@ pub(crate) fn required_backend(config: &Config) -> anyhow::Result<Arc<dyn Backen
     }
 }
 
-fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Backend>> {
-    Ok(Arc::new(SqliteStore::open(&path.to_string_lossy()).context("store.url")?))
+fn sqlite(path: &Path, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
+    let open = if may_make { SqliteStore::open } else { SqliteStore::open_existing };
+    Ok(Arc::new(open(&path.to_string_lossy()).context("store.url")?))
+}
+
+/// Whether the store is a file that nobody has made yet, so that there are no keys in it.
+pub(crate) fn is_not_made_yet(config: &Config) -> anyhow::Result<bool> {
+    Ok(match &config.store.place {
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            folder.is_dir() && !path.exists() && !was_there(config)?
+        }
+        StorePlace::Nowhere | StorePlace::Postgres(_) => false,
+    })
+}
+
+/// Whether there has been a store before. If its file is missing then, somebody has to put it back: to make an empty one would
+/// be to forget every key, here and in the gateways beside that follow it.
+fn was_there(config: &Config) -> anyhow::Result<bool> {
+    Ok(snapshot_path(config)?.is_some_and(|path| path.exists()))
 }
 
 /// Where the last good copy of the keys is kept: in the directory that is set for such things, else beside an SQLite file.

@@ -6,7 +6,7 @@
 //!
 //! Somebody may also delete the file or put a copy in its place while it is open, and SQLite would go on with what nobody
 //! can find any more. The file is therefore looked at before each use (see [`Identity`]). One that is gone is not made
-//! anew: that is done once, by a process that has not seen it yet.
+//! anew: that is done once, by a process that has not seen it yet, and may be forbidden (see [`SqliteStore::open_existing`]).
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -47,6 +47,7 @@ pub type SqliteStore = SqlStore<SqliteFile>;
 #[derive(Debug)]
 pub struct SqliteFile {
     options: SqliteConnectOptions,
+    is_made_if_missing: bool,
     seen: Mutex<Seen>,
 }
 
@@ -63,6 +64,16 @@ impl SqliteStore {
     /// A store in the file of this path. The file is made if it is not there, readable and writable for this user only; the
     /// folder has to be there. It is read when something is asked.
     pub fn open(path: &str) -> Result<Self, OpenError> {
+        Self::at(path, true)
+    }
+
+    /// The same, but a file that is not there is not made: to a gateway that follows it, an empty store in its place would
+    /// say that every key was deleted.
+    pub fn open_existing(path: &str) -> Result<Self, OpenError> {
+        Self::at(path, false)
+    }
+
+    fn at(path: &str, is_made_if_missing: bool) -> Result<Self, OpenError> {
         // Absolute, because SQLite takes some others for something else: `:memory:`, or `file:` and what follows.
         let path = std::path::absolute(path).map_err(|error| OpenError { problem: format!("{path:?}: {error}") })?;
         let options = SqliteConnectOptions::new().filename(&path);
@@ -71,7 +82,7 @@ impl SqliteStore {
             .foreign_keys(true)
             .synchronous(SqliteSynchronous::Full)
             .disable_statement_logging();
-        Ok(Self::new(SqliteFile { options, seen: Mutex::default() }))
+        Ok(Self::new(SqliteFile { options, is_made_if_missing, seen: Mutex::default() }))
     }
 
     /// Where the file is.
@@ -80,10 +91,10 @@ impl SqliteStore {
     }
 }
 
-/// Makes the file if it is not there, before SQLite does so with the permissions of every other file; the files that it puts
-/// beside it have the same permissions. An error says that it cannot be written.
-fn make(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+/// Whether the file can be written. Makes it if it is not there and may be, before SQLite does so with the permissions of every
+/// other file; the files that it puts beside it have the same permissions.
+fn open(path: &Path, may_make: bool) -> io::Result<()> {
+    OpenOptions::new().write(true).create(may_make).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 impl Dialect for SqliteFile {
@@ -164,13 +175,13 @@ impl SqliteFile {
     fn look(&self) -> Result<Identity, Failure> {
         let mut seen = self.seen.lock();
         if seen.file.is_none() {
-            make(self.path()).map_err(|error| self.lost(&error, true))?;
+            open(self.path(), self.is_made_if_missing).map_err(|error| self.lost(&error))?;
         }
-        let file = identity(self.path()).map_err(|error| self.lost(&error, false))?;
+        let file = identity(self.path()).map_err(|error| self.lost(&error))?;
         if seen.file == Some(file) {
             seen.log = identity(&self.beside("-wal")).ok();
         } else {
-            self.clear_away(seen.log).map_err(|error| self.lost(&error, false))?;
+            self.clear_away(seen.log).map_err(|error| self.lost(&error))?;
             (seen.file, seen.log) = (Some(file), None);
         }
         Ok(file)
@@ -203,16 +214,20 @@ impl SqliteFile {
         PathBuf::from(path)
     }
 
-    fn lost(&self, error: &io::Error, is_new: bool) -> Failure {
+    fn lost(&self, error: &io::Error) -> Failure {
         let path = self.path();
         let folder = path.parent().unwrap_or(path);
+        let is_folder_there = folder.is_dir();
         let (path, folder) = (path.display(), folder.display());
         Failure::misplaced(match error.kind() {
-            io::ErrorKind::NotFound if is_new => {
+            io::ErrorKind::NotFound if !is_folder_there => {
                 format!("the folder {folder} does not exist; make it, or let store.url name another file")
             }
             io::ErrorKind::NotFound => {
-                format!("{path} is gone; put it back, or restart the gateway to begin with an empty store")
+                format!(
+                    "{path} is not there; put it back, or, to begin with an empty store, remove the last good state if \
+                     there is one, and restart the gateway"
+                )
             }
             _ => format!("{path} cannot be opened for writing: {error}; mend that, or let store.url name another file"),
         })

@@ -17,7 +17,7 @@ fn an_empty_folder_has_no_keys() {
     let run = folder.run(&["keys", "list"], &[]);
     assert_eq!((run.code, run.stdout.lines().count(), &*run.stderr), (Some(0), 1, ""), "{run:?}");
     assert!(run.stdout.starts_with("ID "), "{run:?}");
-    assert!(list(&folder).is_empty());
+    assert!(list(&folder).is_empty() && folder.files().is_empty());
 }
 
 #[test]

@@ -55,7 +55,14 @@ fn the_configuration_says_where() {
     assert_eq!(folder.run(&["migrate", "up"], &[("DB_URL", "sqlite:third.db")]).code, Some(0));
     assert!(folder.path().join("third.db").exists());
     folder.write("elsewhere.yaml", "store: { url: \"sqlite:fourth.db\" }\n");
+    // What only reads makes no store.
     assert_eq!(folder.run(&["keys", "list", "--config", "elsewhere.yaml"], &[]).code, Some(0));
+    for command in [["migrate", "down"], ["migrate", "version"]] {
+        let run = folder.run(&[&command[..], &["--config", "elsewhere.yaml"]].concat(), &[]);
+        assert!(run.code == Some(1) && run.stderr.contains("fourth.db is not there"), "{command:?}: {run:?}");
+    }
+    assert!(!folder.path().join("fourth.db").exists());
+    assert_eq!(folder.run(&["keys", "create", "--name", "x", "--config", "elsewhere.yaml"], &[]).code, Some(0));
     assert!(folder.path().join("fourth.db").exists());
 }
 

@@ -23,19 +23,35 @@ async fn a_file_that_is_deleted_loses_no_key_that_was_acknowledged() {
     let node = site.start();
     let newer = node.admin().create(json!({ "name": "newer" })).await;
 
-    for file in folder.files().iter().filter(|file| file.to_string_lossy().contains("gateway.db")) {
+    for end in ["", "-wal", "-shm"] {
         // The log of it goes with the last connection.
-        drop(fs::remove_file(file));
+        drop(fs::remove_file(folder.path().join(format!("gateway.db{end}"))));
     }
     let answer = node.admin().send("POST", KEYS, r#"{"name":"lost"}"#).await;
     assert_eq!(verdict(&answer), bad(503, "store_unavailable"));
     until_store_is(&node, "unusable, serving the keys known").await;
     let line = node.process.log_line(|line| line.contains("the store cannot be used"));
-    assert!(line.contains("ERROR") && line.contains("is gone; put it back"), "{line}");
+    assert!(line.contains("ERROR") && line.contains("is not there; put it back"), "{line}");
     assert!(line.contains(path.to_str().unwrap()), "{line}");
     assert_eq!((node.verdict(&old.key).await, node.verdict(&newer.key).await), (good(), good()));
     assert_eq!(node.verdict("sk-gw-nobody-knows").await, bad(503, "store_unavailable"));
+    let commands: [&[&str]; 5] = [
+        &["keys", "list"],
+        &["keys", "create", "--name", "x"],
+        &["keys", "revoke", "x"],
+        &["migrate", "version"],
+        &["migrate", "up"],
+    ];
+    for command in commands {
+        let run = site.run(command);
+        assert!(run.code == Some(1) && run.stderr.contains("is not there; put it back"), "{command:?}: {run:?}");
+    }
+    let beside = site.start();
+    assert_eq!(beside.readiness().await.1["store"], "unusable, serving the keys of the last good snapshot");
+    assert_eq!(beside.verdict(&old.key).await, good());
+    drop(beside);
     assert!(!path.exists(), "nobody begins with an empty store in silence");
+    assert_eq!(node.verdict(&old.key).await, good());
 
     // A backup knows what it knew.
     folder.write("backup", &backup);

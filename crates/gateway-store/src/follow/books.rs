@@ -96,6 +96,10 @@ impl Books {
         if !is_reachable || is_last && !is_answering {
             return;
         }
+        if !is_last && *self.stopping.borrow() {
+            // Nothing else matters now, and a store that does not answer would be waited for too often.
+            return;
+        }
         let now = Instant::now();
         if is_last || now >= self.next_use {
             self.next_use = now + USE;

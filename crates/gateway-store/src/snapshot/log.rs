@@ -12,7 +12,6 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_secret::{KeyDigest, KeyDigester};
@@ -239,11 +238,10 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A name that nobody else takes.
+/// A name that nobody else takes: in containers, all processes have the same number.
 fn beside(path: &Path) -> PathBuf {
-    static DRAFTS: AtomicU64 = AtomicU64::new(0);
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.{}", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed)));
+    name.push(format!(".{}.{}", std::process::id(), fastrand::u64(..)));
     PathBuf::from(name)
 }
 

@@ -44,7 +44,7 @@ async fn a_file_that_is_gone_is_noticed_and_not_made_anew() {
     until_reachable(&follower, false).await;
     assert!(follower.status().needs_attention);
     let problem = follower.status().last_error.unwrap();
-    assert!(problem.contains(path.to_str().unwrap()) && problem.contains("is gone; put it back"), "{problem}");
+    assert!(problem.contains(path.to_str().unwrap()) && problem.contains("is not there; put it back"), "{problem}");
     assert!(scene.knows("first").await);
     assert!(is_misplaced(&scene.file.store.key("first").await) && !path.exists());
 
