@@ -20,6 +20,7 @@ use tokio::time::timeout_at;
 use crate::gate::Entered;
 use crate::headers::media_type;
 use crate::rejection::Rejection;
+use crate::reserve::Doubt;
 use crate::service::RequestSource;
 use crate::settle::Settlement;
 
@@ -94,11 +95,14 @@ pub(crate) async fn ingest<B: RequestSource>(
     entered: Entered,
     settlement: &mut Settlement,
 ) -> Result<Ingested<B>, Rejection> {
-    let limits = entered.limits;
+    let Entered { limits, doubt } = entered;
     settlement.note_endpoint(endpoint);
     refuse_declared_excess(&head.headers, limits.size)?;
     refuse_coded(&head.headers)?;
-    let body = BoundedBody::new(body, limits);
+    let mut body = BoundedBody::new(body, limits);
+    if doubt.is_some() {
+        body.read_at_most(Doubt::MOST);
+    }
     let deadline = settlement.started() + limits.total;
     let ingested = timeout_at(deadline, async {
         match endpoint.body_kind() {
@@ -106,7 +110,11 @@ pub(crate) async fn ingest<B: RequestSource>(
             BodyKind::Multipart => ingest_multipart(endpoint, head, body, settlement).await,
         }
     });
-    ingested.await.unwrap_or(Err(Rejection::BodyTimeout { waited: limits.total }))
+    let ingested = ingested.await.unwrap_or(Err(Rejection::BodyTimeout { waited: limits.total }));
+    match (ingested, doubt) {
+        (Err(Rejection::BodyTooLarge { .. }), Some(doubt)) => Err(doubt.refuse(settlement)),
+        (ingested, _) => ingested,
+    }
 }
 
 async fn ingest_json<B: RequestSource>(
@@ -141,6 +149,8 @@ async fn ingest_multipart<B: RequestSource>(
                 scanner.finish().map_err(RequestError::from)?;
             }
             let (asked, template) = Asked::new(parsed, head);
+            // What it needs is known now.
+            body.read_all();
             let payload = Payload::Streaming(template, Box::new(MultipartRest::new(scanner, body)));
             return Ok(Ingested { asked, payload });
         }

@@ -54,23 +54,54 @@ pub(crate) struct Counters<'a> {
 /// than a few hundred megabytes.
 const SMALL: u64 = 64 * 1024;
 
+/// Leave to ask for a place: by its head the call is not known to be refused.
+#[derive(Debug)]
+pub(crate) struct Hopeful<'a> {
+    /// Whose call it is.
+    pub(crate) caller: &'a Caller,
+    /// What is to become of it if its body is large.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// The refusal of a call whose body turns out to be no small one.
+#[derive(Debug)]
+pub(crate) struct Doubt(Denial);
+
+impl Doubt {
+    /// How much of a body may be read in doubt, in bytes.
+    pub(crate) const MOST: u64 = SMALL;
+
+    /// Refuses the call by its head after all.
+    pub(crate) fn refuse(&self, settlement: &mut Settlement) -> Rejection {
+        refused(&self.0, settlement)
+    }
+}
+
 /// Refuses a call by its head if its key is used up whatever the body says, so that nobody can make the gateway hold bodies of
 /// calls that it will not make.
 ///
 /// Where tokens or money are counted, which limit has to be waited for the longest depends on what the call needs. So there a
-/// small body is read all the same, and the wait is exact.
-pub(crate) fn refuse_hopeless(
-    caller: &Caller,
+/// small body is read all the same, and the wait is exact. One of unknown length is read as far as a small one goes.
+pub(crate) fn refuse_hopeless<'a>(
+    caller: &'a Caller,
     body: &impl Body,
     limits: &Arc<dyn LimitStore>,
     settlement: &mut Settlement,
-) -> Result<(), Rejection> {
-    let Some(key) = caller.limited_key() else { return Ok(()) };
-    let is_small = body.size_hint().upper().is_some_and(|size| size <= SMALL);
-    if is_small && key.limits.counts_tokens() {
-        return Ok(());
+) -> Result<Hopeful<'a>, Rejection> {
+    let hopeful = Hopeful { caller, doubt: None };
+    let Some(key) = caller.limited_key() else { return Ok(hopeful) };
+    let (size, counts_tokens) = (body.size_hint().upper(), key.limits.counts_tokens());
+    if counts_tokens && size.is_some_and(|size| size <= SMALL) {
+        return Ok(hopeful);
     }
-    limits.check(&key.account, &key.limits, moment()).map_err(|denial| refused(&denial, settlement))
+    match limits.check(&key.account, &key.limits, moment()) {
+        Ok(()) => Ok(hopeful),
+        // Where no wait helps there is none to be exact about.
+        Err(denial) if counts_tokens && size.is_none() && denial.retry_after.is_some() => {
+            Ok(Hopeful { doubt: Some(Doubt(denial)), ..hopeful })
+        }
+        Err(denial) => Err(refused(&denial, settlement)),
+    }
 }
 
 /// Takes what a planned call is expected to need, or refuses the call.

@@ -140,8 +140,8 @@ async fn call<B: RequestSource>(
     settlement: &mut Settlement,
 ) -> Result<Answer, Rejection> {
     let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
-    refuse_hopeless(&caller, &body, &gateway.shared.limits, settlement)?;
-    let entered = enter(&caller, gateway, snapshot, settlement).await?;
+    let hopeful = refuse_hopeless(&caller, &body, &gateway.shared.limits, settlement)?;
+    let entered = enter(hopeful, gateway, snapshot, settlement).await?;
     let ingested = ingest(endpoint, head, body, entered, settlement).await?;
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
     let plan = plan(&permit, &ingested.asked, snapshot, settlement)?;
@@ -168,7 +168,8 @@ async fn pass_through<B: RequestSource>(
     let health = provider.passthrough.as_ref().ok_or(Rejection::PathNotFound)?;
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
-    let Entered { limits } = enter(&caller, gateway, snapshot, settlement).await?;
+    let hopeful = refuse_hopeless(&caller, &body, &gateway.shared.limits, settlement)?;
+    let Entered { limits, .. } = enter(hopeful, gateway, snapshot, settlement).await?;
     let passed = PassedThrough { url, body: BoundedBody::new(body, limits), caller: head, via: &gateway.shared.via };
     reserve_request(&caller, &gateway.shared.limits, settlement).await?;
     let request = |aim: &Aim<'_>, credential| passed.request(aim, credential);

@@ -103,3 +103,31 @@ async fn the_wait_is_that_of_all_limits() {
     assert_eq!(refused.status, 429);
     assert!(number(&refused, "retry-after-ms") > 10_000, "300 of 600 tokens take half a minute: {:?}", refused.headers);
 }
+
+/// Sends a call whose length is not declared, up to the end if there is one.
+async fn pour(stage: &Stage, name: &str, body: &str, end: &str) -> Reply {
+    let mut wire = Wire::open(stage.gateway.address()).await;
+    let (key, length) = (key(name), body.len());
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n{end}"
+    );
+    wire.write(head).await;
+    wire.reply().await
+}
+
+/// The same goes for a small body of which nobody has said that it is one. Once it is no small one any more, it is not read on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_unknown_length_is_read_as_far_as_a_small_one_goes() {
+    let limits = "rate_limit: { limit: 1, period_seconds: 15, tokens_per_minute: 600 }";
+    let stage = stage(&[("team-a", limits)]).await;
+    let wait = |reply: &Reply| -> u64 { reply.header("retry-after-ms").parse().unwrap() };
+    stage.upstream.push(reporting(100, 500));
+    assert_eq!(settled(&stage, "team-a", asking(600)).await.status, 200);
+    let small = pour(&stage, "team-a", &asking(300), "0\r\n\r\n").await;
+    assert_eq!(small.status, 429, "{small:?}");
+    assert!(wait(&small) > 20_000, "300 of 600 tokens take half a minute: {small:?}");
+    let large = pour(&stage, "team-a", &" ".repeat(65 * 1024), "").await;
+    assert_eq!(large.status, 429, "{large:?}");
+    assert!(wait(&large) <= 15_000, "the body is not known: {large:?}");
+}

@@ -1,9 +1,9 @@
 //! Paths that the gateway does not know: requests and calls at once are counted, and tokens nobody can count.
 
-use gateway_testing::Script;
-use gateway_tests::stage::{CHAT, ONE_ATTEMPT, PLAIN, Stage};
+use gateway_testing::{Gate, Script};
+use gateway_tests::stage::{CALL, CHAT, ONE_ATTEMPT, PLAIN, Stage};
 
-use super::scene::{TOKENS, listed, number, request, stage_of};
+use super::scene::{TOKENS, listed, number, request, spawn, stage_of};
 
 async fn stage(keys: &[(&str, &str)]) -> Stage {
     stage_of(&[PLAIN, &listed(keys), "passthrough: main\n", ONE_ATTEMPT].concat()).await
@@ -51,4 +51,27 @@ async fn blocked_is_blocked() {
         assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (429, "false"), "{name}");
     }
     stage.assert_nothing_was_sent("0");
+}
+
+/// It is refused by its head, and neither stands in line nor takes a place.
+#[tokio::test(flavor = "multi_thread")]
+async fn used_up_is_used_up_where_there_is_no_room() {
+    let limited = "rate_limit: { limit: 1, period_seconds: 7200 }";
+    let keys = listed(&[("used-up", limited), ("blocked", "rate_limit: { limit: 0 }"), ("other", TOKENS)]);
+    let sections = "passthrough: main\nserver: { max_in_flight: 1, queue: { size: 0 } }\n";
+    let stage = stage_of(&[PLAIN, &keys, sections, ONE_ATTEMPT].concat()).await;
+    let files = |name| stage.send(request(name, "GET", "/v1/files", ""));
+    let first = files("used-up").await;
+    assert_eq!(first.status, 200);
+    stage.access_line(first.header("x-request-id"));
+    let gate = Gate::new();
+    stage.upstream.push(Script::new().wait(&gate).answer(200, "application/json", "{}"));
+    let held = spawn(&stage, "other", CALL);
+    stage.upstream.request(1).await;
+    for name in ["used-up", "blocked"] {
+        let refused = files(name).await;
+        assert_eq!((refused.status.as_u16(), &*refused.error_code()), (429, "rate_limit_exceeded"), "{name}");
+    }
+    gate.open();
+    assert_eq!(held.await.unwrap().status, 200);
 }

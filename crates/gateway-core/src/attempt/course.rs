@@ -122,13 +122,17 @@ impl<'c, 'a> Course<'c, 'a> {
                     return Err(OutOfTime);
                 }
             }
+            let deadline = next.aim.deadline.instant();
             match self.find_room(next, settlement).await {
                 Ok(lodged) => {
                     if let Some(attempt) = self.set_out(lodged, settlement) {
                         return Ok(Some(attempt));
                     }
                 }
-                Err(crowded) => self.crowded = Some(crowded),
+                Err(crowded) => {
+                    self.crowded = Some(crowded);
+                    is_late |= Instant::now().into_std() >= deadline;
+                }
             }
         }
     }
@@ -185,10 +189,17 @@ impl<'c, 'a> Course<'c, 'a> {
     }
 
     fn next_step(&self, retries: &Retries, now: Instant) -> Option<Candidate<'a>> {
-        let cool_down =
-            |target: usize| self.leg.health(target).map_or(Duration::ZERO, |health| health.cool_down(now.into_std()));
-        let step = retries.next(self.ranking.iter(), cool_down, self.random)?;
+        let step = retries.next(self.ranking.iter(), |target| self.cool_down(target, now), self.random)?;
+        self.candidate(step)
+    }
+
+    fn candidate(&self, step: Step) -> Option<Candidate<'a>> {
         Some(Candidate { step, aim: self.leg.aim(step.target)? })
+    }
+
+    /// For how long a target still wants to be left alone.
+    fn cool_down(&self, target: usize, now: Instant) -> Duration {
+        self.leg.health(target).map_or(Duration::ZERO, |health| health.cool_down(now.into_std()))
     }
 
     /// Whether the call will still have time for a step, and, before anything is waited for, whether it will be let through

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use gateway_call::{Deadline, Outcome};
+use gateway_call::{Deadline, Outcome, TimeoutPhase};
 use gateway_ratelimit::Price;
 use gateway_resilience::TargetHealth;
 use gateway_upstream::RequestBody;
 use http::{Request, StatusCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::admission::Admission;
 use super::committed::{Committed, hold, raw};
@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::fault;
 use super::whole::error_words;
 use crate::authenticate::Caller;
+use crate::gate::Place;
 use crate::plan::{Aim, Hurry};
 use crate::rejection::Rejection;
 use crate::relay::RawRelay;
@@ -34,10 +35,8 @@ pub(crate) async fn attempt_passthrough(
     request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
     settlement: &mut Settlement,
 ) -> Result<Committed, Rejection> {
-    let place = match provider.room {
-        Some(room) => Some(settlement.wait_for(provider.state.gate.enter(room, &caller.account())).await?),
-        None => None,
-    };
+    let deadline = Deadline::after(settlement.started().into_std(), provider.timeouts.total);
+    let place = place(provider, caller, deadline, settlement).await?;
     let now = Instant::now();
     let pass = health.admit(now.into_std()).or_else(|| health.admit_last_resort(now.into_std()));
     let pass = pass.ok_or(Rejection::NoHealthyTarget)?;
@@ -47,7 +46,7 @@ pub(crate) async fn attempt_passthrough(
         upstream_model: ANY.into(),
         shown: None,
         timeouts: provider.timeouts,
-        deadline: Deadline::after(settlement.started().into_std(), provider.timeouts.total),
+        deadline,
         hurry: Hurry::default(),
         price: Price::default(),
     };
@@ -71,6 +70,20 @@ pub(crate) async fn attempt_passthrough(
             Err(failure.into_rejection())
         }
     }
+}
+
+/// A place at the provider, at once or when it is the caller's turn; none is needed where there is any number of them.
+async fn place(
+    provider: &ProviderRuntime,
+    caller: &Caller,
+    deadline: Deadline,
+    settlement: &mut Settlement,
+) -> Result<Option<Place>, Rejection> {
+    let Some(room) = provider.room else { return Ok(None) };
+    let account = caller.account();
+    let entering = timeout_at(Instant::from_std(deadline.instant()), provider.state.gate.enter(room, &account));
+    let out_of_time = Rejection::Upstream { outcome: Outcome::Timeout(TimeoutPhase::Total) };
+    Ok(Some(settlement.wait_for(entering).await.map_err(|_| out_of_time)??))
 }
 
 async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> Result<(Outcome, Committed), Failure> {

@@ -120,7 +120,7 @@ impl Gate {
     pub(crate) async fn enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Result<Place, Crowded> {
         match self.try_enter(room, key) {
             Some(place) => Ok(place),
-            None => wait_at(&[Entrance { gate: self, room }], key).await.map(|entered| entered.place),
+            None => wait_at(&[Entrance { gate: self, room, until: None }], key).await.map(|entered| entered.place),
         }
     }
 
@@ -153,13 +153,15 @@ impl Gate {
         }
     }
 
-    /// Leaves the line without a place.
-    pub(super) fn give_up(&self, ticket: Ticket, key: &Arc<str>) {
+    /// Leaves the line without a place; whether it was still there.
+    pub(super) fn give_up(&self, ticket: Ticket, key: &Arc<str>) -> bool {
         let mut state = self.state.lock();
-        if state.line.remove(ticket).is_some() {
+        let was_there = state.line.remove(ticket).is_some();
+        if was_there {
             state.forget(key);
             state.end_wait();
         }
+        was_there
     }
 
     /// How many are inside, how many may be, and how many wait.

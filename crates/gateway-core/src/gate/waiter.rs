@@ -22,6 +22,16 @@ use super::line::{Crowded, Gate, Place, Prospect, Room};
 pub(crate) struct Entrance<'a> {
     pub(crate) gate: &'a Arc<Gate>,
     pub(crate) room: Room,
+    /// When a place there is of no use any more, if not as long as the queue lets wait.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Entrance<'_> {
+    /// When a wait that begins now is over.
+    fn closes(&self, now: Instant) -> Instant {
+        let patience = now + self.room.queue.timeout;
+        self.until.map_or(patience, |until| until.min(patience))
+    }
 }
 
 /// A place behind one of several gates.
@@ -36,24 +46,24 @@ pub(crate) struct Found {
 ///
 /// # Errors
 ///
-/// No line takes another waiter, or the longest time has passed that any of them allows.
+/// No line takes another waiter, or none of them has had a place for as long as it was waited in.
 pub(crate) async fn wait_at(entrances: &[Entrance<'_>], key: &Arc<str>) -> Result<Found, Crowded> {
     let now = Instant::now();
-    let mut in_line = InLine { entrances, waiter: Waiter::new(key, entrances.len()), tickets: Vec::new() };
+    let mut in_line = InLine { entrances, waiter: Waiter::new(key, entrances.len()), places: Vec::new() };
     let mut soonest = Duration::MAX;
-    for (at, Entrance { gate, room }) in entrances.iter().enumerate() {
-        let Prospect { ticket, wait } = gate.join(*room, Standing { waiter: Arc::clone(&in_line.waiter), at }, now);
+    for (at, entrance) in entrances.iter().enumerate() {
+        let standing = Standing { waiter: Arc::clone(&in_line.waiter), at };
+        let Prospect { ticket, wait } = entrance.gate.join(entrance.room, standing, now);
         soonest = soonest.min(wait);
         match ticket {
-            Some(ticket) => in_line.tickets.push((at, ticket)),
+            Some(ticket) => in_line.places.push(Awaited { at, ticket, until: entrance.closes(now) }),
             None => drop(in_line.waiter.put_out()),
         }
         if in_line.waiter.is_called() {
             break;
         }
     }
-    let patience = entrances.iter().map(|entrance| entrance.room.queue.timeout).max().unwrap_or_default();
-    in_line.come(now + patience).await.ok_or(Crowded::within(soonest))
+    in_line.come().await.ok_or(Crowded::within(soonest))
 }
 
 /// A waiter in one of its lines.
@@ -111,7 +121,8 @@ impl Waiter {
         Arc::new(Self { key: Arc::clone(key), state: Mutex::new(state) })
     }
 
-    /// Somebody with a better claim has its place in one line. Gives the waker if it sleeps and that was its last line.
+    /// It has one line less to wait in: somebody with a better claim has its place there, or its time there is over. Gives the
+    /// waker if it sleeps and that was its last line.
     pub(super) fn put_out(&self) -> Option<Waker> {
         let mut state = self.state.lock();
         state.lines -= 1;
@@ -145,21 +156,44 @@ impl Waiter {
 struct InLine<'a> {
     entrances: &'a [Entrance<'a>],
     waiter: Arc<Waiter>,
-    tickets: Vec<(usize, Ticket)>,
+    places: Vec<Awaited>,
+}
+
+/// A place in one line.
+struct Awaited {
+    /// Which of the gates it is.
+    at: usize,
+    ticket: Ticket,
+    /// For how long it is kept.
+    until: Instant,
 }
 
 impl InLine<'_> {
-    async fn come(mut self, deadline: Instant) -> Option<Found> {
-        // Whether the time is over or not: what counts is whether a place has come.
-        let _ = timeout_at(deadline, poll_fn(|cx| self.waiter.poll(cx))).await;
+    async fn come(mut self) -> Option<Found> {
+        while let Some(soonest) = self.places.iter().map(|place| place.until).min() {
+            if timeout_at(soonest, poll_fn(|cx| self.waiter.poll(cx))).await.is_ok() {
+                break;
+            }
+            self.leave_until(soonest);
+        }
         self.take()
+    }
+
+    /// Leaves the lines in which the wait is over by then.
+    fn leave_until(&mut self, now: Instant) {
+        for Awaited { at, ticket, .. } in self.places.extract_if(.., |place| place.until <= now) {
+            // Whoever is not there any more has been put out, or called.
+            if self.entrances[at].gate.give_up(ticket, &self.waiter.key) {
+                drop(self.waiter.put_out());
+            }
+        }
     }
 
     /// The place that has come, if one has; then all lines are left for it.
     fn take(&mut self) -> Option<Found> {
         let at = self.waiter.end()?;
-        for (other, ticket) in self.tickets.drain(..).filter(|(other, _)| *other != at) {
-            self.entrances[other].gate.move_on(ticket, &self.waiter.key);
+        for other in self.places.drain(..).filter(|other| other.at != at) {
+            self.entrances[other.at].gate.move_on(other.ticket, &self.waiter.key);
         }
         Some(Found { at, place: Place::new(self.entrances[at].gate, &self.waiter.key) })
     }
@@ -169,7 +203,7 @@ impl Drop for InLine<'_> {
     /// A place that has come between the last look and now goes on to the next.
     fn drop(&mut self) {
         drop(self.take());
-        for (at, ticket) in self.tickets.drain(..) {
+        for Awaited { at, ticket, .. } in self.places.drain(..) {
             self.entrances[at].gate.give_up(ticket, &self.waiter.key);
         }
     }

@@ -16,6 +16,8 @@ use crate::snapshot::BodyLimits;
 pub(crate) struct BoundedBody<B> {
     body: B,
     limits: BodyLimits,
+    /// How much of it is read for now, in bytes.
+    most: u64,
     received: u64,
     /// Made at the first silence, which most bodies do not have.
     silence: Option<Pin<Box<Sleep>>>,
@@ -26,7 +28,17 @@ pub(crate) struct BoundedBody<B> {
 impl<B> BoundedBody<B> {
     /// Bounds a body.
     pub(crate) fn new(body: B, limits: BodyLimits) -> Self {
-        Self { body, limits, received: 0, silence: None, waiting: false }
+        Self { body, limits, most: limits.size, received: 0, silence: None, waiting: false }
+    }
+
+    /// Takes a body for too large that has more bytes than this, until [`Self::read_all`].
+    pub(crate) fn read_at_most(&mut self, most: u64) {
+        self.most = most.min(self.limits.size);
+    }
+
+    /// Reads as much as may be read at all.
+    pub(crate) fn read_all(&mut self) {
+        self.most = self.limits.size;
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
@@ -56,7 +68,7 @@ impl<B: RequestSource> Body for BoundedBody<B> {
             let Some(frame) = frame else { return Poll::Ready(None) };
             let Ok(chunk) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else { continue };
             this.received += chunk.len() as u64;
-            let excess = this.received > this.limits.size;
+            let excess = this.received > this.most;
             let limit = this.limits.size;
             return Poll::Ready(Some(if excess {
                 Err(Rejection::BodyTooLarge { limit })
@@ -93,6 +105,25 @@ mod tests {
     async fn the_size_is_counted() {
         assert_eq!(read(Full::from("1234")).await.unwrap(), "1234");
         assert!(matches!(read(Full::from("12345")).await, Err(Rejection::BodyTooLarge { limit: 4 })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_in_doubt_is_less_until_there_is_none() {
+        for (is_lifted, expected) in [(false, 2), (true, 4)] {
+            let mut body = BoundedBody::new(async_frames([0, 0, 0, 0]), LIMITS);
+            body.read_at_most(2);
+            let mut read = 0;
+            while let Some(frame) = body.frame().await {
+                match frame {
+                    Ok(_) => read += 1,
+                    Err(rejection) => assert!(matches!(rejection, Rejection::BodyTooLarge { .. }) && !is_lifted),
+                }
+                if is_lifted {
+                    body.read_all();
+                }
+            }
+            assert_eq!(read, expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

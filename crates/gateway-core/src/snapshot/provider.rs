@@ -12,6 +12,7 @@ use gateway_upstream::{Origin, Timeouts, Upstream, UpstreamConfig};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Uri, uri};
+use tokio::time::Instant;
 
 use super::Build;
 use super::carried::ProviderState;
@@ -72,9 +73,9 @@ impl ProviderRuntime {
         }
     }
 
-    /// Where to wait for one of its places; nowhere if it has any number of them.
-    pub(crate) fn entrance(&self) -> Option<Entrance<'_>> {
-        self.room.map(|room| Entrance { gate: &self.state.gate, room })
+    /// Where to wait for one of its places, until that is of no use; nowhere if it has any number of them.
+    pub(crate) fn entrance(&self, until: Instant) -> Option<Entrance<'_>> {
+        self.room.map(|room| Entrance { gate: &self.state.gate, room, until: Some(until) })
     }
 
     /// The URL for a path below `/v1` and its query, which the caller of this function has found to be harmless.

@@ -236,4 +236,23 @@ proptest! {
         queue.push(&key(newcomer), own).unwrap();
         prop_assert_eq!(drain(&mut queue).iter().position(|it| *it == own), Some(expected));
     }
+
+    /// The same, whoever came, left and was passed over before.
+    #[test]
+    fn the_turns_before_a_newcomer_do_not_depend_on_the_past(events in events(), newcomer in 0_usize..6) {
+        let mut queue = FairQueue::new(60);
+        let mut tickets = 0;
+        for event in events {
+            match event {
+                Event::Push(of) => tickets += u64::from(queue.push(&key(of), of).is_ok()),
+                Event::Pop => drop(queue.pop_if(|it| *it != key(0) && *it != key(1)).or_else(|| queue.pop())),
+                Event::Remove(part) => drop(queue.remove(Ticket(share(tickets, part)))),
+            }
+        }
+        queue.set_capacity(61);
+        let expected = queue.turns_before(&key(newcomer));
+        let (own, _) = queue.push(&key(newcomer), newcomer).unwrap();
+        let turns: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(ticket, _)| ticket).collect();
+        prop_assert_eq!(turns.iter().position(|it| *it == own), Some(expected));
+    }
 }

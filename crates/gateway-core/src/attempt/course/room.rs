@@ -4,9 +4,10 @@
 //! could go to as well, and goes to the one that has room first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_resilience::{Retries, Standing, Step};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Course, Toll};
 use crate::attempt::admission::Door;
@@ -32,6 +33,8 @@ struct Options<'a> {
     candidates: Vec<Candidate<'a>>,
     /// What is left if none of them is made.
     rest: Retries,
+    /// When another one may be made.
+    more_at: Option<Instant>,
 }
 
 /// Waits until one of several models has room, each of which has not been tried; gives its place in the list. Its next attempt is
@@ -47,8 +50,8 @@ pub(in crate::attempt) async fn first_with_room(
     let now = Instant::now();
     let (mut candidates, mut owners) = (Vec::new(), Vec::new());
     for (owner, course) in courses.iter().enumerate() {
-        let first = course.next_step(&course.retries, now);
-        for candidate in first.into_iter().flat_map(|first| course.options(first, settlement).candidates) {
+        let Some(Candidate { step, .. }) = course.next_step(&course.retries, now) else { continue };
+        for candidate in course.options(step, step.delay, settlement).candidates {
             if !has_provider(&candidates, &candidate) {
                 candidates.push(candidate);
                 owners.push(owner);
@@ -56,29 +59,37 @@ pub(in crate::attempt) async fn first_with_room(
         }
     }
     let account = courses.first().map(|course| Arc::clone(&course.leg.account)).unwrap_or_default();
-    let (index, place) = wait_for_any(&candidates, &account, settlement).await?;
+    let (index, place) = wait_for_any(&candidates, &account, None, settlement).await?;
     let (owner, Candidate { step, aim }) = (owners[index], candidates.swap_remove(index));
     courses[owner].lodged = Some(Lodged { step, aim, place });
     Ok(owner)
 }
 
-/// The first of these that has room, and its place there; each is at a provider of its own.
+/// The first of these that has room, and its place there; each is at a provider of its own. None is waited for beyond its own
+/// deadline, nor beyond the time that is given.
 async fn wait_for_any(
     candidates: &[Candidate<'_>],
     account: &Arc<str>,
+    until: Option<Instant>,
     settlement: &mut Settlement,
 ) -> Result<(usize, Option<Place>), Crowded> {
     let mut entrances = Vec::with_capacity(candidates.len());
     for (index, Candidate { aim, .. }) in candidates.iter().enumerate() {
-        match aim.provider.try_enter(account) {
-            Ok(place) => return Ok((index, place)),
-            // Whoever may be full has an entrance, so there is one for each candidate.
-            Err(_) => entrances.extend(aim.provider.entrance()),
+        if let Ok(place) = aim.provider.try_enter(account) {
+            return Ok((index, place));
         }
+        let deadline = Instant::from_std(aim.deadline.instant());
+        // Whoever may be full has an entrance, so there is one for each candidate.
+        entrances.extend(aim.provider.entrance(until.map_or(deadline, |until| until.min(deadline))));
     }
-    let least = candidates.iter().map(|it| it.aim.deadline.instant()).min().ok_or(Crowded::NOW)?;
-    let waiting = timeout_at(Instant::from_std(least), wait_at(&entrances, account));
-    let Found { at, place } = settlement.wait_for(waiting).await.unwrap_or(Err(Crowded::NOW))?;
+    if entrances.is_empty() {
+        return Err(Crowded::NOW);
+    }
+    let Found { at, place } = settlement.wait_for(wait_at(&entrances, account)).await?;
+    // It may have come at the last moment, or been noticed behind it.
+    if Instant::now().into_std() >= candidates[at].aim.deadline.instant() {
+        return Err(Crowded::NOW);
+    }
     Ok((at, Some(place)))
 }
 
@@ -90,6 +101,7 @@ impl<'a> Course<'_, 'a> {
     /// Finds room for this step, or for one that could be made in its stead.
     ///
     /// The call waits in line only where it has nobody else to go to: behind that door, or where it comes for the second time.
+    /// If a target is to be left alone for a while yet, it looks again then: it has somebody to go to, or one more to wait for.
     ///
     /// # Errors
     ///
@@ -107,8 +119,16 @@ impl<'a> Course<'_, 'a> {
             self.retries.refuse(step.target);
             return Err(Crowded::NOW);
         }
-        let Options { mut candidates, rest } = self.options(Candidate { step, aim }, settlement);
-        match wait_for_any(&candidates, &self.leg.account, settlement).await {
+        let (came, mut waited) = (Instant::now(), step.delay);
+        let mut options = self.options(step, waited, settlement);
+        let mut found = wait_for_any(&options.candidates, &self.leg.account, options.more_at, settlement).await;
+        if found.is_err() && options.more_at.is_some_and(|more_at| Instant::now() >= more_at) {
+            waited += came.elapsed();
+            options = self.options(step, waited, settlement);
+            found = wait_for_any(&options.candidates, &self.leg.account, None, settlement).await;
+        }
+        let Options { mut candidates, rest, .. } = options;
+        match found {
             Ok((index, place)) => {
                 let Candidate { step, aim } = candidates.swap_remove(index);
                 Ok(Lodged { step, aim, place })
@@ -120,20 +140,38 @@ impl<'a> Course<'_, 'a> {
         }
     }
 
-    /// This step and those that could be made in its stead: the ones that are next if it is refused, as long as they are no
-    /// later. One is enough for each provider. What would not be let through is not worth a wait.
-    fn options(&self, first: Candidate<'a>, settlement: &Settlement) -> Options<'a> {
+    /// This step, for which the call has waited so long, and those that could be made in its stead now. One is enough for each
+    /// provider. What would not be let through is not worth a wait.
+    fn options(&self, first: Step, waited: Duration, settlement: &Settlement) -> Options<'a> {
         let now = Instant::now();
-        let latest = first.step.delay;
-        let (mut rest, mut next, mut candidates) = (self.retries.clone(), Some(first), Vec::new());
-        while let Some(candidate) = next.filter(|next| next.step.delay <= latest) {
-            rest.refuse(candidate.step.target);
-            if !has_provider(&candidates, &candidate) && self.would_be_admitted(&candidate, settlement, now) {
-                candidates.push(candidate);
+        let mut seen = self.retries.clone();
+        let mut options = Options { candidates: Vec::new(), rest: self.retries.clone(), more_at: None };
+        let mut next = self.candidate(first);
+        while let Some(candidate) = next {
+            seen.refuse(candidate.step.target);
+            next = self.next_step(&seen, now);
+            let delay =
+                if candidate.step == first { Duration::ZERO } else { self.rest_of_delay(candidate.step, waited, now) };
+            if !delay.is_zero() {
+                let ready = now + delay;
+                options.more_at = Some(options.more_at.map_or(ready, |other| other.min(ready)));
+                continue;
             }
-            next = self.next_step(&rest, now);
+            options.rest.refuse(candidate.step.target);
+            if !has_provider(&options.candidates, &candidate) && self.would_be_admitted(&candidate, settlement, now) {
+                options.candidates.push(candidate);
+            }
         }
-        Options { candidates, rest }
+        options
+    }
+
+    /// How much of a step's delay is left for a call that has waited so long already: that counts for its backoff, but how long
+    /// the target wants to be left alone is counted from now.
+    fn rest_of_delay(&self, step: Step, waited: Duration, now: Instant) -> Duration {
+        if step.delay.is_zero() {
+            return Duration::ZERO;
+        }
+        step.delay.saturating_sub(waited).max(self.cool_down(step.target, now))
     }
 
     /// Whether an attempt would be let through at that time, as far as can be told.

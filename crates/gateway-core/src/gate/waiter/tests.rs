@@ -42,7 +42,8 @@ enum End {
 }
 
 impl Comer {
-    fn new(gates: Vec<(usize, Arc<Gate>, Room)>, name: &str) -> Self {
+    fn new(gates: Vec<(usize, Arc<Gate>, Room)>, name: &str, hurry: Option<Duration>) -> Self {
+        let hurry = hurry.map(|hurry| Instant::now() + hurry);
         let key: Arc<str> = Arc::from(name);
         let numbers = gates.iter().map(|(number, ..)| *number).collect();
         let entering = Box::pin(async move {
@@ -51,7 +52,10 @@ impl Comer {
                     return Ok(Found { at, place });
                 }
             }
-            let entrances: Vec<_> = gates.iter().map(|(_, gate, room)| Entrance { gate, room: *room }).collect();
+            let entrances: Vec<_> = gates
+                .iter()
+                .map(|(number, gate, room)| Entrance { gate, room: *room, until: hurry.filter(|_| *number == 1) })
+                .collect();
             wait_at(&entrances, &key).await
         });
         Self { entering, gates: numbers, alarm: Arc::new(Alarm(AtomicBool::new(true))) }
@@ -76,6 +80,8 @@ struct Hall {
     gates: Vec<Arc<Gate>>,
     limits: Vec<usize>,
     size: usize,
+    /// How long a place behind the second gate is of use to those who come.
+    hurry: Option<Duration>,
     waiting: Vec<Comer>,
     places: Vec<(usize, Place)>,
 }
@@ -83,14 +89,14 @@ struct Hall {
 impl Hall {
     fn new(limits: Vec<usize>, size: usize) -> Self {
         let gates = limits.iter().map(|_| Gate::new()).collect();
-        Self { gates, limits, size, waiting: Vec::new(), places: Vec::new() }
+        Self { gates, limits, size, hurry: None, waiting: Vec::new(), places: Vec::new() }
     }
 
     /// Somebody comes for the gates whose bits are set.
     fn come(&mut self, name: &str, bits: usize) {
         let wanted = (0..self.gates.len()).filter(|number| bits >> number & 1 == 1);
         let gates = wanted.map(|it| (it, Arc::clone(&self.gates[it]), room(self.limits[it], self.size)));
-        let mut comer = Comer::new(gates.collect(), name);
+        let mut comer = Comer::new(gates.collect(), name, self.hurry);
         match comer.run() {
             Some(end) => self.end(end),
             None => self.waiting.push(comer),
@@ -182,6 +188,26 @@ async fn who_is_put_out_of_one_line_waits_in_the_other() {
     assert_eq!((hall.taken(1), hall.waiting.len()), (1, 2), "and has its place at the other");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_has_no_time_for_one_gate_any_more_waits_at_the_other() {
+    let mut hall = Hall::new(vec![1, 1], 4);
+    hall.hurry = Some(ms(100));
+    hall.come("a", 0b01);
+    hall.come("a", 0b10);
+    hall.come("b", 0b11);
+    hall.come("c", 0b10);
+    advance(ms(101)).await;
+    hall.run_all();
+    let in_line: Vec<_> = hall.gates.iter().map(|gate| gate.count().2).collect();
+    assert_eq!((hall.waiting.len(), in_line), (1, vec![1, 0]), "c had no other");
+    hall.leave(1);
+    hall.run_all();
+    assert_eq!((hall.taken(1), hall.waiting.len()), (0, 1), "b has no use for it");
+    hall.leave(0);
+    hall.run_all();
+    assert_eq!((hall.taken(0), hall.waiting.len()), (1, 0));
+}
+
 /// A line of which every other one gets its place elsewhere is twice as fast as its gate.
 #[tokio::test(start_paused = true)]
 async fn those_who_go_elsewhere_shorten_the_line() {
@@ -249,11 +275,13 @@ proptest! {
     fn places_are_neither_lost_nor_made_up(
         limits in proptest::collection::vec(1_usize..4, 1..4),
         size in 0_usize..5,
+        hurry in proptest::option::of(0_u64..400),
         steps in steps(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let mut hall = Hall::new(limits, size);
+            hall.hurry = hurry.map(ms);
             let count = hall.gates.len();
             for step in steps {
                 let (places, waiting) = (hall.places.len(), hall.waiting.len());
