@@ -69,6 +69,9 @@ impl Answer {
                 headers.insert("x-gateway-attempts", HeaderValue::from(attempts));
             }
             ratelimit::tell(settlement.levels(), &mut headers);
+            if settlement.ends_connection() {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             let overhead = settlement.note_answer(status, matches!(content, Content::Events(_)));
             let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
             headers.insert("x-gateway-overhead-us", HeaderValue::from(micros));

@@ -31,6 +31,7 @@ mod attempt;
 mod authenticate;
 mod clock;
 mod cors;
+mod discard;
 mod encode;
 mod gate;
 mod gateway;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use gateway_call::Usage;
 use gateway_keystore::VirtualKey;
 use gateway_ratelimit::{Demand, Denial, Levels, LimitStore, Price, RecentMean, Reservation, Used};
-use http_body::Body;
 
 use crate::authenticate::Caller;
 use crate::clock::moment;
@@ -81,16 +80,17 @@ impl Doubt {
 /// calls that it will not make.
 ///
 /// Where tokens or money are counted, which limit has to be waited for the longest depends on what the call needs. So there a
-/// small body is read all the same, and the wait is exact. One of unknown length is read as far as a small one goes.
+/// small body is read all the same, and the wait is exact. One of unknown length, which has no `size`, is read as far as a small
+/// one goes.
 pub(crate) fn refuse_hopeless<'a>(
     caller: &'a Caller,
-    body: &impl Body,
+    size: Option<u64>,
     limits: &Arc<dyn LimitStore>,
     settlement: &mut Settlement,
 ) -> Result<Hopeful<'a>, Rejection> {
     let hopeful = Hopeful { caller, doubt: None };
     let Some(key) = caller.limited_key() else { return Ok(hopeful) };
-    let (size, counts_tokens) = (body.size_hint().upper(), key.limits.counts_tokens());
+    let counts_tokens = key.limits.counts_tokens();
     if counts_tokens && size.is_some_and(|size| size <= SMALL) {
         return Ok(hopeful);
     }

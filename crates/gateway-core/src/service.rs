@@ -17,8 +17,9 @@ use crate::accept::{Destination, accept, allowed_methods, check_head, destinatio
 use crate::admit::admit;
 use crate::answer::{Answer, relay};
 use crate::attempt::{attempt, attempt_passthrough};
-use crate::authenticate::authenticate;
+use crate::authenticate::{Caller, authenticate};
 use crate::cors::CorsRules;
+use crate::discard::discard;
 use crate::encode::{PassedThrough, encode};
 use crate::gate::{Entered, enter};
 use crate::gateway::Gateway;
@@ -126,7 +127,7 @@ async fn answer<B: RequestSource>(
         Ok(Destination::Call(endpoint)) => call(gateway, snapshot, endpoint, arrival, &mut settlement).await,
         Ok(Destination::OtherV1) => pass_through(gateway, snapshot, arrival, &mut settlement).await,
         Ok(destination) => list_models(snapshot, destination, head, &mut settlement).await,
-        Err(rejection) => Err(rejection),
+        Err(rejection) => Err(refuse_unread(rejection, arrival, &mut settlement).await),
     };
     answer.unwrap_or_else(|rejection| Answer::rejection(&rejection, &mut settlement)).into_response(Some(settlement))
 }
@@ -136,12 +137,15 @@ async fn call<B: RequestSource>(
     gateway: &Gateway,
     snapshot: &Snapshot,
     endpoint: Endpoint,
-    Arrival { head, body }: Arrival<'_, B>,
+    arrival: Arrival<'_, B>,
     settlement: &mut Settlement,
 ) -> Result<Answer, Rejection> {
-    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
-    let hopeful = refuse_hopeless(&caller, &body, &gateway.shared.limits, settlement)?;
-    let entered = enter(hopeful, gateway, snapshot, settlement).await?;
+    let (caller, entered) =
+        match let_in(gateway, snapshot, arrival.head, arrival.body.size_hint().upper(), settlement).await {
+            Ok(let_in) => let_in,
+            Err(rejection) => return Err(refuse_unread(rejection, arrival, settlement).await),
+        };
+    let Arrival { head, body } = arrival;
     let ingested = ingest(endpoint, head, body, entered, settlement).await?;
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
     let plan = plan(&permit, &ingested.asked, snapshot, settlement)?;
@@ -149,6 +153,32 @@ async fn call<B: RequestSource>(
     let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via, reserved);
     let committed = attempt(&plan, &ingested.asked, &outgoing, settlement).await?;
     Ok(relay(committed))
+}
+
+/// The steps that need no body, but to know how large it may be at most.
+async fn let_in(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    head: &Parts,
+    size: Option<u64>,
+    settlement: &mut Settlement,
+) -> Result<(Caller, Entered), Rejection> {
+    let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
+    let hopeful = refuse_hopeless(&caller, size, &gateway.shared.limits, settlement)?;
+    let entered = enter(hopeful, gateway, snapshot, settlement).await?;
+    Ok((caller, entered))
+}
+
+/// Refuses a call whose body nobody has read.
+async fn refuse_unread<B: RequestSource>(
+    rejection: Rejection,
+    Arrival { head, body }: Arrival<'_, B>,
+    settlement: &mut Settlement,
+) -> Rejection {
+    if !settlement.wait_for(discard(head, body)).await {
+        settlement.end_connection();
+    }
+    rejection
 }
 
 /// The shorter life of a request that the gateway passes on without understanding it.
@@ -168,7 +198,7 @@ async fn pass_through<B: RequestSource>(
     let health = provider.passthrough.as_ref().ok_or(Rejection::PathNotFound)?;
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
-    let hopeful = refuse_hopeless(&caller, &body, &gateway.shared.limits, settlement)?;
+    let hopeful = refuse_hopeless(&caller, body.size_hint().upper(), &gateway.shared.limits, settlement)?;
     let Entered { limits, .. } = enter(hopeful, gateway, snapshot, settlement).await?;
     let passed = PassedThrough { url, body: BoundedBody::new(body, limits), caller: head, via: &gateway.shared.via };
     reserve_request(&caller, &gateway.shared.limits, settlement).await?;

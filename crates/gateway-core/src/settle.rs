@@ -61,6 +61,8 @@ pub(crate) struct Settlement {
     /// What was taken from the key's limits.
     debt: Option<Debt>,
     levels: Levels,
+    /// Whether the connection cannot go on behind the answer.
+    ends_connection: bool,
     measure: Measure,
     model: Option<ModelName>,
     tags: Vec<(String, String)>,
@@ -97,6 +99,7 @@ impl Settlement {
             place: None,
             debt: None,
             levels: Levels::default(),
+            ends_connection: false,
             measure: Measure::default(),
             model: None,
             tags: Vec::new(),
@@ -149,6 +152,16 @@ impl Settlement {
     /// Notes how much the key has left.
     pub(crate) fn note_levels(&mut self, levels: Levels) {
         self.levels = levels;
+    }
+
+    /// Notes that the connection cannot go on behind the answer.
+    pub(crate) fn end_connection(&mut self) {
+        self.ends_connection = true;
+    }
+
+    /// Whether the connection cannot go on behind the answer.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.ends_connection
     }
 
     /// How much the key has left.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gateway_testing::{Client, Gate, Script};
+use gateway_tests::patience::until;
 use gateway_tests::stage::{CALL, CHAT, Stage};
 use gateway_tests::wire::{Reply, Wire};
 
@@ -11,15 +12,20 @@ use super::scene::{asking, call, key, number, reporting, request, settled, spawn
 /// A body that nobody would want to hold for nothing.
 const LARGE: usize = 30 << 20;
 
+fn head(key: &str, length: usize) -> String {
+    format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n"
+    )
+}
+
 /// Sends the head of a call with a large body, and waits to be asked for it.
 async fn announce(stage: &Stage, name: &str) -> Reply {
-    let mut wire = Wire::open(stage.gateway.address()).await;
-    let head = format!(
-        "POST {CHAT} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
-         content-length: {LARGE}\r\nexpect: 100-continue\r\n\r\n",
-        key(name)
-    );
-    wire.write(head).await;
+    announce_on(&mut Wire::open(stage.gateway.address()).await, name).await
+}
+
+async fn announce_on(wire: &mut Wire, name: &str) -> Reply {
+    wire.write(head(&key(name), LARGE) + "expect: 100-continue\r\n\r\n").await;
     wire.reply().await
 }
 
@@ -70,6 +76,44 @@ async fn nor_is_one_beyond_so_many_calls_at_once() {
     let answer = held.await.unwrap();
     stage.access_line(answer.header("x-request-id"));
     assert_eq!(announce(&stage, "team-a").await.status, 100);
+}
+
+/// Calls that bring their bodies are calls, or a key could keep all places by bringing them slowly.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_brings_a_body_is_one_of_so_many_at_once() {
+    let stage = stage(&[("team-a", "rate_limit: { max_concurrent: 2 }"), ("team-b", "")]).await;
+    let mut wires = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::open(stage.gateway.address()).await;
+        assert_eq!(announce_on(&mut wire, "team-a").await.status, 100);
+        wires.push(wire);
+    }
+    let refused = announce(&stage, "team-a").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"), "{refused:?}");
+    assert!(refused.body.contains("concurrency_limit_exceeded"), "{refused:?}");
+    assert_eq!(announce(&stage, "team-b").await.status, 100);
+    drop(wires.pop());
+    let is_asked = async || (announce(&stage, "team-a").await.status == 100).then_some(());
+    until("a place", is_asked).await;
+}
+
+/// HTTP/1 cannot stop a body that is on its way: either it is taken in, or the caller is told not to use the connection again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_goes_on_behind_a_refusal_or_is_said_to_end() {
+    let stage = stage(&[("team-a", "rate_limit: { limit: 1, period_seconds: 7200 }")]).await;
+    assert_eq!(call(&stage, "team-a", CALL).await.status, 200);
+    for (key, status) in [(key("team-a"), 429), ("sk-nobody-1f0c2d9e48b1".to_owned(), 401)] {
+        let mut wire = Wire::open(stage.gateway.address()).await;
+        for _ in 0..5 {
+            wire.write(head(&key, CALL.len()) + "\r\n").await;
+            wire.write(CALL).await;
+            let reply = wire.reply().await;
+            assert_eq!((reply.status, reply.header("connection")), (status, ""), "{reply:?}");
+        }
+        wire.write(head(&key, LARGE) + "\r\n").await;
+        let reply = wire.reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (status, "close"), "{reply:?}");
+    }
 }
 
 /// A look at the limits takes nothing from them: a call whose body turns out to be none has cost nothing.

@@ -116,6 +116,11 @@ impl Gate {
         is_inside.then(|| Place::new(self, key))
     }
 
+    /// How many places a key has.
+    pub(crate) fn held_by(&self, key: &str) -> usize {
+        self.state.lock().held.get(key).copied().unwrap_or_default()
+    }
+
     /// A place, at once or when it is the caller's turn.
     pub(crate) async fn enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Result<Place, Crowded> {
         match self.try_enter(room, key) {
