@@ -267,6 +267,30 @@ async fn what_was_revoked_stays_so_whenever_the_process_ends() {
 }
 
 #[tokio::test]
+async fn what_is_spent_while_the_store_says_nothing_outlives_the_process() {
+    let scene = Scene::new().await;
+    let window = BudgetWindow { period: BudgetPeriod::Total, start: Timestamp::UNIX_EPOCH };
+    let spend = |amount| Spend { account: "account".into(), window, amount: NanoUsd(amount) };
+    let follower = scene.follow().await;
+    scene.backend.be_silent();
+    scene.book.spend(spend(5));
+    let is_asked = async {
+        while !scene.book.unrecorded().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, is_asked).await.unwrap();
+    // Comes while the store is waited for.
+    scene.book.spend(spend(2));
+    follower.stop().await;
+
+    let scene = scene.restart();
+    scene.backend.go_away();
+    let _follower = scene.follow().await;
+    assert_eq!(scene.book.unrecorded(), [spend(7)]);
+}
+
+#[tokio::test]
 async fn what_is_spent_while_the_store_is_away_outlives_the_process() {
     let scene = Scene::new().await;
     let window = BudgetWindow { period: BudgetPeriod::Total, start: Timestamp::UNIX_EPOCH };

@@ -1,5 +1,6 @@
 //! A store that comes and goes.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ enum Mood {
     Steady,
     Away,
     TakesNoMoney,
+    Silent,
     Fatal,
 }
 
@@ -44,12 +46,20 @@ impl Unsteady {
         self.mood.send_replace(Mood::TakesNoMoney);
     }
 
+    /// Nothing is answered any more.
+    pub(crate) fn be_silent(&self) {
+        self.mood.send_replace(Mood::Silent);
+    }
+
     /// Whoever asks it what has changed panics.
     pub(crate) fn be_fatal(&self) {
         self.mood.send_replace(Mood::Fatal);
     }
 
-    fn unless<'a, T>(&self, bad: &[Mood], answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    fn unless<'a, T: 'a>(&self, bad: &[Mood], answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        if *self.mood.borrow() == Mood::Silent {
+            return Box::pin(pending());
+        }
         if bad.contains(&self.mood.borrow()) {
             return Box::pin(async { Err(StoreError::Unavailable { source: io::Error::other("gone away").into() }) });
         }
