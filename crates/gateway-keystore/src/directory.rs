@@ -59,6 +59,12 @@ impl KeyDirectory {
     /// Calls have to come in the order of the versions.
     pub fn apply(&self, changes: &Changes) -> Vec<(Arc<str>, LimitError)> {
         let mut index = self.index.lock();
+        if changes.is_everything {
+            // To make room for a hundred thousand keys bit by bit takes as long as to put them in.
+            let more = changes.keys.len().saturating_sub(index.digests.len());
+            self.keys.pin().reserve(more);
+            index.digests.reserve(more);
+        }
         let mut refused = Vec::new();
         for record in &changes.keys {
             if let Err(error) = self.put(&mut index, record) {
@@ -73,7 +79,10 @@ impl KeyDirectory {
             self.remove(&mut index, id);
         }
         if changes.is_everything {
-            self.keep_only(&mut index, &changes.keys);
+            // Identifiers are unique: as many as there are records are those of the records.
+            if index.digests.len() + refused.len() > changes.keys.len() {
+                self.keep_only(&mut index, &changes.keys);
+            }
             // After the keys, and read before them: whoever sees this sees every key.
             self.is_loaded.store(true, Ordering::Release);
         }

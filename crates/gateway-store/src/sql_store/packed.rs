@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use gateway_keystore::KeyRecord;
-use serde::de::{Error, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sqlx::Database;
 
@@ -38,8 +38,10 @@ fn key(line: &str) -> Option<KeyRecord> {
 }
 
 /// The columns of one key.
-#[derive(Deserialize)]
-struct Line<'a>(#[serde(borrow)] Vec<Cell<'a>>);
+struct Line<'a>(Vec<Cell<'a>>);
+
+/// How many columns there are, about.
+const COLUMNS: usize = 20;
 
 enum Cell<'a> {
     Null,
@@ -89,6 +91,31 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
     rest.is_empty().then(|| pairs.iter().map(byte).collect())?
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Line<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(LineVisitor)
+    }
+}
+
+struct LineVisitor;
+
+impl<'de> Visitor<'de> for LineVisitor {
+    type Value = Line<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of columns")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut columns: A) -> Result<Line<'de>, A::Error> {
+        // What serde makes of a list grows as it is read, four times for each key.
+        let mut cells = Vec::with_capacity(COLUMNS);
+        while let Some(cell) = columns.next_element()? {
+            cells.push(cell);
+        }
+        Ok(Line(cells))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
