@@ -180,10 +180,13 @@ impl Plan {
             }
             StorePlace::Nowhere | StorePlace::Postgres(_) => "mend the database that store.url names".to_owned(),
         };
+        if let Some(directory) = &config.server.state_dir {
+            std::fs::create_dir_all(directory).context("server.state_dir cannot be made")?;
+        }
         Ok(Self {
             directory: Arc::new(KeyDirectory::default()),
             spending,
-            snapshot: snapshot_path(config)?,
+            snapshot: snapshot_path(config),
             digester: config.store.digester(),
             remedy,
         })
@@ -249,8 +252,8 @@ pub(crate) fn backend(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>
     Ok(match &config.store.place {
         StorePlace::Nowhere => None,
         // Nobody asked for a file, so none is made unless there is somebody to write to it.
-        StorePlace::Default(path) if config.admin.key.is_none() && !path.exists() && !was_there(config)? => None,
-        StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(sqlite(path, !was_there(config)?)?),
+        StorePlace::Default(path) if config.admin.key.is_none() && !path.exists() && !was_there(config) => None,
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(sqlite(path, !was_there(config))?),
         StorePlace::Postgres(url) => Some(Arc::new(gateway_store_postgres::open(url).context("store.url")?)),
     })
 }
@@ -258,7 +261,7 @@ pub(crate) fn backend(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>
 /// The store of a command that works on one. Only a command that puts something into it makes its file.
 pub(crate) fn required_backend(config: &Config, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
     match &config.store.place {
-        StorePlace::Default(path) | StorePlace::Sqlite(path) => sqlite(path, may_make && !was_there(config)?),
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => sqlite(path, may_make && !was_there(config)),
         _ => backend(config)?.context(
             "store.url is `none`, so there is no store; set it, or DB_URL, to sqlite:PATH or a \
                                         postgresql:// URL",
@@ -272,31 +275,31 @@ fn sqlite(path: &Path, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
 }
 
 /// Whether the store is a file that nobody has made yet, so that there are no keys in it.
-pub(crate) fn is_not_made_yet(config: &Config) -> anyhow::Result<bool> {
-    Ok(match &config.store.place {
+pub(crate) fn is_not_made_yet(config: &Config) -> bool {
+    match &config.store.place {
         StorePlace::Default(path) | StorePlace::Sqlite(path) => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            folder.is_dir() && !path.exists() && !was_there(config)?
+            folder.is_dir() && !path.exists() && !was_there(config)
         }
         StorePlace::Nowhere | StorePlace::Postgres(_) => false,
-    })
+    }
 }
 
 /// Whether there has been a store before. If its file is missing then, somebody has to put it back: to make an empty one would
 /// be to forget every key, here and in the gateways beside that follow it.
-fn was_there(config: &Config) -> anyhow::Result<bool> {
-    Ok(snapshot_path(config)?.is_some_and(|path| path.exists()))
+fn was_there(config: &Config) -> bool {
+    snapshot_path(config).is_some_and(|path| path.exists())
 }
 
 /// Where the last good copy of the keys is kept: in the directory that is set for such things, else beside an SQLite file.
-fn snapshot_path(config: &Config) -> anyhow::Result<Option<PathBuf>> {
-    let file = match &config.store.place {
+fn snapshot_path(config: &Config) -> Option<PathBuf> {
+    if let Some(directory) = &config.server.state_dir {
+        return Some(directory.join("keys.last-good"));
+    }
+    match &config.store.place {
         StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(path.with_added_extension("last-good")),
         StorePlace::Nowhere | StorePlace::Postgres(_) => None,
-    };
-    let Some(directory) = &config.server.state_dir else { return Ok(file) };
-    std::fs::create_dir_all(directory).context("server.state_dir cannot be made")?;
-    Ok(Some(directory.join("keys.last-good")))
+    }
 }
 
 async fn connect(redis: &Redis) -> anyhow::Result<Arc<RedisLimits>> {

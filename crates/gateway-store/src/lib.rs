@@ -10,6 +10,7 @@ mod backend;
 mod connections;
 mod driver;
 mod follow;
+mod hex;
 mod json;
 mod snapshot;
 mod sql_store;

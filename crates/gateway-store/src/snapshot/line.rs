@@ -8,6 +8,7 @@ use gateway_secret::KeyDigest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::hex::{hex, unhex};
 use crate::json::read_json;
 
 /// What a line says. The last one about the same thing holds.
@@ -87,10 +88,12 @@ impl From<&KeyRecord> for KeyLine {
         Self {
             id: key.id.to_string(),
             name: key.name.to_string(),
-            digest: hex(&key.digest),
+            digest: hex(key.digest.as_bytes()),
             preview: key.preview.clone(),
             is_weak: key.is_weak,
-            previous: key.previous.map(|previous| (hex(&previous.digest), previous.valid_until.as_microsecond())),
+            previous: key
+                .previous
+                .map(|previous| (hex(previous.digest.as_bytes()), previous.valid_until.as_microsecond())),
             allowed_models: key.allowed_models.clone(),
             rate_limit: key.rate_limit.clone(),
             budget: key.budget.map(UsdBudget::from),
@@ -111,9 +114,9 @@ impl TryFrom<KeyLine> for KeyRecord {
     fn try_from(line: KeyLine) -> Result<Self, String> {
         let previous = line
             .previous
-            .map(|(digest, until)| Ok::<_, String>(RetiredKey { digest: unhex(&digest)?, valid_until: time(until)? }));
+            .map(|(text, until)| Ok::<_, String>(RetiredKey { digest: digest(&text)?, valid_until: time(until)? }));
         Ok(KeyRecord {
-            digest: unhex(&line.digest)?,
+            digest: digest(&line.digest)?,
             previous: previous.transpose()?,
             budget: line.budget.map(Budget::try_from).transpose().map_err(|error| error.to_string())?,
             expires_at: line.expires_at.map(time).transpose()?,
@@ -137,15 +140,7 @@ fn time(microseconds: i64) -> Result<Timestamp, String> {
     Timestamp::from_microsecond(microseconds).map_err(|error| error.to_string())
 }
 
-pub(super) fn hex(digest: &KeyDigest) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xF)]);
-    digest.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
-}
-
-pub(super) fn unhex(text: &str) -> Result<KeyDigest, String> {
-    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let bytes = text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<_>>>();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+fn digest(text: &str) -> Result<KeyDigest, String> {
+    let bytes = unhex(text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     bytes.map(KeyDigest::from_bytes).ok_or_else(|| "a digest is not 64 hexadecimal digits".to_owned())
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use gateway_secret::{KeyDigest, KeyDigester};
 
-use super::line::{Line, hex, read_line};
+use super::line::{Line, read_line};
+use crate::hex::hex;
 use crate::json::written_json;
 
 /// How the lines are to be understood.
@@ -98,7 +99,7 @@ impl Chain {
     fn seal(&mut self, line: &Line) -> String {
         let text = written_json(line);
         self.last = self.next(text.as_bytes());
-        format!("{} {text}\n", hex(&self.last))
+        format!("{} {text}\n", hex(self.last.as_bytes()))
     }
 
     /// What a line of the file says.
@@ -106,7 +107,7 @@ impl Chain {
         let (checksum, text) = sealed.split_at_checked(64).ok_or("is cut off")?;
         let text = text.strip_prefix(b" ").and_then(|text| text.strip_suffix(b"\n")).ok_or("is cut off")?;
         let expected = self.next(text);
-        if hex(&expected).as_bytes() != checksum {
+        if hex(expected.as_bytes()).as_bytes() != checksum {
             return Err("is not what was written, or was written under another KEY_PEPPER".to_owned());
         }
         self.last = expected;

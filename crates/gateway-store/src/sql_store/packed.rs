@@ -15,6 +15,7 @@ use sqlx::Database;
 
 use super::{Dialect, Driven, row};
 use crate::driver::{Cells, Driver};
+use crate::hex::unhex;
 
 /// Every key, if every one of them can be read. Otherwise somebody has to go through them column by column, to tell which
 /// column of which key makes no sense.
@@ -84,13 +85,6 @@ impl Cells for Line<'_> {
     fn flag(&self, column: usize) -> sqlx::Result<Option<bool>> {
         Ok(self.integer(column)?.map(|number| number != 0))
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    rest.is_empty().then(|| pairs.iter().map(byte).collect())?
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Line<'a> {
