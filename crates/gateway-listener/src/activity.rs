@@ -3,7 +3,7 @@
 //! HTTP/2 runs calls in tasks of their own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ pub(crate) enum Phase {
     MidHead,
     /// A body is arriving, or nothing is.
     PastHead,
+    /// The connection is HTTP/2, and what arrives are frames.
+    Multiplexed,
     /// Our side is closed; the peer's last bytes are read so that it gets to see our answer.
     Lingering,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Activity {
     blocked: AtomicU64,
     /// Microseconds from `began` to the last change of phase, progress of a blocked write or end of a call.
     changed: AtomicU64,
+    /// Whether the connection takes no further call.
+    is_draining: AtomicBool,
 }
 
 impl Activity {
@@ -64,12 +68,23 @@ impl Activity {
             phase: AtomicU8::new(Phase::Fresh as u8),
             blocked: AtomicU64::new(NEVER),
             changed: AtomicU64::new(0),
+            is_draining: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.touch();
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Notes that every HTTP/1 answer from now on is the last one of the connection.
+    pub(crate) fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether calls share the connection, so that each can be told apart from its end.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::Multiplexed as u8
     }
 
     /// Notes that the socket takes no more for now; again whenever it took a part and then no more.
@@ -130,6 +145,11 @@ impl RunningCall {
     pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
         activity.calls.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(activity))
+    }
+
+    /// Whether an answer that begins now must announce that the connection ends with it.
+    pub(crate) fn is_last(&self) -> bool {
+        self.0.is_draining.load(Ordering::Relaxed) && !self.0.is_multiplexed()
     }
 }
 

@@ -25,6 +25,12 @@ pub enum BindError {
         /// What the system said about the last address tried.
         source: io::Error,
     },
+    /// A socket that was handed over cannot be used.
+    #[error("the socket that was handed over is no TCP socket that listens")]
+    Unusable {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A PEM file could not be read or holds broken PEM.
     #[error("cannot read PEM from `{}`", path.display())]
     ReadPem {

@@ -13,14 +13,37 @@ pub struct ListenerConfig {
     pub tls: Option<TlsFiles>,
     /// What one request's head may be, and how long a peer may keep the connection waiting.
     pub head: HeadLimits,
-    /// How long running calls may go on after shutdown was asked for; then their connections are cut.
+    /// Whether the address may be shared (`SO_REUSEPORT`): several processes of the same user, all of which ask for it,
+    /// listen there at once and the kernel spreads connections over them. So a new process can begin to serve while the
+    /// old one drains. Also a process that was started by mistake then takes its share in silence.
+    ///
+    /// Means nothing for a socket that was inherited.
+    pub reuse_port: bool,
+    /// How long running calls may go on once the socket was closed, which is when shutdown is asked for, or 0.3 s later
+    /// with `reuse_port`. Then their connections are cut.
     pub drain_timeout: Duration,
+    /// How long a connection without a call is kept after the socket was closed, or after its call ended if that is
+    /// later: its next request may be on the way, and would be lost. It is served, and the answer says
+    /// `connection: close`. HTTP/2 has its own way to say so (GOAWAY) and does not need the time. Within
+    /// `drain_timeout`.
+    ///
+    /// Clients that pause longer find the connection closed, as after `keep_alive`. Zero closes at once.
+    pub idle_grace: Duration,
 }
 
 impl ListenerConfig {
-    /// A listener in the clear at `address` with the default limits and 30 s to drain.
+    /// A listener in the clear at `address`, not shared, with the default limits and 30 s to drain. Connections without
+    /// a call are kept for 1 s of these: long enough for what a busy client has sent already, over any distance, and no
+    /// longer than whoever stops an idle server will wait.
     pub fn new(address: impl Into<String>) -> Self {
-        Self { address: address.into(), tls: None, head: HeadLimits::default(), drain_timeout: Duration::from_secs(30) }
+        Self {
+            address: address.into(),
+            tls: None,
+            head: HeadLimits::default(),
+            reuse_port: false,
+            drain_timeout: Duration::from_secs(30),
+            idle_grace: Duration::from_secs(1),
+        }
     }
 }
 

@@ -20,16 +20,15 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
-use crate::HeadLimits;
 use crate::activity::{Activity, Phase};
+use crate::drain::{Drain, DrainLimits};
 use crate::guard::RequestGuard;
 use crate::meter::MeteredSocket;
 use crate::multiplexed::StreamExecutor;
 use crate::noted::NotedService;
 use crate::supervisor::{Order, Supervisor};
+use crate::{Certificates, HeadLimits};
 
 /// Calls that one HTTP/2 connection may run at once; more wait at the client (RFC 9113 section 5.1.2 asks for 100 or
 /// more).
@@ -65,24 +64,23 @@ pub(crate) enum ConnectionEnd {
 
 /// What all connections of a listener share.
 pub(crate) struct Door {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificates>,
     limits: HeadLimits,
-    drain_timeout: Duration,
+    drain_limits: DrainLimits,
     http: auto::Builder<StreamExecutor>,
 }
 
 impl Door {
-    pub(crate) fn new(tls: Option<TlsAcceptor>, limits: HeadLimits, drain_timeout: Duration) -> Self {
-        Self { tls, limits, drain_timeout, http: http_builder(limits) }
+    pub(crate) fn new(tls: Option<Certificates>, limits: HeadLimits, drain_limits: DrainLimits) -> Self {
+        Self { tls, limits, drain_limits, http: http_builder(limits) }
+    }
+
+    pub(crate) fn certificates(&self) -> Option<&Certificates> {
+        self.tls.as_ref()
     }
 
     /// Serves one connection to its end.
-    pub(crate) async fn attend<S, B>(
-        self: Arc<Self>,
-        stream: TcpStream,
-        service: S,
-        drain: CancellationToken,
-    ) -> ConnectionEnd
+    pub(crate) async fn attend<S, B>(self: Arc<Self>, stream: TcpStream, service: S, drain: Drain) -> ConnectionEnd
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
@@ -94,11 +92,11 @@ impl Door {
         let activity = Arc::new(Activity::new());
         let stream = MeteredSocket::new(stream, Arc::clone(&activity));
         let Some(tls) = &self.tls else { return self.drive(stream, activity, service, drain).await };
-        let handshake = timeout(self.limits.header_timeout, tls.accept(stream));
+        let handshake = timeout(self.limits.header_timeout, tls.acceptor().accept(stream));
         let secured = tokio::select! {
             biased;
-            () = drain.cancelled() => return ConnectionEnd::Closed,
             secured = handshake => secured,
+            () = drain.leaves_no_time(self.drain_limits) => return ConnectionEnd::Closed,
         };
         match secured {
             Ok(Ok(stream)) => {
@@ -117,13 +115,7 @@ impl Door {
         }
     }
 
-    async fn drive<IO, S, B>(
-        &self,
-        io: IO,
-        activity: Arc<Activity>,
-        service: S,
-        drain: CancellationToken,
-    ) -> ConnectionEnd
+    async fn drive<IO, S, B>(&self, io: IO, activity: Arc<Activity>, service: S, drain: Drain) -> ConnectionEnd
     where
         IO: AsyncRead + AsyncWrite + Unpin + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -132,7 +124,7 @@ impl Door {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_timeout);
+        let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_limits);
         let io = TokioIo::new(RequestGuard::new(io, Arc::clone(&activity)));
         let mut connection = pin!(self.http.serve_connection(io, NotedService::new(service, activity)));
         let was_cut = poll_fn(|cx| {

@@ -2,13 +2,13 @@
 //!
 //! A [`Listener`] turns connections into requests. It enforces what must hold before a request is worth looking at:
 //! one unambiguous framing for every HTTP/1 message, a whole head within its time and size, no connection held open
-//! for nothing, neither by a peer that sends nothing nor by one that reads nothing. When asked to stop it takes no new connection, lets running calls finish and says how many it had to
-//! cut.
+//! for nothing, neither by a peer that sends nothing nor by one that reads nothing. When asked to stop it takes no new
+//! connection, lets running calls finish and says how many it had to cut; whatever a client has sent by then is served.
 //!
 //! It knows nothing of LLMs, paths, keys or bodies, and never answers a request itself except to refuse a malformed
 //! head (400, 414, 431, each with the connection closed).
 //!
-//! Start with [`Listener::bind`].
+//! Start with [`Listener::bind`], or with [`inherited()`] where the sockets were opened by systemd.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -32,7 +32,10 @@ mod activity;
 mod bind_error;
 mod config;
 mod connection;
+mod drain;
 mod guard;
+mod handover;
+mod inherited;
 mod listener;
 mod meter;
 mod multiplexed;
@@ -42,4 +45,6 @@ mod tls;
 
 pub use bind_error::BindError;
 pub use config::{HeadLimits, ListenerConfig, TlsFiles};
+pub use inherited::{Inherited, InheritedError, InheritedSocket, inherited};
 pub use listener::{Drained, Listener};
+pub use tls::Certificates;

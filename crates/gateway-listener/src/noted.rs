@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::Service;
 use hyper::{Request, Response, Version};
 use pin_project_lite::pin_project;
@@ -71,8 +72,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(response) = ready!(this.future.poll(cx));
+        let Ok(mut response) = ready!(this.future.poll(cx));
         let (call, piece) = (this.call.take(), *this.piece);
+        // hyper would have to be told while it runs the call, and a call that is answered at once leaves no such time.
+        if call.as_ref().is_some_and(RunningCall::is_last) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Poll::Ready(Ok(response.map(|body| NotedBody { body, rest: Bytes::new(), piece, _call: call })))
     }
 }

@@ -13,15 +13,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::HeadLimits;
 use crate::activity::{Activity, Stance};
 use crate::connection::ConnectionEnd;
-
-/// How long a new connection may stay silent once draining began. Its first request is most likely on the way: clients
-/// connect when they have one.
-const FRESH_GRACE: Duration = Duration::from_millis(250);
+use crate::drain::{Drain, DrainLimits};
 
 /// How long a closed connection is read from so that the peer sees the answer rather than a reset, and how long a
 /// retired HTTP/2 peer has to acknowledge its GOAWAY.
@@ -43,26 +40,23 @@ pub(crate) struct Supervisor {
     activity: Arc<Activity>,
     limits: HeadLimits,
     timer: Pin<Box<Sleep>>,
-    drain: Pin<Box<WaitForCancellationFutureOwned>>,
-    drain_timeout: Duration,
+    drain: Drain,
+    drain_signal: Pin<Box<WaitForCancellationFutureOwned>>,
+    drain_limits: DrainLimits,
     draining_since: Option<Instant>,
     retired_at: Option<Instant>,
     was_busy_at_drain: bool,
 }
 
 impl Supervisor {
-    pub(crate) fn new(
-        activity: Arc<Activity>,
-        limits: HeadLimits,
-        drain: CancellationToken,
-        drain_timeout: Duration,
-    ) -> Self {
+    pub(crate) fn new(activity: Arc<Activity>, limits: HeadLimits, drain: Drain, drain_limits: DrainLimits) -> Self {
         Self {
             activity,
             limits,
             timer: Box::pin(sleep_until(Instant::now() + limits.header_timeout)),
-            drain: Box::pin(drain.cancelled_owned()),
-            drain_timeout,
+            drain_signal: Box::pin(drain.signal()),
+            drain,
+            drain_limits,
             draining_since: None,
             retired_at: None,
             was_busy_at_drain: false,
@@ -84,17 +78,19 @@ impl Supervisor {
     /// Looks whether the drain began, and arranges to be polled when it does. Done ahead of the connection's own work,
     /// so that a call which ends in the same moment still counts as running, and its answer announces the close.
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) {
-        if self.draining_since.is_none() && self.drain.as_mut().poll(cx).is_ready() {
-            self.draining_since = Some(Instant::now());
+        if self.draining_since.is_none() && self.drain_signal.as_mut().poll(cx).is_ready() {
+            self.draining_since = self.drain.began();
             self.was_busy_at_drain = self.activity.is_busy();
+            self.activity.begin_drain();
         }
     }
 
     /// The order for now; arranges to be polled again when it may change.
     pub(crate) fn poll_order(&mut self, cx: &mut Context<'_>) -> Order {
         let stance = self.activity.stance();
-        let may_retire = matches!(stance, Stance::Busy | Stance::Blocked(_) | Stance::Idle(_));
-        if self.draining_since.is_some() && self.retired_at.is_none() && may_retire {
+        // GOAWAY loses nothing: hyper names no last stream in it until the peer has seen it (RFC 9113 section 6.8).
+        // HTTP/1 has no such word but the answer to a next request, so there the next request is waited for.
+        if self.draining_since.is_some() && self.retired_at.is_none() && self.activity.is_multiplexed() {
             return self.retire();
         }
         let (deadline, order) = self.bounded_by_drain(self.deadline(stance));
@@ -119,20 +115,25 @@ impl Supervisor {
             (Stance::Busy, _, _) => (None, Order::Keep),
             (Stance::Blocked(since), _, _) => (Some(since + self.limits.write_timeout), Order::Cut),
             (Stance::Fresh(since), Some(draining), _) => {
-                (Some((since + self.limits.header_timeout).min(draining + FRESH_GRACE)), Order::Cut)
+                let grace = self.drain_limits.fresh_grace();
+                (Some((since + self.limits.header_timeout).min(since.max(draining) + grace)), Order::Cut)
             }
             (Stance::Fresh(since) | Stance::MidHead(since), _, _) => {
                 (Some(since + self.limits.header_timeout), Order::Cut)
             }
             (Stance::Idle(since), _, Some(retired)) => (Some(since.max(retired) + LINGER), Order::Cut),
-            (Stance::Idle(since), _, None) => (Some(since + self.limits.keep_alive), Order::Retire),
+            (Stance::Idle(since), Some(draining), None) => {
+                let grace = self.drain_limits.idle_grace;
+                (Some((since + self.limits.keep_alive).min(since.max(draining) + grace)), Order::Retire)
+            }
+            (Stance::Idle(since), None, None) => (Some(since + self.limits.keep_alive), Order::Retire),
             (Stance::Lingering(since), _, _) => (Some(since + LINGER), Order::Cut),
         }
     }
 
     /// The same, but no later than the end of the drain.
     fn bounded_by_drain(&self, (deadline, order): (Option<Instant>, Order)) -> (Option<Instant>, Order) {
-        match self.draining_since.map(|since| since + self.drain_timeout) {
+        match self.draining_since.map(|since| since + self.drain_limits.timeout) {
             Some(end) if deadline.is_none_or(|deadline| end < deadline) => (Some(end), Order::Cut),
             _ => (deadline, order),
         }

@@ -63,6 +63,7 @@ impl Framing {
             Place::Opening(0) => Phase::Fresh,
             Place::Opening(_) => Phase::MidHead,
             Place::Head if self.head.has_begun() => Phase::MidHead,
+            Place::Transparent => Phase::Multiplexed,
             _ => Phase::PastHead,
         }
     }

@@ -6,14 +6,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::advance;
-use tokio_util::sync::CancellationToken;
 
-use super::{FRESH_GRACE, LINGER, Order, Supervisor};
+use super::{LINGER, Order, Supervisor};
 use crate::HeadLimits;
 use crate::activity::{Activity, Phase, RunningCall};
 use crate::connection::ConnectionEnd;
+use crate::drain::{Drain, DrainLimits, FRESH_GRACE};
 
 const DRAIN_TIMEOUT: Duration = Duration::from_mins(10);
+const IDLE_GRACE: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_millis(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
@@ -21,14 +22,19 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 struct Scene {
     activity: Arc<Activity>,
     limits: HeadLimits,
-    drain: CancellationToken,
+    drain: Drain,
     supervisor: Supervisor,
 }
 
 impl Scene {
     fn new() -> Self {
-        let (activity, limits, drain) = (Arc::new(Activity::new()), HeadLimits::default(), CancellationToken::new());
-        let supervisor = Supervisor::new(Arc::clone(&activity), limits, drain.clone(), DRAIN_TIMEOUT);
+        Self::with_grace(IDLE_GRACE)
+    }
+
+    fn with_grace(idle_grace: Duration) -> Self {
+        let (activity, limits, drain) = (Arc::new(Activity::new()), HeadLimits::default(), Drain::new());
+        let drain_limits = DrainLimits { timeout: DRAIN_TIMEOUT, idle_grace };
+        let supervisor = Supervisor::new(Arc::clone(&activity), limits, drain.for_connection(), drain_limits);
         activity.enter(Phase::PastHead);
         Self { activity, limits, drain, supervisor }
     }
@@ -102,16 +108,16 @@ async fn a_peer_that_takes_a_little_now_and_then_is_never_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_waits_for_the_rest_of_an_answer() {
+async fn a_drain_waits_for_the_rest_of_an_answer_and_then_for_a_next_request() {
     let mut scene = Scene::new();
     let call = RunningCall::begin(&scene.activity);
     scene.activity.block();
     drop(call);
-    scene.drain.cancel();
-    assert_eq!(scene.order().await, Order::Retire);
+    scene.drain.begin();
     // Far longer than a connection without anything to write is kept.
     scene.assert_after(LINGER * 10, Order::Keep).await;
     scene.activity.unblock();
+    scene.assert_after(IDLE_GRACE, Order::Retire).await;
     scene.assert_after(LINGER, Order::Cut).await;
     assert_eq!(scene.supervisor.end(true), ConnectionEnd::CallsFinished);
 }
@@ -120,17 +126,75 @@ async fn a_drain_waits_for_the_rest_of_an_answer() {
 async fn a_drain_ends_for_a_call_that_does_not() {
     let mut scene = Scene::new();
     let _call = RunningCall::begin(&scene.activity);
-    scene.drain.cancel();
-    assert_eq!(scene.order().await, Order::Retire);
+    scene.drain.begin();
     scene.assert_after(DRAIN_TIMEOUT, Order::Cut).await;
     assert_eq!(scene.supervisor.end(true), ConnectionEnd::CallsCut);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_does_not_wait_long_for_a_first_request() {
+async fn a_drain_is_as_long_for_a_connection_that_came_late() {
+    let drain = Drain::new();
+    drain.begin();
+    advance(DRAIN_TIMEOUT / 2).await;
     let mut scene = Scene::new();
-    scene.activity.enter(Phase::Fresh);
-    scene.drain.cancel();
-    scene.assert_after(FRESH_GRACE, Order::Cut).await;
-    assert_eq!(scene.supervisor.end(true), ConnectionEnd::Closed);
+    let drain_limits = DrainLimits { timeout: DRAIN_TIMEOUT, idle_grace: IDLE_GRACE };
+    scene.supervisor = Supervisor::new(Arc::clone(&scene.activity), scene.limits, drain.for_connection(), drain_limits);
+    let _call = RunningCall::begin(&scene.activity);
+    scene.assert_after(DRAIN_TIMEOUT / 2, Order::Cut).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_keeps_an_idle_connection_for_the_grace_and_not_beyond_its_time() {
+    let mut scene = Scene::new();
+    advance(LINGER).await;
+    scene.drain.begin();
+    scene.assert_after(IDLE_GRACE, Order::Retire).await;
+
+    let mut scene = Scene::new();
+    advance(scene.limits.keep_alive.checked_sub(MOMENT * 2).unwrap()).await;
+    scene.drain.begin();
+    scene.assert_after(MOMENT * 2, Order::Retire).await;
+
+    let mut scene = Scene::with_grace(Duration::ZERO);
+    scene.drain.begin();
+    assert_eq!(scene.order().await, Order::Retire);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_tells_an_http2_peer_at_once() {
+    for calls in [0, 1] {
+        let mut scene = Scene::new();
+        scene.activity.enter(Phase::Multiplexed);
+        let calls: Vec<_> = (0..calls).map(|_| RunningCall::begin(&scene.activity)).collect();
+        scene.drain.begin();
+        assert_eq!(scene.order().await, Order::Retire);
+        assert_eq!(scene.order().await, Order::Keep);
+        drop(calls);
+        scene.assert_after(LINGER, Order::Cut).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_long_for_a_first_request() {
+    for (idle_grace, wait) in [(IDLE_GRACE, IDLE_GRACE), (Duration::ZERO, FRESH_GRACE)] {
+        let mut scene = Scene::with_grace(idle_grace);
+        scene.activity.enter(Phase::Fresh);
+        scene.drain.begin();
+        scene.assert_after(wait, Order::Cut).await;
+        assert_eq!(scene.supervisor.end(true), ConnectionEnd::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_http1_are_the_last_ones_once_a_drain_began() {
+    for (phase, is_last) in [(Phase::PastHead, true), (Phase::Multiplexed, false)] {
+        let mut scene = Scene::new();
+        scene.activity.enter(phase);
+        let call = RunningCall::begin(&scene.activity);
+        scene.order().await;
+        assert!(!call.is_last());
+        scene.drain.begin();
+        scene.order().await;
+        assert_eq!(call.is_last(), is_last);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_listener::{Drained, Listener, ListenerConfig};
+use gateway_listener::{Certificates, Drained, Listener, ListenerConfig};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
@@ -123,6 +123,7 @@ pub(crate) struct Server {
     pub(crate) probe: Probe,
     pub(crate) frames: mpsc::Sender<Bytes>,
     pub(crate) address: std::net::SocketAddr,
+    pub(crate) certificates: Option<Certificates>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
 }
@@ -135,13 +136,18 @@ impl Server {
     pub(crate) async fn with(change: impl FnOnce(&mut ListenerConfig)) -> Self {
         let mut config = ListenerConfig::new("127.0.0.1:0");
         config.drain_timeout = PATIENCE;
+        config.idle_grace = Duration::from_millis(100);
         change(&mut config);
-        let listener = Listener::bind(&config).await.unwrap();
+        Self::of(Listener::bind(&config).await.unwrap())
+    }
+
+    pub(crate) fn of(listener: Listener) -> Self {
         let address = listener.local_addr();
+        let certificates = listener.certificates();
         let (probe, frames) = Probe::new();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(listener.serve(probe.clone(), async move { drop(stopped.await) }));
-        Self { probe, frames, address, stop, task }
+        Self { probe, frames, address, certificates, stop, task }
     }
 
     pub(crate) async fn connect(&self) -> Client {

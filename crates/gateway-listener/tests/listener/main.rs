@@ -3,8 +3,10 @@
 
 mod draining;
 mod fixture;
+mod inheriting;
 mod refusing;
 mod serving;
 mod stalling;
+mod takeover;
 mod timing;
 mod tls;

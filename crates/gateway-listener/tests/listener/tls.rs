@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::fixture::Server;
+use crate::fixture::{PATIENCE, Server};
 
 pub(crate) struct Files {
     folder: TempDir,
@@ -28,11 +28,20 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let certificate = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(folder.path().join("cert.pem"), certificate.cert.pem()).unwrap();
-        fs::write(folder.path().join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
-        Self { folder, certificate }
+        let files = Self { folder: tempfile::tempdir().unwrap(), certificate: self_signed() };
+        files.write();
+        files
+    }
+
+    /// Another certificate in the same files.
+    fn renew(&mut self) {
+        self.certificate = self_signed();
+        self.write();
+    }
+
+    fn write(&self) {
+        fs::write(self.paths().cert, self.certificate.cert.pem()).unwrap();
+        fs::write(self.paths().key, self.certificate.signing_key.serialize_pem()).unwrap();
     }
 
     pub(crate) fn paths(&self) -> TlsFiles {
@@ -44,6 +53,12 @@ impl Files {
     }
 
     pub(crate) async fn connect(&self, server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        self.connector(protocol).connect("localhost".try_into().unwrap(), stream).await.unwrap()
+    }
+
+    /// Trusts the certificate in the files and no other.
+    fn connector(&self, protocol: &[u8]) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.cert.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -53,9 +68,12 @@ impl Files {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(server.address).await.unwrap();
-        TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
+        TlsConnector::from(Arc::new(config))
     }
+}
+
+fn self_signed() -> CertifiedKey<KeyPair> {
+    generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
 #[tokio::test]
@@ -163,4 +181,89 @@ async fn addresses_that_cannot_be_bound_are_named() {
     assert!(matches!(error, BindError::Bind { .. }) && error.to_string().contains(&address), "{error}");
     let error = Listener::bind(&ListenerConfig::new("no port")).await.unwrap_err();
     assert!(matches!(error, BindError::Resolve { .. }), "{error}");
+}
+
+/// Calls on a connection that exists.
+async fn call(client: &mut TlsStream<TcpStream>) {
+    client.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"GET /a ") {
+        assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "closed");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_changed_for_new_connections() {
+    let mut files = Files::new();
+    let server = files.server().await;
+    let certificates = server.certificates.clone().unwrap();
+    assert!(!certificates.reload(&files.paths()).unwrap(), "nothing changed");
+    let mut before = files.connect(&server, b"http/1.1").await;
+    call(&mut before).await;
+
+    let trusts_the_old = files.connector(b"http/1.1");
+    files.renew();
+    assert!(certificates.reload(&files.paths()).unwrap());
+    assert!(!certificates.reload(&files.paths()).unwrap());
+    call(&mut files.connect(&server, b"http/1.1").await).await;
+    // Not by a session of the old certificate, either.
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    trusts_the_old.connect("localhost".try_into().unwrap(), stream).await.unwrap_err();
+    call(&mut before).await;
+    assert_eq!(files.connect(&server, b"h2").await.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_change_nothing() {
+    let (files, other) = (Files::new(), Files::new());
+    let server = files.server().await;
+    let certificates = server.certificates.clone().unwrap();
+    let TlsFiles { cert, key } = files.paths();
+    let empty = files.folder.path().join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    for (cert, key) in [
+        (&other.paths().cert, &key),
+        (&cert, &other.paths().key),
+        (&empty, &key),
+        (&cert, &empty),
+        (&files.folder.path().join("missing.pem"), &key),
+    ] {
+        certificates.reload(&TlsFiles { cert: cert.clone(), key: key.clone() }).unwrap_err();
+        call(&mut files.connect(&server, b"http/1.1").await).await;
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_began_is_finished_while_draining() {
+    let files = Files::new();
+    let server = Server::with(|config| {
+        config.tls = Some(files.paths());
+        config.idle_grace = PATIENCE;
+    })
+    .await;
+    // Both are accepted when the second one has been; the first has not sent anything then.
+    let late = TcpStream::connect(server.address).await.unwrap();
+    let mut held = files.connect(&server, b"http/1.1").await;
+    held.write_all(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    server.probe.wait_for_calls(1).await;
+    let probe = server.probe.clone();
+    let stopping = server.stop();
+    probe.release.add_permits(1);
+    held.read_to_end(&mut Vec::new()).await.unwrap();
+    let mut late = files.connector(b"http/1.1").connect("localhost".try_into().unwrap(), late).await.unwrap();
+    late.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("GET /a ") && answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(stopping.await.unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_begin_is_not_waited_for() {
+    let files = Files::new();
+    let server = files.server().await;
+    let mut silent = server.connect().await;
+    let stopping = server.stop();
+    silent.read_to_close().await;
+    assert_eq!(stopping.await.unwrap().cut, 0);
 }
