@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use gateway_keystore::{Changes, KeyDirectory, KeyRecord, KeyStore, Version, VirtualKey};
+use gateway_keystore::{Changes, KeyDirectory, KeyRecord, KeyStore, VirtualKey};
 use gateway_ratelimit::{Demand, LimitStore, LocalLimits, Moment, RateLimit, Used};
 use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ fn record(number: usize, digest: KeyDigest) -> KeyRecord {
 fn directory_of(digests: impl Iterator<Item = KeyDigest>) -> KeyDirectory {
     let directory = KeyDirectory::default();
     let keys = digests.enumerate().map(|(number, digest)| record(number, digest)).collect();
-    let changes = Changes { version: Version(1), is_everything: true, keys, ..Changes::default() };
+    let changes = Changes { is_everything: true, keys, ..Changes::default() };
     assert!(directory.apply(&changes).is_empty(), "every key is usable");
     directory.set_reachable(true);
     directory

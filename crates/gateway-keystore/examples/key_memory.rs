@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::fs;
 
-use gateway_keystore::{Changes, KeyDirectory, KeyRecord, Version};
+use gateway_keystore::{Changes, KeyDirectory, KeyRecord};
 use gateway_secret::KeyDigest;
 
 const KEYS: u32 = 100_000;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // In small pieces, so that what comes from the store does not count.
     for first in (0..KEYS).step_by(100) {
         let keys = (first..first + 100).map(record).collect();
-        directory.apply(&Changes { version: Version(1), keys, ..Changes::default() });
+        directory.apply(&Changes { keys, ..Changes::default() });
     }
     let grown = resident()? - before;
     println!("{} keys take {grown} KiB, {} bytes each", directory.len(), u64::from(grown) * 1024 / u64::from(KEYS));

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::SettingsKind;
+
 /// A line of the audit log, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -42,6 +44,12 @@ pub enum Action {
     RotateKey,
     /// A key ends.
     DeleteKey,
+    /// A provider or a model is made.
+    CreateSettings(SettingsKind),
+    /// A provider or a model is changed.
+    UpdateSettings(SettingsKind),
+    /// A provider or a model is taken away.
+    DeleteSettings(SettingsKind),
 }
 
 impl Actor {
@@ -62,6 +70,12 @@ impl Action {
             Self::UpdateKey => "master_key.update",
             Self::RotateKey => "master_key.rotate",
             Self::DeleteKey => "master_key.delete",
+            Self::CreateSettings(SettingsKind::Provider) => "provider.create",
+            Self::UpdateSettings(SettingsKind::Provider) => "provider.update",
+            Self::DeleteSettings(SettingsKind::Provider) => "provider.delete",
+            Self::CreateSettings(SettingsKind::Model) => "model.create",
+            Self::UpdateSettings(SettingsKind::Model) => "model.update",
+            Self::DeleteSettings(SettingsKind::Model) => "model.delete",
         }
     }
 }

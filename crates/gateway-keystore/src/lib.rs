@@ -5,7 +5,8 @@
 //! holds the keys of a file, [`KeyDirectory`] a copy of those of a durable store, and [`LayeredKeyStore`] asks several.
 //!
 //! A durable store is a backend of its own, behind the traits [`KeyRepository`], [`KeyFeed`] and [`Ledger`]; what it keeps
-//! of a key is a [`KeyRecord`]. [`MintedKey`] is a key that the gateway makes.
+//! of a key is a [`KeyRecord`]. [`MintedKey`] is a key that the gateway makes. The same backend holds providers and models, as
+//! texts that mean nothing here: [`SettingsRepository`].
 //!
 //! This crate reads no clock, makes no randomness and does no I/O; it counts nothing and limits nothing.
 //!
@@ -31,6 +32,7 @@ mod memory;
 mod minted;
 mod record;
 mod repository;
+mod settings;
 mod store;
 mod virtual_key;
 
@@ -40,6 +42,10 @@ pub use layered::LayeredKeyStore;
 pub use memory::MemoryKeyStore;
 pub use minted::{MintedKey, is_weak, key_id, preview};
 pub use record::{KeyRecord, RetiredKey};
-pub use repository::{Changes, KeyChange, KeyFeed, KeyRepository, Ledger, StoreError, StoreFuture, Version};
+pub use repository::{Changes, KeyChange, KeyFeed, KeyRepository, Ledger, Position, StoreError, StoreFuture, Version};
+pub use settings::{
+    NotedChange, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository, StoreChange, StoredSettings,
+    UnreadableSettings,
+};
 pub use store::{KeyStore, KeyStoreError};
 pub use virtual_key::VirtualKey;

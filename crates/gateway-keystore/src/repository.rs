@@ -11,7 +11,7 @@ use std::sync::Arc;
 use gateway_ratelimit::Spend;
 use jiff::Timestamp;
 
-use crate::{AuditEntry, AuditRecord, KeyRecord};
+use crate::{AuditEntry, AuditRecord, KeyRecord, StoredSettings};
 
 /// A future that a backend returns; one box, off the path of calls.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -20,6 +20,20 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub i64);
+
+/// A state that a store was in.
+///
+/// The version alone does not tell it: a store that was put back to an earlier state, from a backup perhaps, and has changed
+/// since comes to versions that others have seen it at before, and another store in its place has versions of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Position {
+    /// How many changes there had been.
+    pub version: Version,
+    /// The identifier of the store, which is random.
+    pub store: Arc<str>,
+    /// The token of the change that had this version, which is random; empty if there is none.
+    pub token: Arc<str>,
+}
 
 /// Reads and writes keys, each write with a line in the audit log, both or neither.
 pub trait KeyRepository: Send + Sync {
@@ -50,8 +64,9 @@ pub enum KeyChange {
 
 /// Tells what has changed.
 pub trait KeyFeed: Send + Sync {
-    /// All keys if `since` is none or is too long ago, otherwise those that changed after it.
-    fn changes(&self, since: Option<Version>) -> StoreFuture<'_, Changes>;
+    /// Everything if `since` is none, is too long ago or is no state that this store was in before; otherwise what has changed
+    /// after it.
+    fn changes<'a>(&'a self, since: Option<&'a Position>) -> StoreFuture<'a, Changes>;
 
     /// Returns when something may have changed, as far as the backend can tell. One that cannot returns when it is time to
     /// look again, which is within a second; where it can, it returns at least every five seconds all the same.
@@ -61,8 +76,8 @@ pub trait KeyFeed: Send + Sync {
 /// What has changed.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    /// Up to which version.
-    pub version: Version,
+    /// The state that they lead to.
+    pub position: Position,
     /// Whether this is everything that there is, so that whatever is not among it is gone.
     pub is_everything: bool,
     /// New and changed keys.
@@ -71,6 +86,8 @@ pub struct Changes {
     pub removed: Vec<Arc<str>>,
     /// Rows that cannot be read, made by hand perhaps: the identifier and what is wrong. They are left out.
     pub unreadable: Vec<(String, String)>,
+    /// All providers and models if any of them changed; none if they are as they were.
+    pub settings: Option<StoredSettings>,
 }
 
 /// Keeps what keys have spent and when they were used.
@@ -104,22 +121,22 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The row of this one key makes no sense; it was written by hand perhaps. It can still be removed.
-    #[error("the key `{id}` cannot be read: {problem}")]
+    /// The row of this one entry makes no sense; it was written by hand perhaps. It can still be removed.
+    #[error("`{id}` cannot be read: {problem}")]
     Unreadable {
-        /// The key's identifier.
+        /// Its identifier or name.
         id: String,
         /// Which column it is, and what is wrong there.
         problem: String,
     },
-    /// The identifier is taken.
+    /// The identifier, or the name, is taken.
     #[error("the id is taken")]
     TakenId,
     /// Another key is the same.
     #[error("another key has the same value")]
     TakenKey,
-    /// There is no such key.
-    #[error("there is no such key")]
+    /// There is no such entry.
+    #[error("there is no entry of this id")]
     NotFound,
     /// It was changed since it was read.
     #[error("it was changed by somebody else in the meantime")]

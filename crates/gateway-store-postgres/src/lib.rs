@@ -66,10 +66,17 @@ impl Dialect for PostgreSql {
                 ) AS used WHERE master_keys.id = used.id",
     };
 
-    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent"];
+    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings"];
 
     fn options(&self) -> &PgConnectOptions {
         &self.options
+    }
+
+    fn place(&self) -> String {
+        let options = &self.options;
+        let host = options.get_socket().map_or_else(|| options.get_host().into(), |socket| socket.to_string_lossy());
+        let database = options.get_database().unwrap_or(options.get_username());
+        format!("{host}:{}/{database}", options.get_port())
     }
 
     fn prepare<'c>(&'c self, connection: &'c mut PgConnection) -> BoxFuture<'c, Result<(), Failure>> {

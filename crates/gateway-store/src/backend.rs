@@ -1,14 +1,17 @@
 //! What a backend is: everything that the rest of the gateway asks of a store, and its schema.
 
-use futures_util::future::BoxFuture;
-use gateway_keystore::{KeyFeed, KeyRepository, Ledger, StoreFuture};
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use gateway_keystore::{KeyFeed, KeyRepository, Ledger, SettingsRepository, StoreFuture};
+
+use crate::Vault;
 use crate::sql_store::{Dialect, SqlStore};
 
 /// A store that can keep everything.
-pub trait Backend: KeyRepository + KeyFeed + Ledger + Schema + Access {}
+pub trait Backend: KeyRepository + SettingsRepository + KeyFeed + Ledger + Schema + Access {}
 
-impl<T: KeyRepository + KeyFeed + Ledger + Schema + Access> Backend for T {}
+impl<T: KeyRepository + SettingsRepository + KeyFeed + Ledger + Schema + Access> Backend for T {}
 
 /// The way into a store.
 pub trait Access: Send + Sync {
@@ -18,6 +21,12 @@ pub trait Access: Send + Sync {
 
     /// Whether the store refused the last write, for want of room on its disk perhaps, though it can be reached.
     fn is_refusing(&self) -> bool;
+
+    /// Where the store is, for people and for telling it from another while it cannot be asked who it is. Holds no secret.
+    fn place(&self) -> String;
+
+    /// What it seals secrets with; none if it does not.
+    fn vault(&self) -> Option<Arc<Vault>>;
 
     /// Closes all connections, within a few seconds; who asks the store for something afterwards makes new ones. An SQLite
     /// file that nobody else has open is then whole without the log beside it.
@@ -31,6 +40,14 @@ impl<D: Dialect> Access for SqlStore<D> {
 
     fn is_refusing(&self) -> bool {
         Self::is_refusing(self)
+    }
+
+    fn place(&self) -> String {
+        self.dialect().place()
+    }
+
+    fn vault(&self) -> Option<Arc<Vault>> {
+        self.sealing().vault()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

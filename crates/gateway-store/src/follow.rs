@@ -1,7 +1,7 @@
 //! Keeps memory in step with a store, whatever becomes of the store.
 //!
-//! Two tasks. One follows the feed: what has changed is put into the directory and into the snapshot, from which the next
-//! start can do without the store; when the store cannot be reached the directory is told so, keeps what it has, and the
+//! Two tasks. One follows the feed: what has changed is put into the directory, told to who reads providers and models, and
+//! put into the snapshot, with which the next start can do without the store; when the store cannot be reached the directory is told so, keeps what it has, and the
 //! store is tried again for ever. The other keeps the books: what was spent and what was used. Neither can hold up the
 //! other, and no call waits for one of them.
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gateway_keystore::{KeyDirectory, StoreError, Version};
+use gateway_keystore::{Changes, KeyDirectory, StoreError, StoredSettings, Version};
 use gateway_ratelimit::SpendBook;
 use gateway_secret::KeyDigester;
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use self::books::Books;
 use self::feed::Feed;
 use crate::snapshot::{LastGood, Snapshot, Wanted};
+use crate::vault::Sealing;
 use crate::{Backend, Misplaced};
 
 /// How long a change that this node made may take to be seen by it.
@@ -42,6 +43,13 @@ pub struct Follower {
     tasks: Mutex<JoinSet<()>>,
     backend: Arc<dyn Backend>,
     snapshot: Option<Arc<Snapshot>>,
+}
+
+/// Who is told of the providers and models of a store.
+pub trait SettingsBook: Send + Sync {
+    /// Takes all of them, as they are now. May take its time, but until it returns this node does not see later changes;
+    /// who waits for a change to be visible waits for this.
+    fn take(&self, settings: StoredSettings);
 }
 
 /// How the following goes.
@@ -77,11 +85,14 @@ pub struct Following {
     pub backend: Arc<dyn Backend>,
     /// Who is kept in step.
     pub directory: Arc<KeyDirectory>,
+    /// Who is told of providers and models: when they are first read, from the store or from the last good state, and
+    /// whenever one of them has changed.
+    pub settings: Arc<dyn SettingsBook>,
     /// Who knows what was spent.
     pub spending: Arc<dyn SpendBook>,
     /// Where the last good state is kept; none keeps none.
     pub snapshot: Option<PathBuf>,
-    /// What the last good state is sealed with.
+    /// What the lines of the last good state are checked with.
     pub digester: KeyDigester,
     /// What to do about a store that is damaged, for people: names what it is kept in.
     pub remedy: String,
@@ -98,14 +109,12 @@ impl Follower {
         let status = watch::Sender::new(FollowerStatus::default());
         let hurry = Arc::new(Notify::new());
         let stopping = watch::Sender::new(false);
-        let snapshot = following.snapshot.clone();
-        let snapshot = snapshot.map(|path| Arc::new(Snapshot::new(path, following.digester.clone())));
+        let snapshot = following.last_good();
         let mut feed = Feed::new(&following, status.clone());
         let mut books = Books::new(&following, snapshot.clone(), status.clone(), stopping.subscribe());
         let read = feed.catch_up().await;
-        let wanted = if read.is_ok() { Wanted::Spending } else { Wanted::Everything };
         let last_good = match &snapshot {
-            Some(snapshot) => last_good(Arc::clone(snapshot), wanted).await,
+            Some(snapshot) => last_good(Arc::clone(snapshot), read.as_ref().ok()).await,
             None => None,
         };
         let spending = Arc::clone(&following.spending);
@@ -114,15 +123,19 @@ impl Follower {
             (Ok(everything), last_good) => {
                 last_good.iter().for_each(put_back);
                 books.read_totals().await;
-                books.write_first(everything);
+                if let Some(snapshot) = &snapshot
+                    && snapshot.meet(&everything)
+                {
+                    books.write_first(everything);
+                }
             }
             (Err(error @ StoreError::TooNew { .. }), _) => return Err(error),
             (Err(error), Some(last_good)) => {
                 put_back(&last_good);
                 feed.lose(&error);
                 following.spending.note_totals(&last_good.recorded);
-                if let Some(keys) = last_good.keys {
-                    feed.stand_in(keys).await?;
+                if let Some(everything) = last_good.everything {
+                    feed.stand_in(everything).await?;
                 }
             }
             (Err(error), None) if needs_attention(&error) => return Err(error),
@@ -209,11 +222,21 @@ impl fmt::Debug for Follower {
     }
 }
 
-/// What was written when the store was last seen. Whatever cannot be believed is left for who can mend it, until the store
-/// can be read.
-async fn last_good(snapshot: Arc<Snapshot>, wanted: Wanted) -> Option<LastGood> {
+impl Following {
+    fn last_good(&self) -> Option<Arc<Snapshot>> {
+        let (path, digester) = (self.snapshot.clone()?, self.digester.clone());
+        let sealing = Sealing::new(self.backend.vault());
+        Some(Arc::new(Snapshot::new(path, digester, self.backend.place(), sealing)))
+    }
+}
+
+/// What was written when the store was last seen; no keys and no settings if the store itself could be read. Whatever cannot
+/// be believed is left for who can mend it, until the store can be read.
+async fn last_good(snapshot: Arc<Snapshot>, read: Option<&Changes>) -> Option<LastGood> {
     let path = snapshot.path().to_owned();
-    let found = spawn_blocking(move || snapshot.read(wanted)).await;
+    let followed = read.map(|changes| changes.position.clone());
+    let wanted = if followed.is_some() { Wanted::Spending } else { Wanted::Everything };
+    let found = spawn_blocking(move || snapshot.read(wanted, followed.as_ref())).await;
     match found.unwrap_or_else(|error| Err(error.into())) {
         Ok(found) => found,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use gateway_ratelimit::{Budget, LimitError, UsdBudget};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub(crate) fn written_json(value: &impl Serialize) -> String {
     // Lists of text and structures of numbers can always be written; only maps with odd keys cannot.
@@ -28,6 +28,11 @@ pub(crate) fn written_budget(budget: &Budget) -> String {
 
 pub(crate) fn read_budget(text: &str) -> Result<Budget, String> {
     read_object::<UsdBudget>(text)?.try_into().map_err(|error: LimitError| error.to_string())
+}
+
+/// Whether a text is a JSON object. Keeps nothing of it.
+pub(crate) fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// The text of a JSON object, as it is.

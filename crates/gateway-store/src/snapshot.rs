@@ -4,6 +4,12 @@
 //! key holds. A key that was revoked is on the disk as revoked before anybody is told that it is, so that no crash brings it
 //! back. Of keys there are digests only.
 //!
+//! It says of which store it is, and of which state of that (see [`Position`]). One that is of another store is not used, and
+//! kept under another name when this store's is written; while the store is away it is not known which one it is, and the
+//! place that it is to be found at says so instead. One that is of the very state that the store is in is not written anew.
+//!
+//! Providers and models are in it too, their secrets sealed as in the store.
+//!
 //! Beside the keys it holds what was spent of budgets, so that a start without the store does not give a budget back: what
 //! the store has recorded of it, and what this node has spent since. The latter is recorded in the store by the next start
 //! that reaches it. A crash after the store has recorded it and before that is noted here counts it twice: too much is a
@@ -12,27 +18,37 @@
 
 mod line;
 mod log;
+mod replay;
+mod settings;
+mod spending;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway_keystore::{Changes, KeyRecord, Version};
-use gateway_ratelimit::{BudgetWindow, NanoUsd, Spend};
+use gateway_keystore::{Changes, Position, Version};
+use gateway_ratelimit::{BudgetWindow, Spend};
 use gateway_secret::KeyDigester;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use self::line::{Line, SpentLine, is_key, read_line};
-use self::log::{Draft, Found, Log, clear_away_drafts, is_anothers};
+use self::line::{Head, Line, read_line};
+use self::log::{Draft, Found, Log, Origin, clear_away_drafts, head_of, is_anothers};
+use self::replay::Replay;
+use self::settings::SettingsLines;
+use self::spending::{Sums, Window, spends, spent_line};
+use crate::vault::Sealing;
 
 /// The file. Reading and writing it takes as long as disks do, and is nothing for a thread that serves calls.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     path: PathBuf,
     digester: KeyDigester,
+    /// Where the store is.
+    place: String,
+    sealing: Sealing,
     state: Mutex<State>,
     /// Beside the lock, which is held as long as the disk takes.
     is_failing: AtomicBool,
@@ -42,12 +58,18 @@ pub(crate) struct Snapshot {
 struct State {
     /// None if the file has to be written as a whole before anything can be appended.
     log: Option<Log>,
+    /// The identifier of the store that is followed; none before it was first read.
+    store: Option<Arc<str>>,
+    /// The state of the store that the file was found to be of, if it is as it would be written now.
+    found: Option<Position>,
+    settings: SettingsLines,
     sums: BTreeMap<Window, Sums>,
     /// Whether there is more to say than the file says.
     is_stale: bool,
     /// What has changed since somebody began to write the whole anew; none if nobody does.
     meanwhile: Option<Vec<Batch>>,
-    /// Whether another process was found to write the file. When that has ended, the file is taken over.
+    /// Whether the file was found to be another's: another process writes it, or it is that of another store as far as one
+    /// can tell. When that is over, the file is taken over.
     is_guest: bool,
     /// What the process before had not recorded when its file was taken over.
     inherited: Vec<Spend>,
@@ -59,16 +81,6 @@ struct Batch {
     /// Which version of the store they bring the keys to; none if they are not about keys.
     version: Option<Version>,
     lines: Vec<Line>,
-}
-
-/// Whose budget, and when.
-type Window = (Arc<str>, BudgetWindow);
-
-/// What was spent in a window, in billionths of a dollar.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sums {
-    recorded: u64,
-    unrecorded: u64,
 }
 
 /// What is to be read of the file.
@@ -83,8 +95,8 @@ pub(crate) enum Wanted {
 /// What the file says.
 #[derive(Debug)]
 pub(crate) struct LastGood {
-    /// The keys, if they were wanted.
-    pub(crate) keys: Option<Changes>,
+    /// Keys and settings, if they were wanted.
+    pub(crate) everything: Option<Changes>,
     /// What the store had recorded of budgets.
     pub(crate) recorded: Vec<Spend>,
     /// What it had not.
@@ -92,8 +104,9 @@ pub(crate) struct LastGood {
 }
 
 impl Snapshot {
-    pub(crate) fn new(path: PathBuf, digester: KeyDigester) -> Self {
-        Self { path, digester, state: Mutex::default(), is_failing: AtomicBool::new(false) }
+    /// The file at this path, of a store at this place.
+    pub(crate) fn new(path: PathBuf, digester: KeyDigester, place: String, sealing: Sealing) -> Self {
+        Self { path, digester, place, sealing, state: Mutex::default(), is_failing: AtomicBool::new(false) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -105,8 +118,9 @@ impl Snapshot {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    /// What was last written; none if nothing ever was. What is spent according to it is carried on.
-    pub(crate) fn read(&self, wanted: Wanted) -> io::Result<Option<LastGood>> {
+    /// What was last written of the store that is followed; none if nothing ever was. What is spent according to it is
+    /// carried on. `followed` is the state of the store, if that could be read.
+    pub(crate) fn read(&self, wanted: Wanted, followed: Option<&Position>) -> io::Result<Option<LastGood>> {
         // They take room, and nothing else: it is no reason not to read what is there.
         if let Err(error) = clear_away_drafts(&self.path) {
             tracing::debug!(%error, "what was half written before cannot be removed");
@@ -117,19 +131,26 @@ impl Snapshot {
             Wanted::Everything => replay.take(read_line(line)?),
         })?;
         let Some(found) = found else { return Ok(None) };
-        let keys = replay.keys.into_values().collect();
-        let keys = Changes { version: replay.version, is_everything: true, keys, ..Changes::default() };
-        let keys = (wanted == Wanted::Everything).then_some(keys);
-        let recorded = spends(&replay.sums, |sums| sums.recorded);
         let mut state = self.state.lock();
+        state.store = followed.map(|followed| Arc::clone(&followed.store));
+        if let Some(head) = replay.head.as_ref().filter(|head| !self.is_own(head, state.store.as_deref())) {
+            self.say_whose(head);
+            state.is_guest = true;
+            return Ok(None);
+        }
+        let everything = (wanted == Wanted::Everything).then(|| replay.take_changes(&self.sealing));
+        let recorded = spends(&replay.sums, |sums| sums.recorded);
         let Found::Own(log) = found else {
             // The other process will record what it has spent, as long as it lives.
             state.is_guest = true;
-            return Ok(Some(LastGood { keys, recorded, unrecorded: Vec::new() }));
+            return Ok(Some(LastGood { everything, recorded, unrecorded: Vec::new() }));
         };
         let unrecorded = spends(&replay.sums, |sums| sums.unrecorded);
-        *state = State { log: Some(*log), sums: replay.sums, ..State::default() };
-        Ok(Some(LastGood { keys, recorded, unrecorded }))
+        let found = replay.is_of_today(&self.place).then(|| replay.position());
+        let store = state.store.take();
+        let Replay { settings, sums, .. } = replay;
+        *state = State { log: Some(*log), store, found, settings, sums, ..State::default() };
+        Ok(Some(LastGood { everything, recorded, unrecorded }))
     }
 
     /// What a process that has ended had not recorded: somebody has to do that in its stead.
@@ -139,9 +160,30 @@ impl Snapshot {
         std::mem::take(&mut state.inherited)
     }
 
-    /// Goes on with the file of another process that has ended.
+    /// Whether a file is that of the store that is followed: the identifier says so, or, while that is not known, the place.
+    fn is_own(&self, head: &Head, store: Option<&str>) -> bool {
+        match (head.store.as_deref(), store) {
+            (Some(found), Some(store)) => found == store,
+            (_, Some(_)) => true,
+            (_, None) => head.place.as_ref().is_none_or(|place| *place == self.place),
+        }
+    }
+
+    fn say_whose(&self, head: &Head) {
+        let (path, place) = (self.path.display(), &self.place);
+        let of = head.place.as_deref().unwrap_or_default();
+        tracing::error!(
+            %path, of, place,
+            "the last good state is that of another store and is not used; each store needs a server.state_dir of its own"
+        );
+    }
+
+    /// Goes on with the file of another process that has ended, or with one that has turned out to be of this store.
     fn take_over(&self, state: &mut State) {
         if !state.is_guest || is_anothers(&self.path) {
+            return;
+        }
+        if head_of(&self.path).is_some_and(|head| !self.is_own(&head, state.store.as_deref())) {
             return;
         }
         state.is_guest = false;
@@ -162,6 +204,23 @@ impl Snapshot {
         self.state.lock().log = None;
     }
 
+    /// Takes over that everything was read from the store, for the first time. Returns whether the whole has to be written
+    /// anew, by [`Self::rewrite`]: it does not if the file is of the very same state.
+    pub(crate) fn meet(&self, everything: &Changes) -> bool {
+        let news = {
+            let mut state = self.state.lock();
+            state.store = Some(Arc::clone(&everything.position.store));
+            let is_current = state.found.take().as_ref() == Some(&everything.position) && state.log.is_some();
+            // They are sealed with another key today, or were not.
+            let news = everything.settings.as_ref().map(|settings| state.settings.update(settings, &self.sealing));
+            !is_current || news.is_some_and(|news| !news.is_empty())
+        };
+        if news {
+            self.begin();
+        }
+        news
+    }
+
     /// The store is about to be read, or just was, to write the whole anew: what changes from now on will be in that, too.
     pub(crate) fn begin(&self) {
         let mut state = self.state.lock();
@@ -176,11 +235,13 @@ impl Snapshot {
     /// Takes over what has changed in the store. When this returns, it is on the disk, or it has been said that it is not.
     pub(crate) fn follow(&self, changes: &Changes) {
         let mut state = self.state.lock();
+        state.store = Some(Arc::clone(&changes.position.store));
         self.take_over(&mut state);
+        let settings = changes.settings.as_ref().map(|settings| state.settings.update(settings, &self.sealing));
         if changes.is_everything {
             state.meanwhile = None;
-            let lines = state.with_sums(lines_of(changes));
-            let draft = Log::draft(&self.path, &self.digester, lines);
+            let settings = state.settings.lines().collect();
+            let draft = self.draft(changes, state.whole(changes, settings));
             if !self.publish(&mut state, draft, &[]) {
                 // What there is may be of another store.
                 state.log = None;
@@ -189,9 +250,15 @@ impl Snapshot {
             let gone = changes.removed.iter().map(ToString::to_string);
             let gone = gone.chain(changes.unreadable.iter().map(|(id, _)| id.clone()));
             let keys = changes.keys.iter().map(|key| Line::Key(Box::new(key.into())));
-            let lines = keys.chain(gone.map(Line::Removed)).chain([Line::Version(changes.version.0)]).collect();
-            self.append(&mut state, Batch { version: Some(changes.version), lines });
+            let lines = keys.chain(gone.map(Line::Removed)).chain(settings.into_iter().flatten());
+            let lines = lines.chain([state_line(&changes.position)]).collect();
+            self.append(&mut state, Batch { version: Some(changes.position.version), lines });
         }
+    }
+
+    fn draft(&self, everything: &Changes, lines: Vec<Line>) -> io::Result<Draft> {
+        let of = Origin { store: &everything.position.store, place: &self.place };
+        Log::draft(&self.path, &self.digester, of, lines)
     }
 
     /// Whether what was noted last is in the file. Waits for who writes it.
@@ -209,13 +276,21 @@ impl Snapshot {
     }
 
     /// Writes the whole anew, as it was read after [`Self::begin`]. A large one takes long, so others may go on appending.
-    pub(crate) fn rewrite(&self, keys: &Changes) {
-        let lines = self.state.lock().with_sums(lines_of(keys));
-        let draft = Log::draft(&self.path, &self.digester, lines);
+    pub(crate) fn rewrite(&self, everything: &Changes) {
+        let lines = {
+            let mut state = self.state.lock();
+            // What was followed last is not touched: it is what the lines that come meanwhile go on from.
+            let mut settings = state.settings.clone();
+            if let Some(stored) = &everything.settings {
+                settings.update(stored, &self.sealing);
+            }
+            state.whole(everything, settings.lines().collect())
+        };
+        let draft = self.draft(everything, lines);
         let mut state = self.state.lock();
         // Otherwise somebody had to write it for another store.
         let Some(meanwhile) = state.meanwhile.take() else { return };
-        let is_news = |batch: &Batch| batch.version.is_none_or(|version| version > keys.version);
+        let is_news = |batch: &Batch| batch.version.is_none_or(|version| version > everything.position.version);
         let news: Vec<_> = meanwhile.into_iter().filter(is_news).flat_map(|batch| batch.lines).collect();
         self.publish(&mut state, draft, &news);
     }
@@ -224,31 +299,7 @@ impl Snapshot {
     /// that is.
     pub(crate) fn note_spending(&self, recorded: &[Spend], unrecorded: Option<&[Spend]>) {
         let mut state = self.state.lock();
-        let mut changed = BTreeSet::new();
-        for total in recorded {
-            let window = (Arc::clone(&total.account), total.window);
-            let sums = state.sums.entry(window.clone()).or_default();
-            if std::mem::replace(&mut sums.recorded, total.amount.0) != total.amount.0 {
-                changed.insert(window);
-            }
-        }
-        if let Some(unrecorded) = unrecorded {
-            let mut amounts = HashMap::<Window, u64>::new();
-            for spend in unrecorded {
-                let sum = amounts.entry((Arc::clone(&spend.account), spend.window)).or_default();
-                *sum = sum.saturating_add(spend.amount.0);
-            }
-            for window in amounts.keys() {
-                state.sums.entry(window.clone()).or_default();
-            }
-            for (window, sums) in &mut state.sums {
-                let amount = amounts.get(window).copied().unwrap_or_default();
-                if std::mem::replace(&mut sums.unrecorded, amount) != amount {
-                    changed.insert(window.clone());
-                }
-            }
-        }
-        let lines: Vec<_> = changed.iter().map(|window| spent_line(window, state.sums[window])).collect();
+        let lines = spending::note(&mut state.sums, recorded, unrecorded);
         if !lines.is_empty() {
             self.append(&mut state, Batch { version: None, lines });
         }
@@ -280,9 +331,8 @@ impl Snapshot {
     }
 
     fn note(&self, state: &mut State, done: io::Result<()>) {
-        // Another process writes it, which is as good.
         state.is_guest = matches!(&done, Err(error) if error.kind() == io::ErrorKind::ResourceBusy);
-        let done = if state.is_guest { Ok(()) } else { done };
+        let done = if state.is_guest { self.judge_other(state) } else { done };
         let was_failing = self.is_failing.swap(done.is_err(), Ordering::Relaxed);
         match done {
             Ok(()) if was_failing => tracing::info!("the last good state is written again"),
@@ -294,11 +344,26 @@ impl Snapshot {
             _ => {}
         }
     }
+
+    /// Another process writes the file, which is as good if it follows the same store.
+    fn judge_other(&self, state: &State) -> io::Result<()> {
+        match head_of(&self.path) {
+            Some(head) if !self.is_own(&head, state.store.as_deref()) => {
+                let place = head.place.unwrap_or_default();
+                let problem =
+                    format!("the gateway of another store, {place}, writes it; give each its own server.state_dir");
+                Err(io::Error::other(problem))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl State {
-    /// Everything there is to say, given the lines about keys.
-    fn with_sums(&mut self, mut lines: Vec<Line>) -> Vec<Line> {
+    /// Everything there is to say, given the lines about settings.
+    fn whole(&mut self, everything: &Changes, settings: Vec<Line>) -> Vec<Line> {
+        let keys = everything.keys.iter().map(|key| Line::Key(Box::new(key.into())));
+        let mut lines: Vec<_> = keys.chain(settings).chain([state_line(&everything.position)]).collect();
         let now = Timestamp::now();
         let is_over = |window: &BudgetWindow| window.end().is_some_and(|end| end <= now);
         self.sums.retain(|(_, window), sums| sums.unrecorded > 0 || sums.recorded > 0 && !is_over(window));
@@ -307,51 +372,8 @@ impl State {
     }
 }
 
-fn lines_of(keys: &Changes) -> Vec<Line> {
-    let lines = keys.keys.iter().map(|key| Line::Key(Box::new(key.into())));
-    lines.chain([Line::Version(keys.version.0)]).collect()
-}
-
-/// The lines of a file, one after the other.
-#[derive(Default)]
-struct Replay {
-    version: Version,
-    keys: BTreeMap<Arc<str>, KeyRecord>,
-    sums: BTreeMap<Window, Sums>,
-}
-
-impl Replay {
-    /// Leaves out the keys.
-    fn take_spending(&mut self, line: &[u8]) -> Result<(), String> {
-        if is_key(line) { Ok(()) } else { self.take(read_line(line)?) }
-    }
-
-    fn take(&mut self, line: Line) -> Result<(), String> {
-        match line {
-            Line::Head { .. } => {}
-            Line::Key(line) => {
-                let key = KeyRecord::try_from(*line)?;
-                self.keys.insert(Arc::clone(&key.id), key);
-            }
-            Line::Removed(id) => drop(self.keys.remove(&*id)),
-            Line::Spent(line) => {
-                let sums = Sums { recorded: line.recorded, unrecorded: line.unrecorded };
-                self.sums.insert(line.place()?, sums);
-            }
-            Line::Version(version) => self.version = Version(version),
-        }
-        Ok(())
-    }
-}
-
-fn spent_line((account, window): &Window, sums: Sums) -> Line {
-    Line::Spent(SpentLine::new(account, *window, sums.recorded, sums.unrecorded))
-}
-
-fn spends(sums: &BTreeMap<Window, Sums>, amount: impl Fn(&Sums) -> u64) -> Vec<Spend> {
-    let spends = sums.iter().map(|((account, window), sums)| (Arc::clone(account), *window, amount(sums)));
-    let spends = spends.filter(|(.., amount)| *amount > 0);
-    spends.map(|(account, window, amount)| Spend { account, window, amount: NanoUsd(amount) }).collect()
+fn state_line(position: &Position) -> Line {
+    Line::State { version: position.version.0, token: position.token.to_string() }
 }
 
 #[cfg(test)]

@@ -7,14 +7,17 @@ mod ledger;
 mod packed;
 mod row;
 mod schema;
+mod settings;
 mod statements;
+mod write;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gateway_keystore::{StoreError, StoreFuture, Version};
+use gateway_keystore::{Position, StoreError, StoreFuture, Version};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Database};
 use tokio::time::timeout;
@@ -22,8 +25,10 @@ use tokio::time::timeout;
 pub use failure::{Failure, Fault};
 pub use schema::Migration;
 
+use crate::Vault;
 use crate::connections::{Connections, Identity, Lease};
 use crate::driver::{Cells, Driver, Value};
+use crate::vault::Sealing;
 
 /// How long reading and writing a few rows may take, a lock that somebody else holds included.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,6 +47,9 @@ pub trait Dialect: Send + Sync + Sized + 'static {
 
     /// Where the database is, and how to get in.
     fn options(&self) -> &<Driven<Self> as Connection>::Options;
+
+    /// Where the database is, without secrets, so that two places are told apart.
+    fn place(&self) -> String;
 
     /// Makes a new connection ready for use.
     fn prepare<'c>(&'c self, connection: &'c mut Driven<Self>) -> BoxFuture<'c, Result<(), Failure>>;
@@ -90,6 +98,7 @@ pub struct Statements {
 pub struct SqlStore<D: Dialect> {
     dialect: D,
     connections: Connections<D>,
+    sealing: Sealing,
     /// The generation of the connections in which the last write was refused, counted from 1; 0 if it was not.
     refused: AtomicU64,
 }
@@ -97,7 +106,18 @@ pub struct SqlStore<D: Dialect> {
 impl<D: Dialect> SqlStore<D> {
     /// A store that connects when it is first asked for something.
     pub fn new(dialect: D) -> Self {
-        Self { dialect, connections: Connections::new(), refused: AtomicU64::new(0) }
+        Self { dialect, connections: Connections::new(), sealing: Sealing::default(), refused: AtomicU64::new(0) }
+    }
+
+    /// The same store, which seals the secrets that it is given; with none, it keeps them as they are. What is not sealed
+    /// can be read in any case.
+    #[must_use]
+    pub fn sealed_with(self, vault: Option<Arc<Vault>>) -> Self {
+        Self { sealing: Sealing::new(vault), ..self }
+    }
+
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.sealing
     }
 
     /// What is particular about it.
@@ -114,12 +134,13 @@ impl<D: Dialect> SqlStore<D> {
         self.refused.load(Ordering::Relaxed) == self.connections.generation() + 1
     }
 
-    /// Writes something, within a few seconds, and remembers whether that was refused.
+    /// Writes something, within a limit, and remembers whether that was refused.
     fn writing<'a, T: Send + 'a>(
         &'a self,
+        patience: Duration,
         work: impl Future<Output = Result<T, Failure>> + Send + 'a,
     ) -> StoreFuture<'a, T> {
-        let done = within::<D, _>(PATIENCE, work);
+        let done = within::<D, _>(patience, work);
         Box::pin(async move {
             let done = done.await;
             match &done {
@@ -174,9 +195,15 @@ async fn count<D: Dialect>(connection: &mut Driven<D>, sql: &'static str, values
     Ok(count)
 }
 
-/// The version that a transaction sees.
-async fn current_version<D: Dialect>(connection: &mut Driven<D>) -> Result<Version, Failure> {
-    let rows = all::<D, _>(connection, statements::VERSION, &[], |row| row.integer(0)).await?;
-    let [version] = rows.try_into().map_err(|_| Failure::damaged("config_version has not exactly one row"))?;
-    version?.map(Version).ok_or_else(|| Failure::damaged("config_version has no number"))
+/// The state that a transaction sees.
+async fn current_position<D: Dialect>(connection: &mut Driven<D>) -> Result<Position, Failure> {
+    let read = |row: &<D::Driver as Database>::Row| {
+        let text = |column| row.text(column).map(|text| Arc::from(text.unwrap_or_default()));
+        Ok::<_, sqlx::Error>((row.integer(0)?, text(1)?, text(2)?))
+    };
+    let rows = all::<D, _>(connection, statements::POSITION, &[], read).await?;
+    let [row] = rows.try_into().map_err(|_| Failure::damaged("config_version has not exactly one row"))?;
+    let (version, store, token) = row?;
+    let version = version.map(Version).ok_or_else(|| Failure::damaged("config_version has no number"))?;
+    Ok(Position { version, store, token })
 }

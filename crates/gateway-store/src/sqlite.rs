@@ -121,10 +121,14 @@ impl Dialect for SqliteFile {
                 WHERE master_keys.id = used.value ->> 0 AND coalesce(last_used_at < used.value ->> 1, TRUE)",
     };
 
-    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent"];
+    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings"];
 
     fn options(&self) -> &SqliteConnectOptions {
         &self.options
+    }
+
+    fn place(&self) -> String {
+        self.path().display().to_string()
     }
 
     fn prepare<'c>(&'c self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), Failure>> {

@@ -43,10 +43,14 @@ impl GatewayProcess {
         Self::start_in(&Folder::with_config(config), environment)
     }
 
-    /// The same in a folder with a configuration, in which other processes may have run, or still run.
+    /// The same in a folder in which other processes may have run, or still run. One without a `config.yaml` is where the server
+    /// is told of none.
     pub fn start_in(folder: &Folder, environment: &[(&str, &str)]) -> Self {
         let mut command = command(folder.path());
-        command.args(["--config", "config.yaml"]).envs([("HOST", "127.0.0.1"), ("PORT", "0")]);
+        if folder.path().join("config.yaml").exists() {
+            command.args(["--config", "config.yaml"]);
+        }
+        command.envs([("HOST", "127.0.0.1"), ("PORT", "0")]);
         command.envs(environment.iter().copied());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("the server cannot be started: {error}"));
@@ -76,7 +80,7 @@ impl GatewayProcess {
         self.child.id()
     }
 
-    /// Its working directory, which holds `config.yaml`.
+    /// Its working directory, which holds `config.yaml` if there is one.
     pub fn directory(&self) -> &Path {
         self.folder.path()
     }

@@ -91,10 +91,29 @@ impl PostgresServer {
     ///
     /// If they fail.
     pub fn execute(&self, url: &str, sql: &str) {
+        self.query(url, sql);
+    }
+
+    /// Executes statements by hand, and gives what they return: a line for each row, with `|` between its columns.
+    ///
+    /// # Panics
+    ///
+    /// If they fail.
+    pub fn query(&self, url: &str, sql: &str) -> String {
         let mut psql = Command::new(self.programs.join("psql"));
-        psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", sql, url]);
-        let output = psql.output().unwrap_or_else(|error| panic!("psql: {error}"));
+        psql.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+            "--set",
+            "ON_ERROR_STOP=1",
+            "--command",
+            sql,
+        ]);
+        let output = psql.arg(url).output().unwrap_or_else(|error| panic!("psql: {error}"));
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Stops at once, as after a power cut. What was committed is kept for [`PostgresServer::start_again`].

@@ -6,6 +6,7 @@ mod feed;
 mod keys;
 mod ledger;
 mod schema;
+mod settings;
 
 use std::sync::Arc;
 
@@ -14,10 +15,15 @@ use gateway_secret::KeyDigest;
 use gateway_store::Backend;
 use jiff::Timestamp;
 
+pub use settings::{noted, plain_provider, plain_settings, try_write_settings, write_settings};
+
 /// A store that is tested, and the way into it that administrators take who know SQL.
 pub trait Subject {
     /// The store.
     fn backend(&self) -> Arc<dyn Backend>;
+
+    /// The same store as somebody has it who seals secrets.
+    fn sealing(&self) -> Arc<dyn Backend>;
 
     /// Executes a statement over a connection that is not the store's.
     fn execute(&self, sql: &str) -> impl Future<Output = ()>;
@@ -41,6 +47,7 @@ pub async fn run<S: Subject>(fresh: impl AsyncFn() -> S) {
     keys::are_noted_with_every_change_and_only_then(&fresh().await).await;
     feed::tells_what_has_changed_since(&fresh().await).await;
     feed::tells_everything_where_it_has_forgotten(&fresh().await).await;
+    feed::tells_everything_to_who_was_elsewhere(&fresh().await).await;
     feed::counts_changes_that_come_at_once(&fresh().await).await;
     feed::sees_what_is_done_by_hand(&fresh().await).await;
     feed::leaves_out_what_cannot_be_read(&fresh().await).await;
@@ -49,7 +56,19 @@ pub async fn run<S: Subject>(fresh: impl AsyncFn() -> S) {
     ledger::adds_what_many_have_spent(&fresh().await).await;
     ledger::holds_any_amount(&fresh().await).await;
     ledger::notes_use_and_changes_nothing_else(&fresh().await).await;
+    run_settings(&fresh).await;
     schema::goes_down_and_up_again(&fresh().await).await;
+}
+
+async fn run_settings<S: Subject>(fresh: &impl AsyncFn() -> S) {
+    settings::come_back_as_they_were(&fresh().await).await;
+    settings::are_replaced_once_for_each_revision(&fresh().await).await;
+    settings::are_all_written_or_none(&fresh().await).await;
+    settings::are_written_by_one_of_many_at_once(&fresh().await).await;
+    settings::are_told_when_one_has_changed(&fresh().await).await;
+    settings::are_seen_when_they_are_made_by_hand(&fresh().await).await;
+    settings::are_left_out_if_they_cannot_be_read(&fresh().await).await;
+    settings::have_secrets_that_are_sealed(&fresh().await).await;
 }
 
 /// A key with nothing particular about it; its value is its identifier.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{RetiredKey, Version};
+use crate::RetiredKey;
 
 fn digest(number: u32) -> KeyDigest {
     KeyDigest::of(&number.to_le_bytes())
@@ -28,12 +28,12 @@ fn retired(key: u32, until: i64) -> RetiredKey {
 }
 
 fn everything(keys: Vec<KeyRecord>) -> Changes {
-    Changes { version: Version(1), is_everything: true, keys, ..Changes::default() }
+    Changes { is_everything: true, keys, ..Changes::default() }
 }
 
 fn some(keys: Vec<KeyRecord>, removed: &[&str]) -> Changes {
     let removed = removed.iter().map(|id| (*id).into()).collect();
-    Changes { version: Version(2), is_everything: false, keys, removed, unreadable: Vec::new() }
+    Changes { keys, removed, ..Changes::default() }
 }
 
 fn loaded(keys: Vec<KeyRecord>) -> KeyDirectory {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use gateway_secret::Secret;
-use gateway_store::{Backend, Schema};
+use gateway_store::{Backend, Schema, Vault};
 use gateway_store_postgres::{PostgresStore, open};
 use gateway_testing::PostgresServer;
 use gateway_testing::store_conformance::Subject;
@@ -42,6 +42,11 @@ pub(crate) fn store(url: &str) -> PostgresStore {
 impl Subject for Database {
     fn backend(&self) -> Arc<dyn Backend> {
         Arc::clone(&self.store) as Arc<dyn Backend>
+    }
+
+    fn sealing(&self) -> Arc<dyn Backend> {
+        let vault = Vault::new(&Secret::from("11".repeat(32))).unwrap();
+        Arc::new(store(&self.url).sealed_with(Some(Arc::new(vault))))
     }
 
     async fn execute(&self, sql: &str) {

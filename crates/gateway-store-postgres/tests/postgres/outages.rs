@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_keystore::{Action, KeyChange, KeyDirectory, KeyRepository, KeyStore, StoreError};
+use gateway_keystore::{Action, KeyChange, KeyDirectory, KeyRepository, KeyStore, StoreError, StoredSettings};
 use gateway_ratelimit::LocalLimits;
 use gateway_secret::{KeyDigest, KeyDigester};
-use gateway_store::{Backend, Follower, Following, LoadedFrom};
+use gateway_store::{Backend, Follower, Following, LoadedFrom, SettingsBook};
 use gateway_store_postgres::PostgresStore;
 use gateway_testing::PostgresServer;
 use gateway_testing::store_conformance::{note, plain_key, write};
@@ -17,6 +17,12 @@ use crate::proxy::Proxy;
 
 /// How long anything may take. It is there so that a test ends.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Untold;
+
+impl SettingsBook for Untold {
+    fn take(&self, _: StoredSettings) {}
+}
 
 struct Scene {
     store: Arc<PostgresStore>,
@@ -31,6 +37,7 @@ impl Scene {
         let follower = Follower::start(Following {
             backend: Arc::<PostgresStore>::clone(&store),
             directory: Arc::clone(&directory),
+            settings: Arc::new(Untold),
             spending: Arc::new(LocalLimits::new(Instant::now().into_std())),
             snapshot: snapshot.map(Into::into),
             digester: KeyDigester::default(),

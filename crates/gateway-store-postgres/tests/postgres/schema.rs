@@ -19,6 +19,7 @@ struct Faulty(Arc<PostgresStore>);
 
 const FIRST: &Migration = &PostgreSql::MIGRATIONS[0];
 const SECOND: &Migration = &PostgreSql::MIGRATIONS[1];
+const THIRD: &Migration = &PostgreSql::MIGRATIONS[2];
 
 impl Dialect for Faulty {
     type Driver = sqlx::Postgres;
@@ -27,8 +28,9 @@ impl Dialect for Faulty {
     const MIGRATIONS: &'static [Migration] = &[
         Migration { version: FIRST.version, name: FIRST.name, up: FIRST.up, down: FIRST.down },
         Migration { version: SECOND.version, name: SECOND.name, up: SECOND.up, down: SECOND.down },
+        Migration { version: THIRD.version, name: THIRD.name, up: THIRD.up, down: THIRD.down },
         Migration {
-            version: 3,
+            version: 4,
             name: "faulty",
             up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
             down: "",
@@ -37,6 +39,10 @@ impl Dialect for Faulty {
 
     fn options(&self) -> &PgConnectOptions {
         self.0.dialect().options()
+    }
+
+    fn place(&self) -> String {
+        self.0.dialect().place()
     }
 
     fn prepare<'c>(&'c self, connection: &'c mut Driven<Self>) -> BoxFuture<'c, Result<(), Failure>> {
@@ -76,10 +82,10 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let faulty = SqlStore::new(Faulty(Arc::clone(&database.store)));
     let answer = faulty.migrate_up().await;
     assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
-    assert_eq!(faulty.version().await.unwrap(), 2);
+    assert_eq!(faulty.version().await.unwrap(), 3);
     let after = database.store.changes(None).await.unwrap();
-    assert_eq!((after.version, after.keys.len()), (before.version, 1));
-    assert_eq!(database.store.migrate_up().await.unwrap(), 2, "no lock is left behind");
+    assert_eq!((after.position, after.keys.len()), (before.position, 1));
+    assert_eq!(database.store.migrate_up().await.unwrap(), 3, "no lock is left behind");
 }
 
 #[tokio::test]
@@ -90,7 +96,7 @@ async fn a_store_of_a_later_release_is_left_alone() {
                  FROM _sqlx_migrations LIMIT 1";
     server.execute(&database.url, later);
     for answer in [database.store.migrate_up().await, database.store.migrate_down().await] {
-        assert!(matches!(answer, Err(StoreError::TooNew { found: 7, known: 2 })), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::TooNew { found: 7, known: 3 })), "{answer:?}");
     }
 }
 
@@ -105,11 +111,11 @@ async fn tables_that_are_there_can_be_used_without_the_right_to_change_them() {
     );
     server.execute(&database.url, &grant);
     let user = store(&database.url.replace("postgres:for-tests-only", &format!("{role}:own")));
-    assert_eq!(user.migrate_up().await.unwrap(), 2);
+    assert_eq!(user.migrate_up().await.unwrap(), 3);
     write(&user, gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
     assert_eq!(user.changes(None).await.unwrap().keys.len(), 1);
 
-    server.execute(&database.url, "DELETE FROM _sqlx_migrations WHERE version = 2");
+    server.execute(&database.url, "DELETE FROM _sqlx_migrations WHERE version = 3");
     let refused = user.migrate_up().await;
     assert!(matches!(&refused, Err(StoreError::Damaged { problem }) if problem.contains("denied")), "{refused:?}");
 }
@@ -132,10 +138,10 @@ async fn the_version_is_read_without_any_right_but_to_read() {
     let denied = reader.version().await;
     assert!(matches!(&denied, Err(StoreError::Refused { .. })), "not 0: {denied:?}");
     server.execute(&database.url, &format!("GRANT SELECT ON _sqlx_migrations TO {role}"));
-    assert_eq!(reader.version().await.unwrap(), 2);
+    assert_eq!(reader.version().await.unwrap(), 3);
     // Whoever migrates holds this lock meanwhile.
     let holder = store(&database.url);
     let mut locked = sqlx::postgres::PgConnection::connect_with(holder.dialect().options()).await.unwrap();
     locked.execute("SELECT pg_advisory_lock(29099075147620729)").await.unwrap();
-    assert_eq!(reader.version().await.unwrap(), 2);
+    assert_eq!(reader.version().await.unwrap(), 3);
 }

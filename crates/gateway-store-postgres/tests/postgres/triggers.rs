@@ -14,13 +14,13 @@ const ROWS: &str = "INSERT INTO master_keys (id, name, digest) \
 async fn a_transaction_is_one_version_however_much_it_changes() {
     let Some(server) = server() else { return };
     let database = Database::with_tables(server).await;
-    let start = database.store.changes(None).await.unwrap().version;
+    let start = database.store.changes(None).await.unwrap().position;
     server.execute(&database.url, ROWS);
-    let made = database.store.changes(Some(start)).await.unwrap();
-    assert_eq!((made.version.0, made.keys.len(), made.is_everything), (start.0 + 1, 2_000, false));
+    let made = database.store.changes(Some(&start)).await.unwrap();
+    assert_eq!((made.position.version.0, made.keys.len(), made.is_everything), (start.version.0 + 1, 2_000, false));
     server.execute(&database.url, "UPDATE master_keys SET is_enabled = FALSE");
-    let changed = database.store.changes(Some(made.version)).await.unwrap();
-    assert_eq!((changed.version.0, changed.keys.len()), (start.0 + 2, 2_000));
+    let changed = database.store.changes(Some(&made.position)).await.unwrap();
+    assert_eq!((changed.position.version.0, changed.keys.len()), (start.version.0 + 2, 2_000));
 }
 
 #[tokio::test]
@@ -28,11 +28,12 @@ async fn what_is_rolled_back_to_a_savepoint_has_no_version() {
     let Some(server) = server() else { return };
     let database = Database::with_tables(server).await;
     let insert = |id: &str| format!("INSERT INTO master_keys (id, name, digest) VALUES ('{id}', '', sha256('{id}'))");
+    let start = database.store.changes(None).await.unwrap().position;
     let (undone, kept) = (insert("undone"), insert("kept"));
     let sql = format!("BEGIN; SAVEPOINT here; {undone}; ROLLBACK TO here; {kept}; COMMIT");
     server.execute(&database.url, &sql);
-    let changes = database.store.changes(Some(gateway_keystore::Version(0))).await.unwrap();
-    assert_eq!((changes.version.0, changes.keys.len(), changes.removed.len()), (1, 1, 0));
+    let changes = database.store.changes(Some(&start)).await.unwrap();
+    assert_eq!((changes.position.version.0, changes.keys.len(), changes.removed.len()), (1, 1, 0));
     assert_eq!(&*changes.keys[0].id, "kept");
 }
 
@@ -43,10 +44,26 @@ async fn a_table_that_is_emptied_is_read_anew() {
     server.execute(&database.url, ROWS);
     let before = database.store.changes(None).await.unwrap();
     server.execute(&database.url, "TRUNCATE master_keys");
-    let after = database.store.changes(Some(before.version)).await.unwrap();
-    assert!(after.is_everything && after.keys.is_empty() && after.version > before.version);
+    let after = database.store.changes(Some(&before.position)).await.unwrap();
+    assert!(after.is_everything && after.keys.is_empty() && after.position.version > before.position.version);
     server.execute(&database.url, ROWS);
-    assert_eq!(database.store.changes(Some(after.version)).await.unwrap().keys.len(), 2_000);
+    assert_eq!(database.store.changes(Some(&after.position)).await.unwrap().keys.len(), 2_000);
+}
+
+#[tokio::test]
+async fn settings_that_are_emptied_are_told() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    for table in ["providers", "models"] {
+        let rows = "SELECT 'entry ' || n, '{}' FROM generate_series(1, 2000) AS n";
+        server.execute(&database.url, &format!("INSERT INTO {table} (name, settings) {rows}"));
+        let before = database.store.changes(None).await.unwrap();
+        assert_eq!(before.settings.unwrap().records.len(), 2_000);
+        server.execute(&database.url, &format!("TRUNCATE {table}"));
+        let after = database.store.changes(Some(&before.position)).await.unwrap();
+        assert_eq!(after.position.version.0, before.position.version.0 + 1);
+        assert!(after.settings.is_some_and(|settings| settings.records.is_empty()), "{table}");
+    }
 }
 
 #[tokio::test]

@@ -66,8 +66,8 @@ impl Books {
     }
 
     /// What is to be in the snapshot before anything else.
-    pub(super) fn write_first(&mut self, everything: Option<Changes>) {
-        self.first = everything.filter(|_| self.snapshot.is_some());
+    pub(super) fn write_first(&mut self, everything: Changes) {
+        self.first = Some(everything);
     }
 
     /// Keeps the books until it is time to stop, and closes them.
@@ -205,7 +205,7 @@ impl Books {
         }
         self.note(Snapshot::begin).await;
         match self.answer(self.backend.changes(None)).await {
-            Ok(keys) => self.note(move |snapshot| snapshot.rewrite(&keys)).await,
+            Ok(everything) => self.note(move |snapshot| snapshot.rewrite(&everything)).await,
             Err(error) => {
                 self.note(Snapshot::give_up).await;
                 tracing::debug!(error = error.with_cause(), "the store cannot be read for the last good state");

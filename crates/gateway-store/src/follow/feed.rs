@@ -4,12 +4,12 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_keystore::{Changes, KeyDirectory, StoreError};
+use gateway_keystore::{Changes, KeyDirectory, Position, StoreError, UnreadableSettings};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::{FollowerStatus, Following, LoadedFrom, needs_attention};
+use super::{FollowerStatus, Following, LoadedFrom, SettingsBook, needs_attention};
 use crate::Backend;
 use crate::snapshot::Snapshot;
 
@@ -20,6 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Feed {
     backend: Arc<dyn Backend>,
     directory: Arc<KeyDirectory>,
+    settings: Arc<dyn SettingsBook>,
     snapshot: Option<Arc<Snapshot>>,
     status: watch::Sender<FollowerStatus>,
     /// What to do about a store that is damaged.
@@ -28,8 +29,8 @@ pub(super) struct Feed {
     /// after that, a store that comes without its tables has been put there by mistake, and to make them anew would be to
     /// forget every key.
     checked: Option<u64>,
-    /// The generation that memory is of.
-    read: Option<u64>,
+    /// The generation that memory is of, and the state that the store was in.
+    read: Option<(u64, Position)>,
 }
 
 impl Feed {
@@ -37,6 +38,7 @@ impl Feed {
         Self {
             backend: Arc::clone(&following.backend),
             directory: Arc::clone(&following.directory),
+            settings: Arc::clone(&following.settings),
             snapshot: None,
             status,
             remedy: following.remedy.clone(),
@@ -48,10 +50,6 @@ impl Feed {
     /// Where what changes from now on is to be kept. What has been read already is written there by the books, because to
     /// write a large store takes as long as to read it, and nobody is to wait for that at the start.
     pub(super) fn snapshot_to(&mut self, snapshot: Option<Arc<Snapshot>>) {
-        let is_read = self.status.borrow().loaded_from == LoadedFrom::Store;
-        if let Some(snapshot) = snapshot.as_ref().filter(|_| is_read) {
-            snapshot.begin();
-        }
         self.snapshot = snapshot;
     }
 
@@ -91,22 +89,24 @@ impl Feed {
     }
 
     /// Brings memory to the state of the store, and gives back what has changed.
-    pub(super) async fn catch_up(&mut self) -> Result<Option<Changes>, StoreError> {
+    pub(super) async fn catch_up(&mut self) -> Result<Changes, StoreError> {
         let generation = self.backend.generation();
         self.check_tables(generation).await?;
-        let since = {
-            let status = self.status.borrow();
-            // A snapshot may be that of another store, as may what is there now.
-            (status.loaded_from == LoadedFrom::Store && self.read == Some(generation)).then_some(status.version)
-        };
-        let changes = self.backend.changes(since).await?;
+        // What is there now may be another store.
+        let since = self.read.as_ref().filter(|(read, _)| *read == generation).map(|(_, position)| position);
+        let mut changes = self.backend.changes(since).await?;
         if self.backend.generation() != generation {
             return Err(unavailable("it was replaced while it was read"));
         }
-        let version = changes.version;
-        let applied =
-            if since == Some(version) { None } else { Some(self.apply(changes, self.snapshot.clone()).await?) };
-        self.read = Some(generation);
+        let position = changes.position.clone();
+        let version = position.version;
+        if changes.is_everything || since != Some(&position) {
+            if let Some(since) = since.filter(|_| changes.is_everything) {
+                say_why_everything(since, &position);
+            }
+            changes = self.apply(changes, self.snapshot.clone()).await?;
+        }
+        self.read = Some((generation, position));
         self.directory.set_reachable(true);
         let after =
             FollowerStatus { is_reachable: true, loaded_from: LoadedFrom::Store, version, ..Default::default() };
@@ -117,7 +117,7 @@ impl Feed {
             }
             self.status.send_replace(after);
         }
-        Ok(applied)
+        Ok(changes)
     }
 
     async fn check_tables(&mut self, generation: u64) -> Result<(), StoreError> {
@@ -160,11 +160,17 @@ impl Feed {
         });
     }
 
-    /// Takes the keys of the last good state for the time being.
-    pub(super) async fn stand_in(&self, keys: Changes) -> Result<(), StoreError> {
-        let (version, count) = (keys.version, keys.keys.len());
-        self.apply(keys, None).await?;
-        tracing::warn!(version = version.0, keys = count, "the keys of the last good state stand in for the store");
+    /// Takes the last good state for the time being.
+    pub(super) async fn stand_in(&self, everything: Changes) -> Result<(), StoreError> {
+        let (version, keys) = (everything.position.version, everything.keys.len());
+        let settings = everything.settings.as_ref().map_or(0, |settings| settings.records.len());
+        self.apply(everything, None).await?;
+        tracing::warn!(
+            version = version.0,
+            keys,
+            settings,
+            "keys and settings of the last good state stand in for the store"
+        );
         self.status.send_modify(|status| {
             status.loaded_from = LoadedFrom::Snapshot;
             status.version = version;
@@ -172,15 +178,22 @@ impl Feed {
         Ok(())
     }
 
-    /// Puts changes into memory, and into the snapshot. Everything may be a hundred thousand keys, and takes long enough to
+    /// Puts changes into memory, tells of settings, and puts all into the snapshot. Everything may be a hundred thousand keys, and takes long enough to
     /// be in the way of calls.
     async fn apply(&self, changes: Changes, snapshot: Option<Arc<Snapshot>>) -> Result<Changes, StoreError> {
         for (id, problem) in &changes.unreadable {
             tracing::error!(id, problem, "a key in the store cannot be read and is left out");
         }
-        let directory = Arc::clone(&self.directory);
+        let unreadable = changes.settings.iter().flat_map(|settings| &settings.unreadable);
+        for UnreadableSettings { kind, name, problem } in unreadable {
+            tracing::error!(%kind, name, problem, "an entry of the store cannot be read and is left out");
+        }
+        let (directory, settings) = (Arc::clone(&self.directory), Arc::clone(&self.settings));
         let applied = spawn_blocking(move || {
             let refused = directory.apply(&changes);
+            if let Some(stored) = &changes.settings {
+                settings.take(stored.clone());
+            }
             if let Some(snapshot) = snapshot {
                 snapshot.follow(&changes);
             }
@@ -196,6 +209,17 @@ impl Feed {
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
             Err(_) => Err(unavailable("the process is stopping")),
         }
+    }
+}
+
+fn say_why_everything(since: &Position, position: &Position) {
+    let (before, now) = (since.version.0, position.version.0);
+    if since.store != position.store {
+        tracing::warn!(before, now, "another store is there than the one that was followed; all of it is read");
+    } else if before >= now {
+        tracing::warn!(before, now, "the store was put back to an earlier state; all of it is read");
+    } else {
+        tracing::info!(before, now, "too much has changed in the store to tell what; all of it is read");
     }
 }
 

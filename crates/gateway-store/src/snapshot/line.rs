@@ -8,6 +8,7 @@ use gateway_secret::KeyDigest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::settings::SettingsLine;
 use crate::hex::{hex, unhex};
 use crate::json::read_json;
 
@@ -16,15 +17,31 @@ use crate::json::read_json;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
     /// The first one: how the others are to be understood, and how many of them were written together with it.
-    Head { format: u32, lines: u64 },
+    Head(Head),
     /// A key as it is now.
     Key(Box<KeyLine>),
     /// The identifier of a key that is gone.
     Removed(String),
+    /// A provider or a model.
+    Settings(SettingsLine),
     /// What was spent in a window of a budget.
     Spent(SpentLine),
-    /// The version of the store that the lines before this one bring the keys to.
+    /// The state of the store that the lines before this one bring keys and settings to.
+    State { version: i64, token: String },
+    /// The same in format 2, which knew no token.
     Version(i64),
+}
+
+/// How a file is to be understood.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) format: u32,
+    /// How many lines were written together with this one.
+    pub(super) lines: u64,
+    /// The identifier of the store that it is of. Not in format 2, like what follows.
+    pub(super) store: Option<String>,
+    /// Where that was.
+    pub(super) place: Option<String>,
 }
 
 /// What was spent in a window of a budget, in billionths of a dollar.
@@ -136,7 +153,7 @@ impl TryFrom<KeyLine> for KeyRecord {
     }
 }
 
-fn time(microseconds: i64) -> Result<Timestamp, String> {
+pub(super) fn time(microseconds: i64) -> Result<Timestamp, String> {
     Timestamp::from_microsecond(microseconds).map_err(|error| error.to_string())
 }
 

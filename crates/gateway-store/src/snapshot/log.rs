@@ -8,7 +8,7 @@
 //! of them holds a lock on it and writes it (flock, which ends with the process); the others can read it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,15 +16,18 @@ use std::time::Duration;
 
 use gateway_secret::{KeyDigest, KeyDigester};
 
-use super::line::{Line, read_line};
+use super::line::{Head, Line, read_line};
 use crate::hex::hex;
 use crate::json::written_json;
 
-/// How the lines are to be understood.
-const FORMAT: u32 = 2;
+/// How the lines are to be understood. Format 2 had no settings and did not say of which store it was; it can be read.
+pub(super) const FORMAT: u32 = 3;
+const FORMER: u32 = 2;
 /// How much may be appended to a file before it is worth the while to write it anew, however short it was.
 const FLOOR: u64 = 1 << 20;
 
+/// How long a head may be, in bytes: it names a place, which is a path or a host.
+const LONGEST_HEAD: u64 = 64 * 1024;
 /// When a draft that nobody holds has been left behind.
 const ABANDONED: Duration = Duration::from_mins(1);
 
@@ -38,6 +41,15 @@ pub(super) struct Log {
     whole: u64,
     /// and how much has come to it since.
     appended: u64,
+}
+
+/// Of which store a file is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// Its identifier.
+    pub(super) store: &'a str,
+    /// Where it is.
+    pub(super) place: &'a str,
 }
 
 /// A file that was read.
@@ -54,17 +66,20 @@ pub(super) enum Found {
 pub(super) struct Draft {
     beside: PathBuf,
     log: Option<Log>,
+    store: String,
 }
 
 impl Draft {
     /// Puts the file in its place, with what has changed since it was begun.
     /// `before` is the one that this process has there. Fails as [`is_anothers`] says if another process has one there.
+    /// One of another store is kept beside.
     pub(super) fn publish(mut self, before: Option<&Log>, meanwhile: &[Line]) -> io::Result<Log> {
         let mut log = self.log.take().ok_or(io::ErrorKind::NotFound)?;
         if before.is_none_or(|before| !before.is_in_place()) && is_anothers(&log.path) {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         log.extend(meanwhile, true)?;
+        set_aside(&log.path, &self.store)?;
         fs::rename(&self.beside, &log.path)?;
         // The new name is on the disk once its folder is.
         File::open(folder_of(&log.path))?.sync_all()?;
@@ -118,9 +133,11 @@ impl Chain {
 impl Log {
     /// Writes a file beside, to be put in the place of the one before when it is whole, so that there is a whole one at any
     /// moment.
-    pub(super) fn draft(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<Draft> {
-        let mut draft = Draft { beside: beside(path), log: None };
-        let (file, chain) = write(&draft.beside, digester, lines)?;
+    pub(super) fn draft(path: &Path, digester: &KeyDigester, of: Origin<'_>, lines: Vec<Line>) -> io::Result<Draft> {
+        let mut draft = Draft { beside: beside(path), log: None, store: of.store.to_owned() };
+        let (store, place) = (Some(of.store.to_owned()), Some(of.place.to_owned()));
+        let head = Line::Head(Head { format: FORMAT, lines: lines.len() as u64, store, place });
+        let (file, chain) = write(&draft.beside, digester, [head].into_iter().chain(lines))?;
         let whole = file.metadata()?.len();
         draft.log = Some(Self { path: path.to_owned(), file, chain, whole, appended: 0 });
         Ok(draft)
@@ -142,7 +159,7 @@ impl Log {
         let is_anothers = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
         let mut reader = BufReader::new(&file);
         let mut chain = Chain::begin(digester);
-        let (mut sound, mut line) = (0, Vec::new());
+        let (mut sound, mut whole, mut line) = (0, 0, Vec::new());
         let mut say = |line: &[u8], number: u64| {
             chain.open(line).and_then(&mut take).map_err(|problem| io::Error::other(format!("line {number} {problem}")))
         };
@@ -152,6 +169,9 @@ impl Log {
             number += 1;
             say(&line, number)?;
             sound += line.len() as u64;
+            if number == lines + 1 {
+                whole = sound;
+            }
             line.clear();
             reader.read_until(b'\n', &mut line)?;
         }
@@ -160,7 +180,7 @@ impl Log {
         }
         file.set_len(sound)?;
         (&file).seek(io::SeekFrom::End(0))?;
-        let log = Self { path: path.to_owned(), file, chain, whole: sound, appended: 0 };
+        let log = Self { path: path.to_owned(), file, chain, whole, appended: sound - whole };
         Ok(Some(Found::Own(Box::new(log))))
     }
 
@@ -205,10 +225,39 @@ pub(super) fn is_anothers(path: &Path) -> bool {
 fn head(line: &[u8]) -> Result<u64, String> {
     let (_, text) = line.split_at_checked(65).ok_or("it has no head")?;
     match read_line(text)? {
-        Line::Head { format: FORMAT, lines } => Ok(lines),
-        Line::Head { format, .. } => Err(format!("it has format {format}, this program knows {FORMAT}")),
+        Line::Head(Head { format: FORMAT | FORMER, lines, .. }) => Ok(lines),
+        Line::Head(Head { format, .. }) => Err(format!("it has format {format}, this program knows {FORMAT}")),
         _ => Err("it has no head".to_owned()),
     }
+}
+
+/// What the file that is there says of itself, without looking whether that is what was written. None if there is no file or
+/// it says nothing.
+pub(super) fn head_of(path: &Path) -> Option<Head> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path).ok()?).take(LONGEST_HEAD).read_until(b'\n', &mut line).ok()?;
+    match read_line(line.split_at_checked(65)?.1).ok()? {
+        Line::Head(head) => Some(head),
+        _ => None,
+    }
+}
+
+/// Keeps the file of another store under another name, where nobody looks for it but people: it may be the only place where
+/// its keys still are.
+fn set_aside(path: &Path, store: &str) -> io::Result<()> {
+    let Some(other) = head_of(path).and_then(|head| head.store).filter(|other| other != store) else {
+        return Ok(());
+    };
+    let mut aside = path.as_os_str().to_owned();
+    let name: String = other.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    aside.push(format!(".of-{name}"));
+    let aside = PathBuf::from(aside);
+    fs::rename(path, &aside)?;
+    tracing::warn!(
+        path = %path.display(), kept = %aside.display(),
+        "the last good state was that of another store; it is kept under another name"
+    );
+    Ok(())
 }
 
 /// Removes the drafts of processes that have ended in the middle of writing them.
@@ -246,7 +295,7 @@ fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<(File, Chain)> {
+fn write(path: &Path, digester: &KeyDigester, lines: impl Iterator<Item = Line>) -> io::Result<(File, Chain)> {
     // A file that a crash has left there is written over.
     let _ = fs::remove_file(path);
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
@@ -254,8 +303,7 @@ fn write(path: &Path, digester: &KeyDigester, lines: Vec<Line>) -> io::Result<(F
     let _ = file.try_lock();
     let mut out = BufWriter::new(file);
     let mut chain = Chain::begin(digester);
-    let head = Line::Head { format: FORMAT, lines: lines.len() as u64 };
-    for line in [head].into_iter().chain(lines) {
+    for line in lines {
         out.write_all(chain.seal(&line).as_bytes())?;
     }
     let file = out.into_inner()?;

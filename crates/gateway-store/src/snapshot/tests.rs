@@ -1,32 +1,35 @@
 use std::fs::{self, File};
 use std::sync::atomic::AtomicI64;
 
-use gateway_keystore::RetiredKey;
-use gateway_ratelimit::{Budget, BudgetPeriod, RateLimit};
+use gateway_keystore::{KeyRecord, RetiredKey};
+use gateway_ratelimit::{Budget, BudgetPeriod, NanoUsd, RateLimit};
 use gateway_secret::{KeyDigest, Secret};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 
+mod settings;
+mod whose;
+
 fn everything() -> Changes {
-    let at = |microsecond| Timestamp::from_microsecond(microsecond).unwrap();
+    let time = |microsecond| Timestamp::from_microsecond(microsecond).unwrap();
     let full = KeyRecord {
         id: "full".into(),
         name: "Ключ \"1\"\n".into(),
         digest: KeyDigest::of(b"full"),
         preview: "sk-gw-AbC…xyz".to_owned(),
         is_weak: true,
-        previous: Some(RetiredKey { digest: KeyDigest::of(b"previous"), valid_until: at(1) }),
+        previous: Some(RetiredKey { digest: KeyDigest::of(b"previous"), valid_until: time(1) }),
         allowed_models: vec!["gpt-*".to_owned()],
         rate_limit: Some(RateLimit { max_concurrent: Some(0), ..RateLimit::default() }),
         budget: Some(Budget { limit: NanoUsd(12_345_678_901), period: BudgetPeriod::Day }),
-        expires_at: Some(at(i64::from(u32::MAX))),
+        expires_at: Some(time(i64::from(u32::MAX))),
         is_enabled: false,
         metadata: r#"{"a":{"b":[1,"\n"]}}"#.to_owned(),
-        created_at: at(-1),
-        updated_at: at(2),
-        last_used_at: Some(at(3)),
+        created_at: time(-1),
+        updated_at: time(2),
+        last_used_at: Some(time(3)),
         revision: 7,
     };
     let plain = KeyRecord {
@@ -39,16 +42,25 @@ fn everything() -> Changes {
         metadata: "{}".to_owned(),
         ..full.clone()
     };
-    Changes { version: Version(42), is_everything: true, keys: vec![full, plain], ..Changes::default() }
+    Changes { position: at(42), is_everything: true, keys: vec![full, plain], ..Changes::default() }
 }
 
 fn snapshot(folder: &TempDir) -> Snapshot {
-    Snapshot::new(folder.path().join("keys"), KeyDigester::default())
+    snapshot_of(folder, KeyDigester::default())
+}
+
+fn snapshot_of(folder: &TempDir, digester: KeyDigester) -> Snapshot {
+    Snapshot::new(folder.path().join("keys"), digester, "here".to_owned(), Sealing::default())
+}
+
+/// A state of the one store that there is.
+fn at(version: i64) -> Position {
+    Position { version: Version(version), store: "store".into(), token: version.to_string().into() }
 }
 
 /// What a start without the store would serve.
 fn keys_in(folder: &TempDir) -> Changes {
-    snapshot(folder).read(Wanted::Everything).unwrap().unwrap().keys.unwrap()
+    snapshot(folder).read(Wanted::Everything, None).unwrap().unwrap().everything.unwrap()
 }
 
 /// Writes the whole anew, from a store that is read now.
@@ -59,7 +71,7 @@ fn rewrite(snapshot: &Snapshot, everything: &Changes) {
 
 fn change(version: i64, keys: Vec<KeyRecord>, removed: &[&str]) -> Changes {
     let removed = removed.iter().map(|id| Arc::from(*id)).collect();
-    Changes { version: Version(version), keys, removed, ..Changes::default() }
+    Changes { position: at(version), keys, removed, ..Changes::default() }
 }
 
 fn spend(account: &str, amount: u64) -> Spend {
@@ -70,12 +82,12 @@ fn spend(account: &str, amount: u64) -> Spend {
 #[test]
 fn what_was_written_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(snapshot(&folder).read(Wanted::Everything).unwrap().is_none());
+    assert!(snapshot(&folder).read(Wanted::Everything, None).unwrap().is_none());
     for keys in [2, 1, 0] {
         let state = Changes { keys: everything().keys[..keys].to_vec(), ..everything() };
         snapshot(&folder).follow(&state);
         let found = keys_in(&folder);
-        assert!(found.keys == state.keys && found.version == state.version && found.is_everything);
+        assert!(found.keys == state.keys && found.position.version == state.position.version && found.is_everything);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -89,7 +101,7 @@ fn what_has_changed_is_there_as_soon_as_it_was_followed() {
     let disabled = KeyRecord { is_enabled: false, revision: 8, ..plain };
     let read = || keys_in(&folder);
     running.follow(&change(43, vec![disabled.clone()], &["full"]));
-    assert!(read().keys == [disabled] && read().version == Version(43));
+    assert!(read().keys == [disabled] && read().position.version == Version(43));
     running.follow(&Changes { unreadable: vec![("plain".into(), "nonsense".into())], ..change(44, vec![], &[]) });
     assert!(read().keys.is_empty(), "what cannot be read is not served");
     running.follow(&change(45, vec![full.clone()], &[]));
@@ -97,17 +109,17 @@ fn what_has_changed_is_there_as_soon_as_it_was_followed() {
     running.begin();
     running.follow(&change(46, vec![], &["full"]));
     running.follow(&change(47, vec![], &["plain"]));
-    running.rewrite(&Changes { version: Version(46), ..everything() });
+    running.rewrite(&Changes { position: at(46), ..everything() });
     assert!(
-        read().keys == everything().keys[..1] && read().version == Version(47),
+        read().keys == everything().keys[..1] && read().position.version == Version(47),
         "only what came after the reading is done again"
     );
-    running.rewrite(&Changes { version: Version(46), ..everything() });
-    assert_eq!(read().version, Version(47), "nobody knows what has changed since");
+    running.rewrite(&Changes { position: at(46), ..everything() });
+    assert_eq!(read().position.version, Version(47), "nobody knows what has changed since");
     running.begin();
     running.give_up();
-    running.rewrite(&Changes { version: Version(46), ..everything() });
-    assert_eq!(read().version, Version(47));
+    running.rewrite(&Changes { position: at(46), ..everything() });
+    assert_eq!(read().position.version, Version(47));
 }
 
 #[test]
@@ -116,14 +128,14 @@ fn what_changes_before_there_is_time_to_write_it_all_is_there_too() {
     snapshot(&folder).follow(&everything());
     // The store was put back to an earlier version meanwhile.
     let next = snapshot(&folder);
-    next.read(Wanted::Everything).unwrap();
+    next.read(Wanted::Everything, None).unwrap();
     next.begin();
     next.follow(&change(8, vec![], &["full"]));
     assert_eq!(keys_in(&folder).keys.len(), 1);
     assert!(next.wants_rewriting());
-    next.rewrite(&Changes { version: Version(8), keys: vec![], ..everything() });
+    next.rewrite(&Changes { position: at(8), keys: vec![], ..everything() });
     let found = keys_in(&folder);
-    assert!(found.version == Version(8) && found.keys.is_empty() && !next.wants_rewriting());
+    assert!(found.position.version == Version(8) && found.keys.is_empty() && !next.wants_rewriting());
 }
 
 #[test]
@@ -134,13 +146,13 @@ fn who_has_the_keys_reads_what_was_spent_and_goes_on() {
     before.note_spending(&[spend("a", 1)], Some(&[spend("b", 2)]));
     drop(before);
     let next = snapshot(&folder);
-    let found = next.read(Wanted::Spending).unwrap().unwrap();
-    assert!(found.keys.is_none(), "they are not read twice");
+    let found = next.read(Wanted::Spending, None).unwrap().unwrap();
+    assert!(found.everything.is_none(), "they are not read twice");
     assert_eq!((found.recorded, found.unrecorded), (vec![spend("a", 1)], vec![spend("b", 2)]));
     next.follow(&change(43, vec![], &["full"]));
     drop(next);
-    let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap();
-    assert!(found.keys.is_some_and(|keys| keys.keys.len() == 1 && keys.version == Version(43)));
+    let found = snapshot(&folder).read(Wanted::Everything, None).unwrap().unwrap();
+    assert!(found.everything.is_some_and(|keys| keys.keys.len() == 1 && keys.position.version == Version(43)));
     assert_eq!(found.unrecorded, [spend("b", 2)]);
 }
 
@@ -157,7 +169,7 @@ fn what_a_crash_has_left_half_written_is_removed() {
     let written = File::create(folder.path().join("keys.4.5")).unwrap();
     written.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     written.lock().unwrap();
-    assert_eq!(keys_in(&folder).version, Version(42));
+    assert_eq!(keys_in(&folder).position.version, Version(42));
     let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["keys", "keys.1.1", "keys.12.3.old", "keys.4.5", "keys.old", "other.1.2"]);
@@ -172,7 +184,7 @@ fn what_changes_while_it_is_written_is_not_lost() {
     let everything = |removed: i64| {
         let key = |number: i64| KeyRecord::unlimited(&number.to_string(), KeyDigest::of(&number.to_le_bytes()));
         let keys = (removed..300).map(key).collect();
-        Changes { version: Version(1000 + removed), is_everything: true, keys, ..Changes::default() }
+        Changes { position: at(1000 + removed), is_everything: true, keys, ..Changes::default() }
     };
     let running = snapshot(&folder);
     running.follow(&everything(0));
@@ -202,7 +214,7 @@ fn what_was_spent_is_there_until_its_window_is_over() {
     let over = Spend { window: BudgetPeriod::Day.window(yesterday), ..spend("a", 1) };
     running.note_spending(&[spend("a", 5), over.clone()], Some(&[spend("a", 2), spend("b", 3)]));
     let read = || {
-        let found = snapshot(&folder).read(Wanted::Everything).unwrap().unwrap();
+        let found = snapshot(&folder).read(Wanted::Everything, None).unwrap().unwrap();
         (found.recorded, found.unrecorded)
     };
     assert_eq!(
@@ -213,13 +225,13 @@ fn what_was_spent_is_there_until_its_window_is_over() {
     running.release();
     assert_eq!(read(), (vec![over, spend("a", 5)], vec![spend("a", 2), spend("b", 3)]));
     let running = snapshot(&folder);
-    running.read(Wanted::Everything).unwrap();
+    running.read(Wanted::Everything, None).unwrap();
     running.note_spending(&[spend("a", 7)], Some(&[spend("b", 3)]));
     running.release();
     assert_eq!(read().1, [spend("b", 3)]);
     // All at once, and by a process that knows of it from the file alone.
     let next = snapshot(&folder);
-    next.read(Wanted::Everything).unwrap();
+    next.read(Wanted::Everything, None).unwrap();
     next.follow(&everything());
     next.release();
     assert_eq!(read(), (vec![spend("a", 7)], vec![spend("b", 3)]));
@@ -238,18 +250,22 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
     let removed = whole.len() + longer[whole.len()..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for length in 0..longer.len() {
         fs::write(&path, &longer[..length]).unwrap();
-        let found = snapshot(&folder).read(Wanted::Everything);
+        let found = snapshot(&folder).read(Wanted::Everything, None);
         if length < whole.len() {
             assert!(found.is_err(), "{length}");
             continue;
         }
-        let found = found.unwrap().unwrap().keys.unwrap();
-        assert_eq!((found.version, found.keys.len()), (Version(42), if length < removed { 2 } else { 1 }), "{length}");
+        let found = found.unwrap().unwrap().everything.unwrap();
+        assert_eq!(
+            (found.position.version, found.keys.len()),
+            (Version(42), if length < removed { 2 } else { 1 }),
+            "{length}"
+        );
         // Who goes on writing begins a line of his own.
         let next = snapshot(&folder);
-        next.read(Wanted::Everything).unwrap();
+        next.read(Wanted::Everything, None).unwrap();
         next.follow(&change(44, vec![], &["plain"]));
-        assert_eq!(keys_in(&folder).version, Version(44), "{length}");
+        assert_eq!(keys_in(&folder).position.version, Version(44), "{length}");
         next.release();
     }
 }
@@ -258,32 +274,34 @@ fn half_a_line_at_the_end_is_dropped_and_no_other() {
 fn another_pepper_makes_it_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     let under = |pepper: &str| {
-        Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from(pepper)))
-            .read(Wanted::Everything)
-            .map(|_| ())
+        snapshot_of(&folder, KeyDigester::peppered(&Secret::from(pepper))).read(Wanted::Everything, None).map(|_| ())
     };
-    Snapshot::new(folder.path().join("keys"), KeyDigester::peppered(&Secret::from("one"))).follow(&everything());
+    snapshot_of(&folder, KeyDigester::peppered(&Secret::from("one"))).follow(&everything());
     assert!(under("one").is_ok());
     assert!(under("two").unwrap_err().to_string().contains("KEY_PEPPER"));
-    assert!(snapshot(&folder).read(Wanted::Everything).is_err());
+    assert!(snapshot(&folder).read(Wanted::Everything, None).is_err());
 }
 
 #[test]
 fn of_several_processes_one_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (snapshot(&folder), snapshot(&folder));
-    let version = || keys_in(&folder).version.0;
+    let version = || keys_in(&folder).position.version.0;
     one.follow(&everything());
-    assert_eq!(other.read(Wanted::Everything).unwrap().unwrap().keys.unwrap().version, Version(42), "it can be read");
-    other.follow(&Changes { version: Version(50), ..everything() });
+    assert_eq!(
+        other.read(Wanted::Everything, None).unwrap().unwrap().everything.unwrap().position.version,
+        Version(42),
+        "it can be read"
+    );
+    other.follow(&Changes { position: at(50), ..everything() });
     other.follow(&change(51, vec![], &["full"]));
     assert!(version() == 42 && !other.is_failing() && !other.is_kept() && !other.wants_rewriting());
     one.follow(&change(43, vec![], &["full"]));
-    rewrite(&one, &Changes { version: Version(44), ..everything() });
+    rewrite(&one, &Changes { position: at(44), ..everything() });
     assert!(version() == 44 && one.is_kept());
     one.release();
     assert!(other.wants_rewriting());
-    rewrite(&other, &Changes { version: Version(52), ..everything() });
+    rewrite(&other, &Changes { position: at(52), ..everything() });
     one.follow(&change(53, vec![], &["full"]));
     assert!(version() == 52 && other.is_kept() && !one.is_kept());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -295,22 +313,22 @@ fn what_a_process_leaves_behind_is_taken_over_by_the_one_beside_it() {
     let (one, other) = (snapshot(&folder), snapshot(&folder));
     one.follow(&everything());
     one.note_spending(&[spend("a", 1)], Some(&[spend("a", 2), spend("b", 3)]));
-    assert_eq!(other.read(Wanted::Everything).unwrap().unwrap().unrecorded, []);
+    assert_eq!(other.read(Wanted::Everything, None).unwrap().unwrap().unrecorded, []);
     other.note_spending(&[spend("a", 1)], Some(&[spend("a", 7)]));
     assert_eq!(other.take_inherited(), [], "it is still there to record it");
     one.release();
     // Before anybody has had the time to write it all anew.
     other.follow(&change(43, vec![], &["full"]));
-    assert_eq!(keys_in(&folder).version, Version(43));
+    assert_eq!(keys_in(&folder).position.version, Version(43));
     assert_eq!(other.take_inherited(), [spend("a", 2), spend("b", 3)]);
     assert_eq!(other.take_inherited(), []);
     // What it had spent itself is to be recorded, together with that.
     other.note_spending(&[], Some(&[spend("a", 9), spend("b", 3)]));
     other.release();
-    let unrecorded = || snapshot(&folder).read(Wanted::Spending).unwrap().unwrap().unrecorded;
+    let unrecorded = || snapshot(&folder).read(Wanted::Spending, None).unwrap().unwrap().unrecorded;
     assert_eq!(unrecorded(), [spend("a", 9), spend("b", 3)]);
     let next = snapshot(&folder);
-    next.read(Wanted::Spending).unwrap();
+    next.read(Wanted::Spending, None).unwrap();
     next.note_spending(&[spend("a", 10), spend("b", 3)], Some(&[]));
     drop(next);
     assert_eq!(unrecorded(), []);
@@ -341,7 +359,7 @@ proptest! {
             }
         }
         fs::write(&path, lines.concat()).unwrap();
-        prop_assert!(snapshot(&folder).read(Wanted::Everything).is_err());
+        prop_assert!(snapshot(&folder).read(Wanted::Everything, None).is_err());
     }
 }
 
@@ -349,7 +367,7 @@ proptest! {
 fn a_file_that_cannot_be_written_is_written_anew_when_it_can_be() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
-    let running = Snapshot::new(home.join("keys"), KeyDigester::default());
+    let running = Snapshot::new(home.join("keys"), KeyDigester::default(), "here".to_owned(), Sealing::default());
     running.follow(&everything());
     assert!(running.is_failing() && running.wants_rewriting());
     fs::create_dir(&home).unwrap();
@@ -361,7 +379,7 @@ fn a_file_that_cannot_be_written_is_written_anew_when_it_can_be() {
     assert!(running.is_failing() && running.wants_rewriting());
     // A folder cannot be replaced by a file either, and nothing half written is left.
     fs::create_dir_all(home.join("keys")).unwrap();
-    rewrite(&running, &Changes { version: Version(43), ..everything() });
+    rewrite(&running, &Changes { position: at(43), ..everything() });
     assert!(running.is_failing());
     assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
 }

@@ -21,7 +21,7 @@ pub enum Failure {
 /// What an error of a database is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The identifier of a new key is another's.
+    /// The identifier or the name of a new entry is another's.
     TakenId,
     /// The value of a key is another's.
     TakenKey,
@@ -39,7 +39,7 @@ impl Fault {
     /// A value is in this table already that has to be unique in it.
     pub fn duplicate_in(table: &str) -> Self {
         match table {
-            "master_keys" => Self::TakenId,
+            "master_keys" | "providers" | "models" => Self::TakenId,
             "key_digests" => Self::TakenKey,
             _ => Self::Never,
         }

@@ -1,13 +1,13 @@
-//! Reading and writing keys, and what was noted of it.
+//! Reading and writing keys, and reading what was noted.
 
 use gateway_keystore::{
     AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, StoreError, StoreFuture, Version,
 };
-use sqlx::Connection;
 
 use super::row::{self, Written, time};
-use super::statements::{FIRST_KEYS, INSERT_KEY, KEY, KEY_EXISTS, NEXT_KEYS, NOTE, NOTES, REMOVE_KEY, REPLACE_KEY};
-use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, current_version, within};
+use super::statements::{FIRST_KEYS, INSERT_KEY, KEY, KEY_EXISTS, NEXT_KEYS, NOTES, REMOVE_KEY, REPLACE_KEY};
+use super::write::Change;
+use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, within};
 use crate::driver::{Cells, Value};
 
 impl<D: Dialect> KeyRepository for SqlStore<D> {
@@ -31,25 +31,7 @@ impl<D: Dialect> KeyRepository for SqlStore<D> {
     }
 
     fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version> {
-        self.writing(async move {
-            let mut connection = self.lease().await?;
-            let mut transaction = connection.begin_with(D::STATEMENTS.begin_write).await?;
-            make::<D>(&mut transaction, change).await?;
-            let values = [
-                Value::from(note.at.as_microsecond()),
-                Value::from(note.actor.as_str()),
-                Value::from(note.action.as_str()),
-                Value::from(&*note.object),
-                Value::Text(note.before.as_deref()),
-                Value::Text(note.after.as_deref()),
-            ];
-            count::<D>(&mut transaction, NOTE, &values).await?;
-            let version = current_version::<D>(&mut transaction).await?;
-            transaction.commit().await?;
-            self.connections().confirm(self.dialect())?;
-            connection.give_back();
-            Ok(version)
-        })
+        self.write_changes(vec![(Change::Key(change), note)])
     }
 
     fn audit(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<AuditRecord>> {
@@ -88,7 +70,7 @@ async fn page<D: Dialect>(
     Ok(found)
 }
 
-async fn make<D: Dialect>(connection: &mut Driven<D>, change: &KeyChange) -> Result<(), Failure> {
+pub(super) async fn make<D: Dialect>(connection: &mut Driven<D>, change: &KeyChange) -> Result<(), Failure> {
     let (id, done) = match change {
         KeyChange::Insert(record) => {
             count::<D>(connection, INSERT_KEY, &Written::new(record).columns()).await?;

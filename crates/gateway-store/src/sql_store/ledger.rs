@@ -13,7 +13,7 @@ use sqlx::Connection;
 
 use super::row::time;
 use super::statements::{FORGET, TOTALS};
-use super::{Dialect, Failure, LONG_PATIENCE, SqlStore, all, count, within};
+use super::{Dialect, Failure, LONG_PATIENCE, PATIENCE, SqlStore, all, count, within};
 use crate::driver::{Cells, Value};
 use crate::json::written_json;
 
@@ -22,7 +22,7 @@ const KEPT: i64 = 400 * 24 * 60 * 60 * 1_000_000;
 
 impl<D: Dialect> Ledger for SqlStore<D> {
     fn spend<'a>(&'a self, spent: &'a [Spend]) -> StoreFuture<'a, Vec<Spend>> {
-        self.writing(async move {
+        self.writing(PATIENCE, async move {
             let rows = sums(spent);
             let newest = rows.keys().filter(|(_, period, _)| *period != "total").map(|(_, _, start)| *start).max();
             let rows: Vec<_> =
@@ -53,7 +53,7 @@ impl<D: Dialect> Ledger for SqlStore<D> {
     }
 
     fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()> {
-        self.writing(async move {
+        self.writing(PATIENCE, async move {
             // In order, and each once: two nodes that lock rows in different orders would wait for each other.
             let mut latest = BTreeMap::<&str, i64>::new();
             for (id, at) in used {

@@ -73,7 +73,7 @@ pub(super) fn read(row: &impl Cells) -> Result<KeyRecord, (String, String)> {
 }
 
 fn read_columns(row: &impl Cells) -> Result<KeyRecord, String> {
-    let mut cells = Cursor { row, column: 0 };
+    let mut cells = Cursor::new(row, COLUMNS);
     Ok(KeyRecord {
         id: cells.needed(Cells::text, |id| Ok(Arc::from(id)))?,
         name: cells.needed(Cells::text, |name| Ok(Arc::from(name)))?,
@@ -95,14 +95,24 @@ fn read_columns(row: &impl Cells) -> Result<KeyRecord, String> {
 }
 
 /// Reads a row from left to right.
-struct Cursor<'a, R> {
+pub(super) struct Cursor<'a, R> {
     row: &'a R,
+    columns: &'static str,
     column: usize,
 }
 
 impl<'a, R: Cells> Cursor<'a, R> {
+    /// `columns` are their names, with a comma and a space between them.
+    pub(super) fn new(row: &'a R, columns: &'static str) -> Self {
+        Self { row, columns, column: 0 }
+    }
+
+    fn name(&self, column: usize) -> &'static str {
+        self.columns.split(", ").nth(column).unwrap_or_default()
+    }
+
     /// The next value, or none where there is none.
-    fn next<C, T>(
+    pub(super) fn next<C, T>(
         &mut self,
         cell: impl FnOnce(&'a R, usize) -> sqlx::Result<Option<C>>,
         read: impl FnOnce(C) -> Result<T, String>,
@@ -114,22 +124,18 @@ impl<'a, R: Cells> Cursor<'a, R> {
             Err(sqlx::Error::ColumnDecode { source, .. }) => Err(source.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        value.map_err(|problem| format!("{}: {problem}", name(column)))
+        value.map_err(|problem| format!("{}: {problem}", self.name(column)))
     }
 
     /// The next value, which has to be there.
-    fn needed<C, T>(
+    pub(super) fn needed<C, T>(
         &mut self,
         cell: impl FnOnce(&'a R, usize) -> sqlx::Result<Option<C>>,
         read: impl FnOnce(C) -> Result<T, String>,
     ) -> Result<T, String> {
         let column = self.column;
-        self.next(cell, read)?.ok_or_else(|| format!("{}: is missing", name(column)))
+        self.next(cell, read)?.ok_or_else(|| format!("{}: is missing", self.name(column)))
     }
-}
-
-fn name(column: usize) -> &'static str {
-    COLUMNS.split(", ").nth(column).unwrap_or_default()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a row has either or")]

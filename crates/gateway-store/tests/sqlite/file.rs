@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gateway_secret::KeyDigest;
-use gateway_store::{Backend, Schema, SqliteStore};
+use gateway_secret::{KeyDigest, Secret};
+use gateway_store::{Backend, Schema, SqliteStore, Vault};
 use gateway_testing::store_conformance::Subject;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
@@ -40,6 +40,11 @@ impl File {
     }
 }
 
+/// A vault of one key, 32 times this byte.
+pub(crate) fn vault(byte: &str) -> Arc<Vault> {
+    Arc::new(Vault::new(&Secret::from(byte.repeat(32))).unwrap())
+}
+
 /// The digest of a key, as it is written in hexadecimal.
 pub(crate) fn hex(key: &str) -> String {
     KeyDigest::of(key.as_bytes()).as_bytes().iter().fold(String::new(), |mut text, byte| {
@@ -51,6 +56,10 @@ pub(crate) fn hex(key: &str) -> String {
 impl Subject for File {
     fn backend(&self) -> Arc<dyn Backend> {
         Arc::clone(&self.store) as Arc<dyn Backend>
+    }
+
+    fn sealing(&self) -> Arc<dyn Backend> {
+        Arc::new(self.again().sealed_with(Some(vault("11"))))
     }
 
     async fn execute(&self, sql: &str) {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use gateway_keystore::{KeyChange, KeyDirectory, KeyStore, Ledger, StoreError};
 use gateway_ratelimit::{BudgetPeriod, BudgetWindow, NanoUsd, Spend};
 use gateway_secret::{KeyDigest, KeyDigester};
-use gateway_store::{Follower, Following, LoadedFrom};
+use gateway_store::{Backend, Follower, Following, LoadedFrom};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::book::Book;
 use crate::file::{File, hex};
+use crate::shelf::Shelf;
 use crate::unsteady::Unsteady;
 
 /// How long anything may take. It is there so that a test ends.
@@ -26,19 +27,27 @@ pub(crate) struct Scene {
     pub(crate) backend: Arc<Unsteady>,
     directory: Arc<KeyDirectory>,
     pub(crate) book: Arc<Book>,
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 impl Scene {
     pub(crate) async fn new() -> Self {
         let file = File::with_tables().await;
-        let backend = Arc::new(Unsteady::new(file.backend()));
-        Self { file, backend, directory: Arc::default(), book: Arc::default() }
+        let backend = file.backend();
+        Self::of(file, backend)
+    }
+
+    /// A follower of this store, which is in this file.
+    pub(crate) fn of(file: File, backend: Arc<dyn Backend>) -> Self {
+        let backend = Arc::new(Unsteady::new(backend));
+        Self { file, backend, directory: Arc::default(), book: Arc::default(), shelf: Arc::default() }
     }
 
     pub(crate) fn following(&self) -> Following {
         Following {
             backend: Arc::<Unsteady>::clone(&self.backend),
             directory: Arc::clone(&self.directory),
+            settings: Arc::<Shelf>::clone(&self.shelf),
             spending: Arc::<Book>::clone(&self.book),
             snapshot: Some(self.file.folder.path().join("snapshot")),
             digester: KeyDigester::default(),
@@ -56,8 +65,8 @@ impl Scene {
 
     /// The same file, followed by another process.
     pub(crate) fn restart(self) -> Self {
-        let backend = Arc::new(Unsteady::new(self.file.backend()));
-        Self { file: self.file, backend, directory: Arc::default(), book: Arc::default() }
+        let backend = self.file.backend();
+        Self::of(self.file, backend)
     }
 
     pub(crate) async fn insert(&self, id: &str) -> gateway_keystore::Version {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod book;
+mod elsewhere;
 mod file;
 mod follower;
 mod load;
@@ -10,6 +11,8 @@ mod opening;
 mod refusing;
 mod replaced;
 mod schema;
+mod settings;
+mod shelf;
 mod unsteady;
 
 use gateway_testing::store_conformance;

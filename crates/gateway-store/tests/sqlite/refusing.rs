@@ -29,6 +29,10 @@ impl Dialect for Hindered {
         self.store.dialect().options()
     }
 
+    fn place(&self) -> String {
+        self.store.dialect().place()
+    }
+
     fn prepare<'c>(&'c self, connection: &'c mut Driven<Self>) -> BoxFuture<'c, Result<(), Failure>> {
         Box::pin(async {
             self.store.dialect().prepare(connection).await?;
@@ -72,14 +76,14 @@ async fn it_is_said_why_nothing_was_written() {
     ] {
         let file = File::with_tables().await;
         write(&*file.backend(), KeyChange::Insert(plain_key("known"))).await;
-        let version = file.store.changes(None).await.unwrap().version;
+        let version = file.store.changes(None).await.unwrap().position.version;
         let mut holder = SqliteConnection::connect(file.path().to_str().unwrap()).await.unwrap();
         if reason == "locked" {
             holder.execute("BEGIN IMMEDIATE").await.unwrap();
         }
         let hindered = SqlStore::new(Hindered { store: Arc::clone(&file.store), pragma });
         assert_refuses(&hindered, reason).await;
-        assert_eq!(hindered.changes(None).await.unwrap().version, version, "{reason}");
+        assert_eq!(hindered.changes(None).await.unwrap().position.version, version, "{reason}");
         holder.close().await.unwrap();
         write(&*file.backend(), KeyChange::Insert(large_key("later"))).await;
     }

@@ -13,16 +13,16 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
-use crate::file::File;
+use crate::file::{File, hex};
 
 /// A release with other migrations than this one. They are its own, everything else is SQLite's.
 struct Release<const RELEASE: usize>(Arc<SqliteStore>);
 
 const TODAY: &[Migration] = SqliteFile::MIGRATIONS;
 const NEXT: Migration =
-    Migration { version: 3, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
+    Migration { version: 4, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
 const BROKEN: Migration = Migration {
-    version: 3,
+    version: 4,
     name: "broken",
     up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
     down: "DROP TABLE half; DROP TABLE no_such_table",
@@ -35,10 +35,10 @@ const fn same(migration: &'static Migration) -> Migration {
 
 /// What the releases know.
 const RELEASES: [&[Migration]; 4] = [
-    &[same(&TODAY[0]), same(&TODAY[1]), NEXT],
-    &[same(&TODAY[0]), same(&TODAY[1]), BROKEN],
-    &[CHANGED, same(&TODAY[1])],
-    &[same(&TODAY[0])],
+    &[same(&TODAY[0]), same(&TODAY[1]), same(&TODAY[2]), NEXT],
+    &[same(&TODAY[0]), same(&TODAY[1]), same(&TODAY[2]), BROKEN],
+    &[CHANGED, same(&TODAY[1]), same(&TODAY[2])],
+    &[same(&TODAY[0]), same(&TODAY[1])],
 ];
 const LATER: usize = 0;
 const FAULTY: usize = 1;
@@ -53,6 +53,10 @@ impl<const RELEASE: usize> Dialect for Release<RELEASE> {
 
     fn options(&self) -> &sqlx::sqlite::SqliteConnectOptions {
         self.0.dialect().options()
+    }
+
+    fn place(&self) -> String {
+        self.0.dialect().place()
     }
 
     fn prepare<'c>(&'c self, connection: &'c mut Driven<Self>) -> BoxFuture<'c, Result<(), Failure>> {
@@ -93,11 +97,19 @@ async fn of_many_that_start_at_once_all_find_the_tables() {
 #[tokio::test]
 async fn a_new_release_adds_what_is_missing_and_keeps_what_is_there() {
     let file = File::empty();
-    assert_eq!(release::<EARLIER>(&file).migrate_up().await.unwrap(), 1);
-    write(&*file.backend(), gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
-    assert_eq!(file.store.migrate_up().await.unwrap(), 2);
-    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 3);
-    assert_eq!(file.store.changes(None).await.unwrap().keys.len(), 1);
+    assert_eq!(release::<EARLIER>(&file).migrate_up().await.unwrap(), 2);
+    let row = |id: &str| format!("INSERT INTO master_keys (id, name, digest) VALUES ('{id}', '', x'{}')", hex(id));
+    file.execute(&row("key")).await;
+    assert_eq!(file.store.migrate_up().await.unwrap(), 3);
+    let found = file.store.changes(None).await.unwrap();
+    assert_eq!((found.keys.len(), found.position.version.0), (1, 1));
+    assert!(!found.position.store.is_empty() && !found.position.token.is_empty());
+    // What was counted goes on to be counted, and what was told to be told.
+    file.execute(&row("other")).await;
+    let news = file.store.changes(Some(&found.position)).await.unwrap();
+    assert_eq!((news.keys.len(), news.position.version.0, news.is_everything), (1, 2, false));
+    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 4);
+    assert_eq!(file.store.changes(None).await.unwrap().keys.len(), 2);
 }
 
 #[tokio::test]
@@ -108,16 +120,16 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let faulty = release::<FAULTY>(&file);
     let answer = faulty.migrate_up().await;
     assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
-    assert_eq!(faulty.version().await.unwrap(), 2);
+    assert_eq!(faulty.version().await.unwrap(), 3);
     let after = file.store.changes(None).await.unwrap();
-    assert_eq!((after.version, after.keys.len()), (before.version, 1));
-    assert_eq!(file.store.migrate_up().await.unwrap(), 2, "no lock is left behind");
+    assert_eq!((after.position, after.keys.len()), (before.position, 1));
+    assert_eq!(file.store.migrate_up().await.unwrap(), 3, "no lock is left behind");
 
     // Back likewise: the migration cannot be undone.
-    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 3);
+    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 4);
     file.execute("CREATE TABLE half (id INTEGER)").await;
     assert!(faulty.migrate_down().await.is_err());
-    assert_eq!(faulty.version().await.unwrap(), 3);
+    assert_eq!(faulty.version().await.unwrap(), 4);
     file.execute("DROP TABLE half").await;
 }
 
@@ -126,9 +138,9 @@ async fn a_store_of_a_later_release_is_left_alone() {
     let file = File::empty();
     release::<LATER>(&file).migrate_up().await.unwrap();
     for answer in [file.store.migrate_up().await, file.store.migrate_down().await] {
-        assert!(matches!(answer, Err(StoreError::TooNew { found: 3, known: 2 })), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::TooNew { found: 4, known: 3 })), "{answer:?}");
     }
-    assert_eq!(file.store.version().await.unwrap(), 3, "which can be told all the same");
+    assert_eq!(file.store.version().await.unwrap(), 4, "which can be told all the same");
 }
 
 #[tokio::test]
@@ -141,7 +153,7 @@ async fn tables_that_are_not_this_programs_are_left_alone() {
 #[tokio::test]
 async fn the_version_is_read_while_somebody_else_writes() {
     let (empty, made) = (File::empty(), File::with_tables().await);
-    for (file, expected) in [(&empty, 0), (&made, 2)] {
+    for (file, expected) in [(&empty, 0), (&made, 3)] {
         assert_eq!(file.store.version().await.unwrap(), expected);
         let mut holder = SqliteConnection::connect(file.path().to_str().unwrap()).await.unwrap();
         holder.execute("BEGIN IMMEDIATE").await.unwrap();

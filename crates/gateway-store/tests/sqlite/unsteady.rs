@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use gateway_keystore::{
-    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRecord, KeyRepository, Ledger, StoreError, StoreFuture,
-    Version,
+    AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRecord, KeyRepository, Ledger, NotedChange, Position,
+    SettingsKind, SettingsRecord, SettingsRepository, StoreError, StoreFuture, Version,
 };
 use gateway_ratelimit::Spend;
-use gateway_store::{Access, Backend, Schema};
+use gateway_store::{Access, Backend, Schema, Vault};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -85,8 +85,18 @@ impl KeyRepository for Unsteady {
     }
 }
 
+impl SettingsRepository for Unsteady {
+    fn find<'a>(&'a self, kind: SettingsKind, name: &'a str) -> StoreFuture<'a, Option<SettingsRecord>> {
+        self.unless(&[Mood::Away], self.inner.find(kind, name))
+    }
+
+    fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
+        self.unless(&[Mood::Away], self.inner.write_all(changes))
+    }
+}
+
 impl KeyFeed for Unsteady {
-    fn changes(&self, since: Option<Version>) -> StoreFuture<'_, Changes> {
+    fn changes<'a>(&'a self, since: Option<&'a Position>) -> StoreFuture<'a, Changes> {
         assert!(*self.mood.borrow() != Mood::Fatal, "a test of panics");
         self.unless(&[Mood::Away], self.inner.changes(since))
     }
@@ -143,6 +153,14 @@ impl Access for Unsteady {
 
     fn is_refusing(&self) -> bool {
         self.inner.is_refusing()
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+
+    fn vault(&self) -> Option<Arc<Vault>> {
+        self.inner.vault()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -149,13 +149,13 @@ pub(super) async fn are_noted_with_every_change_and_only_then(subject: &impl Sub
     let backend = subject.backend();
     insert(&*backend, "one").await;
     write(&*backend, KeyChange::Replace(plain_key("one"))).await;
-    let version = done(backend.changes(None).await).version;
+    let position = done(backend.changes(None).await).position;
     let refused =
         [KeyChange::Insert(plain_key("one")), KeyChange::Replace(plain_key("one")), KeyChange::Remove("two".into())];
     for change in refused {
         assert!(try_write(&*backend, change).await.is_err());
     }
-    assert_eq!(done(backend.changes(None).await).version, version, "what is refused changes nothing");
+    assert_eq!(done(backend.changes(None).await).position, position, "what is refused changes nothing");
     write(&*backend, KeyChange::Remove("one".into())).await;
 
     let notes = done(backend.audit(None, 10).await);
