@@ -5,25 +5,35 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_call::ModelPattern;
-use gateway_ratelimit::{Budget, Limits, Price, RateLimit};
 use gateway_resilience::{BreakerPolicy, BudgetPolicy, RetryPolicy};
 use gateway_secret::{KeyDigester, Secret};
 use gateway_upstream::Timeouts;
-use jiff::Timestamp;
+
+mod master_key;
+mod model;
+mod provider;
+
+pub use master_key::{KeyMaterial, MasterKey};
+pub use model::{Affinity, Hedge, HedgeDelay, Model, ModelTarget, TimeoutOverrides};
+pub use provider::{Mapping, Origin, Provider, ProviderEndpoint};
 
 /// A complete configuration, valid in itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The callers' listener and its limits.
     pub server: Server,
-    /// Where calls may go.
+    /// Where calls may go: the file's providers in its order, the store's by name, and then those that models have inline.
     pub providers: Vec<Provider>,
-    /// What public model names mean beyond the providers' mappings, in file order.
+    /// Providers that are switched off, in the same order: known and not served.
+    pub disabled_providers: Vec<Provider>,
+    /// What public model names mean beyond the providers' mappings: the file's in its order, then the store's by name.
     pub models: Vec<Model>,
+    /// Whether providers' certificates are checked; a provider may say otherwise.
+    pub verify_ssl: bool,
+    /// The timeouts of providers; each may have its own, and a model its own again.
+    pub timeouts: Timeouts,
     /// How often and when a call tries again; a model may have its own number of retries.
     pub retry: RetryPolicy,
     /// What each provider bears of retries, as a share of its traffic.
@@ -51,12 +61,14 @@ pub struct Config {
 }
 
 /// The callers' listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// The host to bind, a name or an address.
     pub host: String,
     /// The port to bind; 0 lets the system choose.
     pub port: u16,
+    /// Whether other processes of the same user may listen at the same address, so that one can take over from another.
+    pub reuse_port: bool,
     /// Worker threads; `None` means one per core of the process's quota.
     pub workers: Option<usize>,
     /// The largest request body, in bytes.
@@ -89,7 +101,7 @@ pub struct Queue {
 }
 
 /// Paths of PEM files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate chain, leaf first.
     pub cert: PathBuf,
@@ -98,7 +110,7 @@ pub struct TlsFiles {
 }
 
 /// Cross-origin rules (Fetch Standard, section 3.3).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// Origins that may read answers; `None` means any.
     pub allowed_origins: Option<Vec<String>>,
@@ -108,161 +120,8 @@ pub struct Cors {
     pub max_age: Duration,
 }
 
-/// One upstream account.
-#[derive(Debug, Clone)]
-pub struct Provider {
-    /// Unique among providers.
-    pub name: String,
-    /// The registered name of the protocol it speaks, such as `openai`.
-    pub kind: String,
-    /// Where it is.
-    pub endpoint: ProviderEndpoint,
-    /// The keys to present to it, first choice first and none twice; at most 64; empty for an upstream without
-    /// authentication.
-    pub api_keys: Vec<Secret>,
-    /// Its share among providers of the same model; at least 1.
-    pub weight: u32,
-    /// Public names to upstream names, in file order; empty means any name, unchanged.
-    pub model_mapping: Vec<Mapping>,
-    /// The most requests that it is sent at once; `None` if that is not limited.
-    pub max_in_flight: Option<u32>,
-    /// Headers added to every request.
-    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// Names of caller headers let through besides the standard list.
-    pub forward_headers: Vec<http::HeaderName>,
-    /// Whether its certificate is checked.
-    pub verify_ssl: bool,
-    /// Its timeouts, defaults filled in.
-    pub timeouts: Timeouts,
-    /// Whether the provider takes calls by name resolution; false for one written inline in a model.
-    pub resolvable: bool,
-}
-
-/// How the URL of a request to a provider is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProviderEndpoint {
-    /// An API base, such as `https://api.openai.com/v1`; the endpoint's path is appended. No trailing slash.
-    Base(http::Uri),
-    /// One complete URL that serves every call.
-    Complete(http::Uri),
-    /// The simulator inside this binary, wherever it will listen.
-    Simulator,
-}
-
-/// One entry of a provider's model mapping.
-#[derive(Debug, Clone)]
-pub struct Mapping {
-    /// The public name or pattern.
-    pub public: ModelPattern,
-    /// The upstream's name; `None` keeps the caller's.
-    pub upstream: Option<String>,
-    /// What it costs; zero if nothing is said.
-    pub price: Price,
-}
-
-/// What a public model name means.
-#[derive(Debug, Clone)]
-pub struct Model {
-    /// The public name.
-    pub name: String,
-    /// Its targets; empty means every provider that maps the name.
-    pub targets: Vec<ModelTarget>,
-    /// The registered name of the balancing policy.
-    pub balance: String,
-    /// Attempts beyond the first, if the model says so itself; else [`RetryPolicy::max_retries`] of [`Config::retry`].
-    pub max_retries: Option<u32>,
-    /// The models to go on with when this one fails, in order, each once and never this one, without the prefix.
-    pub fallback_models: Vec<String>,
-    /// Whether a slow answer is raced by another attempt; `None` means never.
-    pub hedge: Option<Hedge>,
-    /// Whether calls that share something go to the same target; `None` means that `balance` alone decides.
-    pub affinity: Option<Affinity>,
-    /// Timeouts that differ from the provider's.
-    pub timeouts: TimeoutOverrides,
-    /// Whether answers are rewritten, if the model says so itself.
-    pub rewrite_response: Option<bool>,
-}
-
-/// One way to serve a model.
-#[derive(Debug, Clone)]
-pub struct ModelTarget {
-    /// The index in [`Config::providers`].
-    pub provider: usize,
-    /// The upstream's name for the model.
-    pub upstream_model: String,
-    /// The share among the targets; at least 1.
-    pub weight: u32,
-    /// The tier under the balancing policy `priority`, lower first; 1 if nothing is said. Other policies do not look.
-    pub priority: u32,
-}
-
-/// An attempt at another target beside one whose first content is late.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hedge {
-    /// How late is late.
-    pub after: HedgeDelay,
-    /// The most attempts beside the first; 1 to 3.
-    pub max: u32,
-}
-
-/// How long the first content of an answer may take before a hedge starts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HedgeDelay {
-    /// Always the same; longer than zero.
-    Fixed(Duration),
-    /// As long as this share of the target's recent answers took; 0.5 to 0.99.
-    Quantile(f64),
-}
-
-/// What calls share that go to the same target, so that its prompt cache serves them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Affinity {
-    /// The conversation, as the caller names it.
-    Session,
-    /// The beginning of the prompt.
-    PromptPrefix,
-}
-
-/// Timeouts where set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TimeoutOverrides {
-    /// See [`Timeouts::connect`].
-    pub connect: Option<Duration>,
-    /// See [`Timeouts::headers`].
-    pub headers: Option<Duration>,
-    /// See [`Timeouts::first_token`].
-    pub first_token: Option<Duration>,
-    /// See [`Timeouts::idle`].
-    pub idle: Option<Duration>,
-    /// See [`Timeouts::total`].
-    pub total: Option<Duration>,
-}
-
-/// A caller's key as the administrator wrote it.
-#[derive(Debug, Clone)]
-pub struct MasterKey {
-    /// What logs call it.
-    pub name: String,
-    /// The key itself.
-    pub key: Secret,
-    /// Models it may use; `["*"]` by default, empty means none.
-    pub allowed_models: Vec<ModelPattern>,
-    /// Whether it is accepted at all.
-    pub enabled: bool,
-    /// What it may spend, as written.
-    pub rate_limit: Option<RateLimit>,
-    /// How much money it may spend.
-    pub budget: Option<Budget>,
-    /// Both, ready to be counted against.
-    pub limits: Arc<Limits>,
-    /// When it stops working.
-    pub expires_at: Option<Timestamp>,
-    /// The administrator's own notes.
-    pub metadata: Vec<(String, String)>,
-}
-
 /// The administrator's access.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admin {
     /// The key; without one the Admin API is switched off.
     pub key: Option<Secret>,
@@ -271,12 +130,15 @@ pub struct Admin {
 }
 
 /// Where keys are kept that are not in the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     /// Where it is.
     pub place: StorePlace,
     /// What digests of keys are made with besides the key.
     pub key_pepper: Option<Secret>,
+    /// What the secrets of providers are sealed with there: one key or several, separated by commas, of which the first seals
+    /// and all open.
+    pub encryption_key: Option<Secret>,
 }
 
 impl Store {
@@ -287,7 +149,7 @@ impl Store {
 }
 
 /// Where a store is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorePlace {
     /// Nowhere: keys are those of the file.
     Nowhere,
@@ -300,7 +162,7 @@ pub enum StorePlace {
 }
 
 /// Limits that several gateways share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redis {
     /// Where it is; may hold a password.
     pub url: Secret,
@@ -348,17 +210,4 @@ pub enum LogFormat {
     Json,
     /// Text for people.
     Text,
-}
-
-impl TimeoutOverrides {
-    /// The base with everything that is set here instead.
-    pub fn over(self, base: Timeouts) -> Timeouts {
-        Timeouts {
-            connect: self.connect.unwrap_or(base.connect),
-            headers: self.headers.unwrap_or(base.headers),
-            first_token: self.first_token.unwrap_or(base.first_token),
-            idle: self.idle.unwrap_or(base.idle),
-            total: self.total.unwrap_or(base.total),
-        }
-    }
 }

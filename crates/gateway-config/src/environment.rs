@@ -14,13 +14,14 @@ use crate::tree::{Entry, Node, Place, Value};
 use crate::yaml;
 
 /// The short names and the keys they stand for.
-const SHORT_NAMES: [(&str, &[&str]); 9] = [
+const SHORT_NAMES: [(&str, &[&str]); 10] = [
     ("HOST", &["server", "host"]),
     ("PORT", &["server", "port"]),
     ("VERIFY_SSL", &["verify_ssl"]),
     ("PROVIDER_SUFFIX", &["provider_suffix"]),
     ("DB_URL", &["store", "url"]),
     ("KEY_PEPPER", &["store", "key_pepper"]),
+    ("STORE_ENCRYPTION_KEY", &["store", "encryption_key"]),
     ("REDIS_URL", &["redis", "url"]),
     ("ADMIN_KEY", &["admin", "key"]),
     ("LOG_FORMAT", &["logging", "format"]),
@@ -80,7 +81,7 @@ impl Override<'_> {
         if self.value.starts_with(['[', '{'])
             && let Ok(mut parsed) = yaml::parse(self.value)
         {
-            relocate(&mut parsed, &self.place());
+            parsed.relocate(&self.place());
             return parsed;
         }
         Node::new(Value::Text(self.value.to_owned()), self.place())
@@ -112,19 +113,5 @@ fn descend<'t>(node: &'t mut Node, segment: &str, place: &Place) -> Option<&'t m
             entries.get_mut(index).map(|entry| &mut entry.node)
         }
         Value::Null | Value::Withheld | Value::Refused | Value::Text(_) => None,
-    }
-}
-
-fn relocate(node: &mut Node, place: &Place) {
-    node.place = place.clone();
-    match &mut node.value {
-        Value::Sequence(items) => items.iter_mut().for_each(|item| relocate(item, place)),
-        Value::Mapping(entries) => {
-            for entry in entries {
-                entry.place = place.clone();
-                relocate(&mut entry.node, place);
-            }
-        }
-        Value::Null | Value::Withheld | Value::Refused | Value::Text(_) => {}
     }
 }

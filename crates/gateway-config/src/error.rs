@@ -1,14 +1,37 @@
 //! What is wrong with a configuration, all of it at once.
 //!
 //! An administrator fixes a file once, not once per error, so nothing here stops at the first. A [`ConfigError`] says
-//! where (a position in the file, or the variable that supplied the value), which key, what was found and what is
+//! where (a position in the file, the variable that supplied the value, or the entry of the store), which key, what was found and what is
 //! allowed. No error repeats a secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gateway_keystore::SettingsKind;
+
 /// The most errors that one report lists; a file with more is no clearer for it.
 pub(crate) const MAX_LISTED: usize = 100;
+
+/// The longest name that a message repeats, in characters; one in a row made by hand may be of any length.
+const MAX_NAME: usize = 256;
+
+/// An entry of the store, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreEntry {
+    /// What it is.
+    pub kind: SettingsKind,
+    /// Its name.
+    pub name: String,
+}
+
+/// As in ``provider `openai` of the store``, on one line whatever the name holds.
+impl fmt::Display for StoreEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name: String = self.name.chars().take(MAX_NAME).flat_map(char::escape_debug).collect();
+        let rest = if self.name.chars().nth(MAX_NAME).is_some() { "…" } else { "" };
+        write!(f, "{} `{name}{rest}` of the store", self.kind)
+    }
+}
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +45,21 @@ pub struct ConfigError {
     pub column: Option<u64>,
     /// The environment variable that supplied the value, if it overrode the file.
     pub variable: Option<String>,
-    /// The key's path, such as `providers[0].timeouts.connect`; empty if the error is about the whole.
+    /// The entry of the store that holds the value, if it is not in the file. It has no file, line and column.
+    pub entry: Option<StoreEntry>,
+    /// The key's path, such as `providers[0].timeouts.connect`, or `timeouts.connect` within an entry of the store; empty if
+    /// the error is about the whole.
     pub path: String,
     /// What was found and what is allowed. Never a secret.
     pub message: String,
 }
 
 impl ConfigError {
+    /// An error about a key that only shows when the configuration is put to use, such as a file that cannot be read.
+    pub fn of_key(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), ..Self::of_text(message) }
+    }
+
     /// An error about a file as a whole.
     pub(crate) fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Self { file: Some(file.to_owned()), ..Self::of_text(message) }
@@ -36,7 +67,8 @@ impl ConfigError {
 
     /// An error about a text that is in no file.
     pub(crate) fn of_text(message: impl Into<String>) -> Self {
-        Self { file: None, line: None, column: None, variable: None, path: String::new(), message: message.into() }
+        let (file, line, column, variable, entry) = (None, None, None, None, None);
+        Self { file, line, column, variable, entry, path: String::new(), message: message.into() }
     }
 
     /// The same error at a line of its file.
@@ -45,12 +77,24 @@ impl ConfigError {
         self.column = column;
         self
     }
+
+    /// The key and the message, without the place.
+    pub(crate) fn finding(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| {
+            if !self.path.is_empty() {
+                write!(f, "{}: ", self.path)?;
+            }
+            f.write_str(&self.message)
+        })
+    }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(variable) = &self.variable {
             write!(f, "from environment variable {variable}: ")?;
+        } else if let Some(entry) = &self.entry {
+            write!(f, "{entry}: ")?;
         } else if let Some(file) = &self.file {
             write!(f, "{}", file.display())?;
             for number in [self.line, self.column].into_iter().flatten() {
@@ -60,10 +104,7 @@ impl fmt::Display for ConfigError {
         } else if let (Some(line), Some(column)) = (self.line, self.column) {
             write!(f, "line {line}, column {column}: ")?;
         }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)
+        self.finding().fmt(f)
     }
 }
 
@@ -92,9 +133,21 @@ impl ConfigErrors {
         self
     }
 
+    /// How many more there are than are listed.
+    pub(crate) fn omitted(&self) -> usize {
+        self.omitted
+    }
+
     /// The errors listed, at most 100.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.errors.iter()
+    }
+}
+
+/// Of no errors, this is a report that says so; whoever collects them looks whether there are any.
+impl FromIterator<ConfigError> for ConfigErrors {
+    fn from_iter<T: IntoIterator<Item = ConfigError>>(errors: T) -> Self {
+        Self::new(errors.into_iter().collect())
     }
 }
 

@@ -4,25 +4,40 @@
 
 use std::time::Duration;
 
-use crate::item::Item;
-use crate::suggestion;
+use crate::item::{Inside, Item};
 use crate::tree::Entry;
 
 /// The most allowed keys that an error lists; a longer list hides the suggestion.
-const MAX_LISTED_KEYS: usize = 12;
+const MAX_LISTED_KEYS: usize = 13;
 
 pub(crate) struct Fields<'a> {
     item: Item<'a>,
+    inside: Inside<'a>,
     entries: &'a [Entry],
     /// Keys to tell of, in the order in which they were taken.
     known: Vec<&'static str>,
     /// Accepted older spellings; understood, not advertised.
-    older: Vec<String>,
+    older: Vec<Spelling>,
+}
+
+/// A key with what follows it in a spelling that names the unit.
+#[derive(Clone, Copy)]
+struct Spelling(&'static str, &'static str);
+
+impl Spelling {
+    /// All of a duration: as it is, and as a number.
+    const fn of_duration(key: &'static str) -> [Self; 3] {
+        [Self(key, ""), Self(key, "_ms"), Self(key, "_secs")]
+    }
+
+    fn is(self, key: &str) -> bool {
+        key.strip_prefix(self.0) == Some(self.1)
+    }
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(item: Item<'a>, entries: &'a [Entry]) -> Self {
-        Self { item, entries, known: Vec::new(), older: Vec::new() }
+        Self { inside: item.inside(), item, entries, known: Vec::new(), older: Vec::new() }
     }
 
     /// The mapping itself.
@@ -37,9 +52,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key in an older spelling.
-    pub(crate) fn take_older(&mut self, key: &str) -> Option<Item<'a>> {
-        self.older.push(key.to_owned());
-        self.find(key).filter(|item| !item.is_absent())
+    pub(crate) fn take_older(&mut self, key: &'static str) -> Option<Item<'a>> {
+        self.take_spelling(Spelling(key, ""))
+    }
+
+    fn take_spelling(&mut self, spelling: Spelling) -> Option<Item<'a>> {
+        self.older.push(spelling);
+        self.find_spelling(spelling).filter(|item| !item.is_absent())
     }
 
     /// The value of a key that must be there.
@@ -64,9 +83,10 @@ impl<'a> Fields<'a> {
 
     /// A duration under its own name or, as a bare number, under `*_ms` or `*_secs`.
     pub(crate) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let [_, milliseconds, seconds] = Spelling::of_duration(key);
         let current = self.take(key);
-        let milliseconds = self.take_older(&format!("{key}_ms"));
-        let seconds = self.take_older(&format!("{key}_secs"));
+        let milliseconds = self.take_spelling(milliseconds);
+        let seconds = self.take_spelling(seconds);
         refuse_rivals([&current, &milliseconds, &seconds]);
         if let Some(item) = current {
             return item.duration();
@@ -89,9 +109,9 @@ impl<'a> Fields<'a> {
     }
 
     /// What is given for a duration, readable or not, under whichever of its names.
-    pub(crate) fn given_duration(&self, key: &str) -> Option<Item<'a>> {
-        let names = [key.to_owned(), format!("{key}_ms"), format!("{key}_secs")];
-        let mut given = names.iter().filter_map(|name| self.find(name));
+    pub(crate) fn given_duration(&self, key: &'static str) -> Option<Item<'a>> {
+        let spellings = Spelling::of_duration(key).into_iter();
+        let mut given = spellings.filter_map(|spelling| self.find_spelling(spelling));
         given.find(|item| !item.is_absent() || item.is_refused())
     }
 
@@ -99,16 +119,17 @@ impl<'a> Fields<'a> {
     pub(crate) fn finish(self) {
         for (index, entry) in self.entries.iter().enumerate() {
             let key = entry.key.as_str();
-            let is_known = self.known.contains(&key) || self.older.iter().any(|older| older == key);
+            let is_known = self.known.contains(&key) || self.older.iter().any(|older| older.is(key));
             if !is_known {
-                self.item.child(entry, index).refuse_at(&entry.place, self.unknown_key(key));
+                self.inside.entry(entry, index).refuse_at(&entry.place, self.unknown_key(key));
             }
         }
     }
 
     fn unknown_key(&self, key: &str) -> String {
-        let every_name = self.known.iter().copied().chain(self.older.iter().map(String::as_str));
-        let mut message = String::from("unknown key") + &suggestion::did_you_mean(key, every_name);
+        let older: Vec<String> = self.older.iter().map(|Spelling(key, unit)| format!("{key}{unit}")).collect();
+        let every_name = self.known.iter().copied().chain(older.iter().map(String::as_str));
+        let mut message = String::from("unknown key") + &self.item.suggest(key, every_name);
         if self.known.len() <= MAX_LISTED_KEYS {
             let separator = if message.ends_with('?') { "" } else { ";" };
             message = format!("{message}{separator} allowed here: {}", self.known.join(", "));
@@ -118,8 +139,16 @@ impl<'a> Fields<'a> {
 
     /// What is given under a key, readable or not.
     pub(crate) fn find(&self, key: &str) -> Option<Item<'a>> {
-        let (index, entry) = self.entries.iter().enumerate().find(|(_, entry)| entry.key == key)?;
-        Some(self.item.child(entry, index))
+        self.find_by(|it| it == key)
+    }
+
+    fn find_spelling(&self, spelling: Spelling) -> Option<Item<'a>> {
+        self.find_by(|key| spelling.is(key))
+    }
+
+    fn find_by(&self, is_it: impl Fn(&str) -> bool) -> Option<Item<'a>> {
+        let (index, entry) = self.entries.iter().enumerate().find(|(_, entry)| is_it(&entry.key))?;
+        Some(self.inside.entry(entry, index))
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::report::Report;
-use crate::tree::{Node, Place, Value, entry_path, item_path};
+use crate::tree::{Entry, Node, Place, Value, entry_path, item_path};
 
 /// What is wrong with a scalar's variables. Never repeats the scalar, which may be part of a secret.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -50,20 +50,37 @@ enum Form {
 
 /// Expands every scalar that came from the file; an override from the environment is taken literally.
 pub(crate) fn expand_tree(root: &mut Node, variables: &HashMap<String, String>, report: &Report) {
-    expand_node(root, "", variables, report);
+    expand_node(root, &Way::Root, variables, report);
 }
 
-fn expand_node(node: &mut Node, path: &str, variables: &HashMap<String, String>, report: &Report) {
+/// The way to a value. It is written out for errors only; most of a large file has none.
+enum Way<'w> {
+    Root,
+    Key(&'w Way<'w>, &'w str, usize),
+    Element(&'w Way<'w>, usize),
+}
+
+impl Way<'_> {
+    fn path(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Key(parent, key, index) => entry_path(&parent.path(), key, *index),
+            Self::Element(parent, index) => item_path(&parent.path(), *index),
+        }
+    }
+}
+
+fn expand_node(node: &mut Node, way: &Way<'_>, variables: &HashMap<String, String>, report: &Report) {
     match &mut node.value {
         Value::Null | Value::Withheld | Value::Refused => {}
         Value::Sequence(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                expand_node(item, &item_path(path, index), variables, report);
+                expand_node(item, &Way::Element(way, index), variables, report);
             }
         }
         Value::Mapping(entries) => {
-            for (index, entry) in entries.iter_mut().enumerate() {
-                expand_node(&mut entry.node, &entry_path(path, &entry.key, index), variables, report);
+            for (index, Entry { key, node, .. }) in entries.iter_mut().enumerate() {
+                expand_node(node, &Way::Key(way, key, index), variables, report);
             }
         }
         Value::Text(text) => {
@@ -76,7 +93,7 @@ fn expand_node(node: &mut Node, path: &str, variables: &HashMap<String, String>,
                     node.value = expanded.into_value();
                 }
                 Err(error) => {
-                    report.error(&node.place, path, error.to_string());
+                    report.error(&node.place, &way.path(), error.to_string());
                     node.value = Value::Refused;
                 }
             }

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 use std::time::Duration;
 
 use gateway_secret::Secret;
@@ -22,21 +23,62 @@ const MAX_SHOWN: usize = 60;
 #[derive(Clone)]
 pub(crate) struct Item<'a> {
     node: &'a Node,
-    path: String,
+    way: Way<'a>,
     report: &'a Report,
+}
+
+/// The way to a value. It is written out for messages only: of the ten thousand values of a large file, few have one.
+#[derive(Clone)]
+enum Way<'a> {
+    Root,
+    Key(Rc<Way<'a>>, &'a str, usize),
+    Element(Rc<Way<'a>>, usize),
+}
+
+impl Way<'_> {
+    fn path(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Key(parent, key, index) => entry_path(&parent.path(), key, *index),
+            Self::Element(parent, index) => item_path(&parent.path(), *index),
+        }
+    }
+}
+
+/// What stands in a mapping or a list, as values with the way to it.
+pub(crate) struct Inside<'a> {
+    way: Rc<Way<'a>>,
+    report: &'a Report,
+}
+
+impl<'a> Inside<'a> {
+    pub(crate) fn entry(&self, entry: &'a Entry, index: usize) -> Item<'a> {
+        let way = Way::Key(Rc::clone(&self.way), &entry.key, index);
+        Item { node: &entry.node, way, report: self.report }
+    }
+
+    fn element(&self, node: &'a Node, index: usize) -> Item<'a> {
+        Item { node, way: Way::Element(Rc::clone(&self.way), index), report: self.report }
+    }
 }
 
 impl<'a> Item<'a> {
     pub(crate) fn root(node: &'a Node, report: &'a Report) -> Self {
-        Self { node, path: String::new(), report }
+        Self { node, way: Way::Root, report }
     }
 
-    pub(crate) fn child(&self, entry: &'a Entry, index: usize) -> Self {
-        Self { node: &entry.node, path: entry_path(&self.path, &entry.key, index), report: self.report }
+    pub(crate) fn inside(&self) -> Inside<'a> {
+        Inside { way: Rc::new(self.way.clone()), report: self.report }
     }
 
-    pub(crate) fn path(&self) -> &str {
-        &self.path
+    pub(crate) fn path(&self) -> String {
+        self.way.path()
+    }
+
+    /// The path and the place, for a message about something else.
+    pub(crate) fn whereabouts(&self) -> String {
+        let parts = [self.path(), self.report.locate(&self.node.place)];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn is_absent(&self) -> bool {
@@ -70,7 +112,7 @@ impl<'a> Item<'a> {
         if self.is_refused() {
             return;
         }
-        self.report.error(place, &self.path, message);
+        self.report.error(place, &self.path(), message);
     }
 
     /// Whether an error was reported about this value already.
@@ -78,9 +120,14 @@ impl<'a> Item<'a> {
         self.node.value == Value::Refused
     }
 
+    /// A clause for an error here: the nearest of a few names, if one is near enough to be meant.
+    pub(crate) fn suggest<'n>(&self, found: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+        if self.report.is_worth_a_suggestion() { suggestion::did_you_mean(found, names) } else { String::new() }
+    }
+
     /// Reports something doubtful about this value.
     pub(crate) fn warn(&self, message: &str) {
-        self.report.warn(&self.path, message);
+        self.report.warn(&self.path(), message);
     }
 
     /// Reports a value that is not what was wanted, repeating it.
@@ -107,8 +154,12 @@ impl<'a> Item<'a> {
         self.refuse(format!("found {found}{}, expected {expected}", self.provenance()));
     }
 
-    /// Whether the value came from a variable whose name says that it is secret, and so ended up in the wrong setting.
+    /// Whether the value ended up in the wrong setting and is secret: it stood among secrets, or came from a variable whose
+    /// name says so.
     fn holds_somebodys_secret(&self) -> bool {
+        if self.node.place == (Place::Store { is_secret: true }) {
+            return true;
+        }
         let marks = ["KEY", "TOKEN", "SECRET", "PASS"];
         let variable = self.node.variable.as_deref().unwrap_or_default().to_ascii_uppercase();
         marks.iter().any(|mark| variable.contains(mark))
@@ -140,9 +191,14 @@ impl<'a> Item<'a> {
 
     /// A text for people and logs: not empty, one line, of bounded length.
     pub(crate) fn name(&self, expected: &str) -> Option<&'a str> {
+        let text = self.text(expected)?;
+        self.checked_name(text, expected)
+    }
+
+    /// A name that is this value's key, or has come beside it, rather than the value itself.
+    pub(crate) fn checked_name<'n>(&self, text: &'n str, expected: &str) -> Option<&'n str> {
         /// The longest name of anything, in bytes; the same as the request side allows for a model.
         const MAX_NAME: usize = 256;
-        let text = self.text(expected)?;
         if text.len() > MAX_NAME || text.chars().any(char::is_control) || text.trim() != text {
             let limits = format!("{expected} of at most {MAX_NAME} bytes, without control characters or outer blanks");
             self.refuse_text(text, &limits);
@@ -208,7 +264,7 @@ impl<'a> Item<'a> {
         let text = self.scalar(&expected)?;
         let choice = choices.iter().find(|(name, _)| *name == text);
         if choice.is_none() {
-            self.refuse_text(text, &(expected + &suggestion::did_you_mean(text, names)));
+            self.refuse_text(text, &(expected + &self.suggest(text, names)));
         }
         choice.map(|(_, value)| *value)
     }
@@ -219,7 +275,7 @@ impl<'a> Item<'a> {
         if known.contains(&name) {
             return Some(name);
         }
-        let suggestion = suggestion::did_you_mean(name, known.iter().copied());
+        let suggestion = self.suggest(name, known.iter().copied());
         let advice = if suggestion.is_empty() { format!("; {advice}") } else { suggestion };
         self.refuse_text(name, &format!("one of {}{advice}", known.join(", ")));
         None
@@ -294,17 +350,19 @@ impl<'a> Item<'a> {
             self.refuse_kind("a list");
             return Vec::new();
         };
-        let items = nodes.iter().enumerate().map(|(index, node)| {
-            let path = item_path(&self.path, index);
-            Item { node, path, report: self.report }
-        });
-        items.collect()
+        let inside = self.inside();
+        nodes.iter().enumerate().map(|(index, node)| inside.element(node, index)).collect()
     }
 
     /// The entries of a mapping whose keys are the administrator's own, in file order.
     pub(crate) fn entries(&self) -> Vec<(&'a str, Item<'a>)> {
-        let entries = self.mapping().unwrap_or_default();
-        entries.iter().enumerate().map(|(index, entry)| (entry.key.as_str(), self.child(entry, index))).collect()
+        let (entries, inside) = (self.mapping().unwrap_or_default(), self.inside());
+        entries.iter().enumerate().map(|(index, entry)| (entry.key.as_str(), inside.entry(entry, index))).collect()
+    }
+
+    /// Whether this is a mapping with such a key, whatever is wrong with it.
+    pub(crate) fn has_key(&self, key: &str) -> bool {
+        matches!(&self.node.value, Value::Mapping(entries) if entries.iter().any(|entry| entry.key == key))
     }
 
     /// A mapping of settings.
@@ -322,14 +380,20 @@ impl<'a> Item<'a> {
     }
 
     fn refuse_repeated_keys(&self, entries: &'a [Entry]) {
+        /// Most mappings are so small that comparing all keys takes less time than hashing them.
+        const FEW: usize = 12;
+        let is_new = |(index, entry): (usize, &Entry)| entries[..index].iter().all(|other| other.key != entry.key);
+        if entries.len() <= FEW && entries.iter().enumerate().all(is_new) {
+            return;
+        }
         let mut first_uses = std::collections::HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
             if let Some(first) = first_uses.insert(entry.key.as_str(), &entry.place) {
                 let first = match first {
                     Place::File { line, .. } => format!("; the first is on line {line}"),
-                    Place::Whole | Place::Environment(_) => String::new(),
+                    Place::Whole | Place::Environment(_) | Place::Store { .. } => String::new(),
                 };
-                self.child(entry, index).refuse_at(&entry.place, format!("the key is given twice{first}"));
+                self.inside().entry(entry, index).refuse_at(&entry.place, format!("the key is given twice{first}"));
             }
         }
     }

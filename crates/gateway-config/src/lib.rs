@@ -6,6 +6,10 @@
 //!
 //! Priority: environment over `.env` over the file over defaults.
 //!
+//! A gateway with a store keeps the [`Settings`] that it has read and resolves them again with every change of the store.
+//! What is wrong in the file is an error of the whole; what is wrong in the store is [left out](LeftOut), and the rest is
+//! served. [`Difference`] says what a new configuration changes, and [`Config::redacted`] shows one without its secrets.
+//!
 //! This crate opens no sockets, watches nothing and keeps no state; its only I/O is reading those two files. It never
 //! shows a secret.
 //!
@@ -27,27 +31,45 @@
 //! ```
 
 mod config;
+mod difference;
 mod environment;
 mod error;
 mod fields;
 mod interpolate;
 mod item;
-mod load;
+mod json;
+mod left_out;
+mod loaded;
+mod redacted;
 mod report;
 mod section;
+mod settings;
 mod sources;
+mod stored;
 mod suggestion;
 mod tree;
 mod unit;
 mod vocabulary;
+mod written;
 mod yaml;
 
 pub use config::{
-    Admin, Affinity, Auth, Config, Cors, Hedge, HedgeDelay, LogFormat, Logging, Mapping, MasterKey, Model, ModelTarget,
-    OnRedisError, Provider, ProviderEndpoint, Queue, Redis, Server, Store, StorePlace, TimeoutOverrides, TlsFiles,
+    Admin, Affinity, Auth, Config, Cors, Hedge, HedgeDelay, KeyMaterial, LogFormat, Logging, Mapping, MasterKey, Model,
+    ModelTarget, OnRedisError, Origin, Provider, ProviderEndpoint, Queue, Redis, Server, Store, StorePlace,
+    TimeoutOverrides, TlsFiles,
 };
-pub use error::{ConfigError, ConfigErrors};
+pub use difference::Difference;
+pub use error::{ConfigError, ConfigErrors, StoreEntry};
 pub use gateway_upstream::Timeouts;
-pub use load::{Loaded, load};
+pub use left_out::{LeftOut, LeftOutReason};
+pub use loaded::Loaded;
+pub use redacted::{
+    Ordered, RedactedAdmin, RedactedBreaker, RedactedConfig, RedactedCors, RedactedHedge, RedactedLogging,
+    RedactedMapping, RedactedMasterKey, RedactedModel, RedactedProvider, RedactedQueue, RedactedRedis, RedactedRetry,
+    RedactedRetryBudget, RedactedServer, RedactedStore, RedactedTarget, RedactedTimeoutOverrides, RedactedTimeouts,
+    RedactedTls,
+};
+pub use settings::{Settings, load};
 pub use sources::Sources;
 pub use vocabulary::Vocabulary;
+pub use written::Written;

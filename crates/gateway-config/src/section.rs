@@ -15,54 +15,59 @@ mod logging;
 mod mapping;
 mod master_key;
 mod model;
+mod models;
 mod provider;
+mod providers;
 mod rate_limit;
 mod redis;
 mod retry;
 mod server;
+mod serving;
 mod storage;
-mod target;
+pub(crate) mod target;
 mod timeouts;
 mod url;
 
 use gateway_upstream::Timeouts;
 
-use crate::config::{Auth, Config, MasterKey, StorePlace};
+use self::serving::Serving;
+use crate::config::{Admin, Auth, Config, MasterKey, Store, StorePlace};
 use crate::fields::Fields;
 use crate::item::Item;
+use crate::stored::Stored;
 use crate::vocabulary::Vocabulary;
 
-/// Reads the whole tree; `None` if it is not even a mapping.
-pub(crate) fn read(root: &Item<'_>, vocabulary: &Vocabulary) -> Option<Config> {
+/// Reads the whole tree and what a store holds besides; `None` if the tree is not even a mapping.
+pub(crate) fn read<'a>(root: &Item<'a>, stored: &'a Stored<'_>, vocabulary: &Vocabulary) -> Option<Config> {
     let mut fields = root.fields()?;
     let server = server::read(&mut fields);
     let logging = logging::read(&mut fields);
     let provider_suffix = provider_suffix(&mut fields);
-    let defaults = provider::Defaults {
-        vocabulary,
-        verify_ssl: fields.flag("verify_ssl").unwrap_or(true),
-        timeouts: timeouts::read(&mut fields).over(Timeouts::default()),
-    };
-    let mut catalogue = provider::read_all(&mut fields, &defaults);
-    let models = model::read_all(&mut fields, &mut catalogue, &defaults, provider_suffix.as_deref());
+    let verify_ssl = fields.flag("verify_ssl").unwrap_or(true);
+    let timeouts = timeouts::read(&mut fields).over(Timeouts::default());
+    let defaults = provider::Defaults { vocabulary, verify_ssl, timeouts };
+    let catalogue = providers::read_all(&mut fields, stored, &defaults);
+    let serving = Serving::new(&catalogue);
+    let around = model::Surroundings { serving: &serving, defaults: &defaults };
+    let models = models::read_all(&mut fields, stored, around, provider_suffix.as_deref());
     let (retry, retry_budget) = retry::read(&mut fields);
     let circuit_breaker = circuit_breaker::read(&mut fields);
     let passthrough = fields.take("passthrough").and_then(|item| catalogue.passthrough(&item));
-    let auth = fields.take("auth").and_then(|item| item.choice(&[("required", Auth::Required), ("none", Auth::None)]));
-    let auth = auth.unwrap_or(Auth::Required);
-    let master_keys = master_key::read_all(&mut fields);
-    let master_keys = rate_limit::read_draft(&mut fields, master_keys);
+    let (mut providers, disabled_providers) = catalogue.into_providers();
+    let models = models.finish(&mut providers);
+    let callers = Callers::read(&mut fields);
     let rewrite_response = fields.flag("rewrite_response").unwrap_or(true);
-    let admin = admin::read(&mut fields);
-    let store = storage::read_store(&mut fields);
     let redis = redis::read(&mut fields);
-    let is_stored = admin.key.is_some() || matches!(store.place, StorePlace::Sqlite(_) | StorePlace::Postgres(_));
-    warn_about_callers(root, auth, &master_keys, is_stored);
+    callers.warn(root);
     fields.finish();
+    let Callers { auth, master_keys, admin, store } = callers;
     Some(Config {
         server,
-        providers: catalogue.into_providers(),
+        providers,
+        disabled_providers,
         models,
+        verify_ssl,
+        timeouts,
         retry,
         retry_budget,
         circuit_breaker,
@@ -92,15 +97,35 @@ fn provider_suffix(fields: &mut Fields<'_>) -> Option<String> {
     Some(suffix.to_owned())
 }
 
-fn warn_about_callers(root: &Item<'_>, auth: Auth, keys: &[MasterKey], may_be_stored: bool) {
-    let has_key = keys.iter().any(|key| key.enabled);
-    if auth == Auth::None && has_key {
-        root.warn("keys are configured, but `auth: none` lets everybody call; remove it to ask for a key");
+/// Who may call, and where their keys are.
+struct Callers {
+    auth: Auth,
+    master_keys: Vec<MasterKey>,
+    admin: Admin,
+    store: Store,
+}
+
+impl Callers {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let auth = fields.take("auth");
+        let auth = auth.and_then(|item| item.choice(&[("required", Auth::Required), ("none", Auth::None)]));
+        let store = storage::read_store(fields);
+        let master_keys = master_key::read_all(fields, &store);
+        let master_keys = rate_limit::read_draft(fields, master_keys, &store.digester());
+        Self { auth: auth.unwrap_or(Auth::Required), master_keys, admin: admin::read(fields), store }
     }
-    if auth == Auth::Required && !has_key && !may_be_stored {
-        root.warn(
-            "callers need a key and none is enabled; add one to `master_keys`, make one with `gateway-server keys create`, or \
-             set `auth: none`",
-        );
+
+    fn warn(&self, root: &Item<'_>) {
+        let has_key = self.master_keys.iter().any(|key| key.enabled);
+        if self.auth == Auth::None && has_key {
+            root.warn("keys are configured, but `auth: none` lets everybody call; remove it to ask for a key");
+        }
+        let is_in_store = matches!(self.store.place, StorePlace::Sqlite(_) | StorePlace::Postgres(_));
+        if self.auth == Auth::Required && !has_key && self.admin.key.is_none() && !is_in_store {
+            root.warn(
+                "callers need a key and none is enabled; add one to `master_keys`, make one with `gateway-server keys create`, \
+                 or set `auth: none`",
+            );
+        }
     }
 }

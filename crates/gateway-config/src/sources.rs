@@ -83,24 +83,29 @@ impl<'s> Variables<'s> {
     }
 }
 
-/// A configuration file as text.
+/// A configuration file.
 pub(crate) struct Document {
     /// As it was named, which is how errors name it.
     pub(crate) path: PathBuf,
-    pub(crate) text: String,
+    /// What is in it; `None` if none was named and the default one does not exist.
+    pub(crate) text: Option<String>,
 }
 
 impl Document {
-    /// Reads the file. `None` if none was named and the default one does not exist.
-    pub(crate) fn open(sources: &Sources, variables: &Variables<'_>) -> Result<Option<Self>, ConfigErrors> {
+    /// Reads the file.
+    pub(crate) fn open(sources: &Sources, variables: &Variables<'_>) -> Result<Self, ConfigErrors> {
         let named = sources.path.clone().or_else(|| variables.config_path().map(PathBuf::from));
         let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
         let text = read_text(&sources.working_directory.join(&path)).map_err(|errors| errors.in_file(&path))?;
-        match text {
-            Some(text) => Ok(Some(Self { path, text })),
-            None if named.is_none() => Ok(None),
-            None => Err(ConfigError::of_file(&path, "the file does not exist; check --config and CONFIG_PATH").into()),
+        if text.is_none() && named.is_some() {
+            return Err(ConfigError::of_file(&path, "the file does not exist; check --config and CONFIG_PATH").into());
         }
+        Ok(Self { path, text })
+    }
+
+    /// The files that a configuration of these sources is made from, there or not.
+    pub(crate) fn files(&self, sources: &Sources) -> Vec<PathBuf> {
+        [&self.path, Path::new(DOTENV)].map(|path| sources.working_directory.join(path)).into()
     }
 }
 

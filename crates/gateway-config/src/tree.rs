@@ -4,6 +4,7 @@
 //! characters it is where a key is wanted, whichever of the file, a variable or the environment it came from.
 //! Mappings keep the file's order, because patterns are tried in that order.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Where a value came from. Ordered as reports are.
@@ -15,6 +16,11 @@ pub(crate) enum Place {
     File { line: u64, column: u64 },
     /// An environment variable or a line of `.env`.
     Environment(Arc<str>),
+    /// An entry of the store, whose texts nobody sees as such, so that a position in them would say nothing.
+    Store {
+        /// Whether it stood among the entry's secrets. What does is never repeated, wherever it would have belonged.
+        is_secret: bool,
+    },
 }
 
 /// A value with its origin.
@@ -49,6 +55,17 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
+impl Entry {
+    /// An entry of a file.
+    pub(crate) fn new(key: String, place: Place, mut node: Node) -> Self {
+        // A value that is not there has no useful position of its own.
+        if node.value == Value::Null {
+            node.place = place.clone();
+        }
+        Self { key, place, node }
+    }
+}
+
 impl Node {
     pub(crate) fn new(value: Value, place: Place) -> Self {
         Self { value, place, variable: None }
@@ -57,6 +74,21 @@ impl Node {
     /// A configuration that says nothing.
     pub(crate) fn empty() -> Self {
         Self::new(Value::Mapping(Vec::new()), Place::Whole)
+    }
+
+    /// Lets everything here have come from one place.
+    pub(crate) fn relocate(&mut self, place: &Place) {
+        self.place = place.clone();
+        match &mut self.value {
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.relocate(place)),
+            Value::Mapping(entries) => {
+                for entry in entries {
+                    entry.place = place.clone();
+                    entry.node.relocate(place);
+                }
+            }
+            Value::Null | Value::Withheld | Value::Refused | Value::Text(_) => {}
+        }
     }
 
     pub(crate) fn is_absent(&self) -> bool {
@@ -72,12 +104,24 @@ pub(crate) fn entry_path(parent: &str, key: &str, index: usize) -> String {
     if parent == SECRET_KEYS {
         return item_path(parent, index);
     }
+    let mut path = String::with_capacity(parent.len() + 1 + key.len());
+    path.push_str(parent);
+    if !parent.is_empty() {
+        path.push('.');
+    }
     let is_plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-*".contains(c));
-    let key = if is_plain { key.to_owned() } else { format!("{key:?}") };
-    if parent.is_empty() { key } else { format!("{parent}.{key}") }
+    if is_plain {
+        path.push_str(key);
+    } else {
+        let _ = write!(path, "{key:?}");
+    }
+    path
 }
 
 /// The path of the `index`th element of the sequence at `parent`.
 pub(crate) fn item_path(parent: &str, index: usize) -> String {
-    format!("{parent}[{index}]")
+    let mut path = String::with_capacity(parent.len() + "[9999]".len());
+    path.push_str(parent);
+    let _ = write!(path, "[{index}]");
+    path
 }

@@ -51,6 +51,22 @@ pub(crate) fn size(text: &str) -> Result<u64, UnitError> {
     quantity(text, &SIZE_UNITS, "write a size such as 64KiB, 32MiB or 1GB")
 }
 
+/// A duration as [`duration`] reads it: in seconds if it is so many, else in milliseconds.
+pub(crate) fn shown_duration(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        return format!("{}s", duration.as_secs());
+    }
+    format!("{}ms", duration.as_millis())
+}
+
+/// A size as [`size`] reads it, in the largest binary unit of which it is so many.
+pub(crate) fn shown_size(bytes: u64) -> String {
+    let binary = SIZE_UNITS.iter().filter(|(_, scale)| scale.is_power_of_two());
+    let unit = binary.rev().find(|(_, scale)| bytes >= *scale && bytes.is_multiple_of(*scale));
+    let (name, scale) = unit.unwrap_or(&SIZE_UNITS[0]);
+    format!("{}{name}", bytes / scale)
+}
+
 fn quantity(text: &str, units: &[(&str, u64)], advice: &'static str) -> Result<u64, UnitError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -67,6 +83,8 @@ fn quantity(text: &str, units: &[(&str, u64)], advice: &'static str) -> Result<u
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -100,6 +118,26 @@ mod tests {
         ] {
             assert_eq!(size(text).ok(), bytes, "{text:?}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_as_the_same(milliseconds in 0..1_000_000_000_u64, exponent in 0..40_u32, bytes in 0..5_000_u64) {
+            let length = Duration::from_millis(milliseconds);
+            prop_assert_eq!(duration(&shown_duration(length)), Ok(length));
+            let bytes = bytes << exponent;
+            prop_assert_eq!(size(&shown_size(bytes)), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn quantities_are_shown_as_people_write_them() {
+        let shown = [500, 5_000, 0, 1_500].map(|milliseconds| shown_duration(Duration::from_millis(milliseconds)));
+        assert_eq!(shown, ["500ms", "5s", "0s", "1500ms"]);
+        assert_eq!(
+            [32 << 20, 1 << 30, 1_000_000_000, 1_536, 0].map(shown_size),
+            ["32MiB", "1GiB", "1000000000B", "1536B", "0B"]
+        );
     }
 
     #[test]

@@ -7,12 +7,21 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
 
 use crate::tree::{Entry, Node, Place, Value};
 
+mod events;
+
 /// The largest file read, in bytes.
 pub(crate) const MAX_FILE: usize = 16 << 20;
+
+/// The deepest nesting of mappings and lists; a configuration has six.
+pub(crate) const MAX_DEPTH: usize = 32;
+
+/// The most values and keys; there is room for ten thousand providers.
+const MAX_NODES: usize = 1_000_000;
 
 /// What the parser refused, and where if it knows.
 pub(crate) struct SyntaxError {
@@ -22,6 +31,11 @@ pub(crate) struct SyntaxError {
 
 /// Parses one document. Repeated keys are kept, for the reader of the section to report with their path.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    events::read(text).map_or_else(|| by_serde(text), Ok)
+}
+
+/// Parses whatever YAML there is, and says what is wrong with what is none.
+fn by_serde(text: &str) -> Result<Node, SyntaxError> {
     let parsed = serde_saphyr::from_str_with_options(text, options()).map_err(|error| SyntaxError::of(&error))?;
     Ok(node(parsed, text))
 }
@@ -34,19 +48,23 @@ impl SyntaxError {
             serde_saphyr::Error::MultipleDocuments { .. } => {
                 "a second document begins; a configuration is one".to_owned()
             }
+            serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+                format!("nested deeper than {MAX_DEPTH} levels")
+            }
+            serde_saphyr::Error::Budget { .. } => "more values or aliases than any configuration has".to_owned(),
             _ => DefaultMessageFormatter.format_message(error).into_owned(),
         };
         Self { position: error.location().map(|location| (location.line(), location.column())), message }
     }
 }
 
-/// Room for ten thousand providers; an alias bomb is cut off after fifty thousand replayed events.
+/// An alias bomb is cut off after fifty thousand replayed events.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_depth: 32,
-            max_nodes: 1_000_000,
-            max_events: 2_000_000,
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
             max_aliases: 1_000,
             max_anchors: 256,
             max_documents: 2,
@@ -57,6 +75,7 @@ fn options() -> serde_saphyr::Options {
             max_replay_stack_depth: 8,
         },
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,
     }
@@ -87,13 +106,7 @@ fn node(parsed: Spanned<Shape>, source: &str) -> Node {
 }
 
 fn entry(key: Spanned<String>, value: Spanned<Shape>, source: &str) -> Entry {
-    let place = place(key.referenced);
-    let mut node = node(value, source);
-    // A value that is not there has no useful position of its own.
-    if node.value == Value::Null {
-        node.place = place.clone();
-    }
-    Entry { key: key.value, place, node }
+    Entry::new(key.value, place(key.referenced), node(value, source))
 }
 
 fn place(location: Location) -> Place {

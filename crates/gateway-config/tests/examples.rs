@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gateway_config::{Affinity, Auth, Hedge, HedgeDelay, Loaded, ProviderEndpoint, Sources, Vocabulary, load};
+use gateway_config::{
+    Affinity, Auth, Hedge, HedgeDelay, KeyMaterial, Loaded, ProviderEndpoint, Sources, Vocabulary, load,
+};
 use gateway_resilience::{Backoff, BreakerPolicy, BudgetPolicy, RetryPolicy};
 use tempfile::TempDir;
 
@@ -58,7 +60,7 @@ fn the_quick_start_needs_no_account_and_uses_one_if_there_is() {
     let without = load_example("quickstart.yaml", &[]).config;
     assert_eq!((without.auth, without.server.host.as_str()), (Auth::None, "127.0.0.1"));
     let [simulator] = &without.providers[..] else { panic!("{:?}", without.providers) };
-    assert_eq!(simulator.endpoint, ProviderEndpoint::Simulator);
+    assert_eq!(simulator.endpoint, ProviderEndpoint::Simulator { at: None });
     assert!(simulator.model_mapping.iter().any(|entry| entry.public.matches("sim-slow")));
 
     let with = load_example("quickstart.yaml", &[("OPENAI_API_KEY", "sk-x")]).config;
@@ -83,7 +85,8 @@ fn the_drafts_own_shape_loads() {
     );
     assert!(!provider.resolvable);
     let [key] = &config.master_keys[..] else { panic!("{:?}", config.master_keys) };
-    assert_eq!((key.key.expose(), key.name.as_str(), key.enabled), ("admin-key", "rate_limit_config[1]", true));
+    assert_eq!(key.key, KeyMaterial::Plain("admin-key".into()));
+    assert_eq!((key.name.as_str(), key.enabled), ("rate_limit_config[1]", true));
     assert!(key.allowed_models[0].matches("anything"));
     assert_eq!((config.retry.max_retries, config.retry.backoff.base), (3, Duration::from_millis(200)));
     assert_eq!(config.retry.backoff.max, Backoff::default().max);
@@ -104,7 +107,7 @@ fn the_original_readmes_shape_loads() {
     assert_eq!(mapping.public.as_str(), "claude-4.5-sonnet");
     assert_eq!(mapping.upstream.as_deref(), Some("actual-model-name"));
     assert_eq!(config.providers[1].api_keys[0].expose(), "provider-key-2");
-    assert_eq!(config.master_keys[1].key.expose(), "sk-your-unlimited-key");
+    assert_eq!(config.master_keys[1].key, KeyMaterial::Plain("sk-your-unlimited-key".into()));
     let limits = &config.master_keys[0].limits;
     let [quota] = limits.requests.iter().collect::<Vec<_>>()[..] else { panic!("{limits:?}") };
     assert_eq!((quota.limit(), quota.period(), quota.burst()), (100, Duration::from_secs(1), 150));

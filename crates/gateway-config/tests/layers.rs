@@ -152,7 +152,7 @@ fn the_environment_alone_is_a_configuration() {
         ("GATEWAY__AUTH", "none"),
     ];
     let loaded = Layers { environment, ..Layers::default() }.load().unwrap();
-    assert_eq!(loaded.config.providers[0].endpoint, ProviderEndpoint::Simulator);
+    assert_eq!(loaded.config.providers[0].endpoint, ProviderEndpoint::Simulator { at: None });
     assert!(loaded.warnings.is_empty());
 
     let names: Vec<String> = (0..12).map(|index| format!("GATEWAY__PROVIDERS__{index}__NAME")).collect();

@@ -99,7 +99,7 @@ models:
             base("https://api.openai.com/v1"),
             base("http://127.0.0.1:8000/v1"),
             base("https://example.com"),
-            ProviderEndpoint::Simulator,
+            ProviderEndpoint::Simulator { at: None },
             base("http://[::1]:9/v1"),
             ProviderEndpoint::Complete(http::Uri::from_static(
                 "https://example.com/deep/chat/completions?api-version=1"

@@ -83,7 +83,7 @@ proptest! {
         let Ok(mut root) = yaml::parse(&document) else { return Ok(()) };
         let before = shape(&root);
         let variables = [("VALUE".to_owned(), injected.clone()), ("KEY".to_owned(), injected)].into();
-        expand_tree(&mut root, &variables, &Report::new(None));
+        expand_tree(&mut root, &variables, &Report::default());
         prop_assert_eq!(shape(&root), before);
     }
 }

@@ -1,38 +1,41 @@
 //! `models.*.fallback_models`: a misspelt fallback would be found on the day that it is needed.
 
-use super::catalogue::Catalogue;
-use crate::config::{Model, Provider};
+use std::collections::HashMap;
+
+use super::model::Draft;
+use super::serving::{Served, Serving};
 use crate::item::Item;
-use crate::suggestion;
 
 /// With the model itself as many as a caller may list in a request.
 const MAX_FALLBACKS: usize = 15;
 
 /// Where names of models lead.
-pub(super) struct Names<'c> {
-    pub(super) catalogue: &'c Catalogue,
+pub(super) struct Names<'n, 'c> {
+    pub(super) serving: &'n Serving<'c>,
+    /// The names in `models`, of the file and the store.
+    pub(super) models: HashMap<&'n str, Presence>,
     /// The prefix that may stand before any name, without its slash.
-    pub(super) prefix: Option<&'c str>,
+    pub(super) prefix: Option<&'n str>,
 }
 
-impl Names<'_> {
-    /// Gives every model its fallbacks, as they were written for it, once all models are known.
-    pub(super) fn settle(&self, models: &mut [Model], written: &[Vec<Item<'_>>]) {
-        let lists = models.iter().zip(written).map(|(model, items)| self.read_list(items, &model.name, models));
-        let lists: Vec<Vec<String>> = lists.collect();
-        for (model, list) in models.iter_mut().zip(lists) {
-            model.fallback_models = list;
-        }
-    }
+/// Whether an entry of `models` is part of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Kept,
+    LeftOut,
+}
 
-    fn read_list(&self, items: &[Item<'_>], own: &str, models: &[Model]) -> Vec<String> {
-        let mut list: Vec<String> = Vec::new();
+impl Names<'_, '_> {
+    /// Gives a model its fallbacks, as they were written for it, once all names are known.
+    pub(super) fn settle(&self, draft: &mut Draft<'_>) {
+        let items = std::mem::take(&mut draft.fallbacks);
+        let own = draft.model.name.clone();
         if let Some(item) = items.get(MAX_FALLBACKS) {
             item.refuse(format!("the list has {} models; at most {MAX_FALLBACKS} may follow one", items.len()));
         }
-        for item in items.iter().take(MAX_FALLBACKS) {
+        for item in items.into_iter().take(MAX_FALLBACKS) {
             let Some(text) = item.name("the name of a model") else { continue };
-            let name = self.without_prefix(text);
+            let (name, list) = (self.without_prefix(text), &mut draft.model.fallback_models);
             if name.is_empty() || name.contains('*') {
                 item.refuse_text(text, "the name of one model");
             } else if name == own {
@@ -40,53 +43,44 @@ impl Names<'_> {
             } else if list.iter().any(|other| other == name) {
                 item.refuse("the model is given twice");
             } else {
-                self.check_served(item, name, models);
+                self.check_known(&item, name);
                 list.push(name.to_owned());
+                draft.fallbacks.push(item);
             }
         }
-        list
     }
 
-    fn without_prefix<'n>(&self, name: &'n str) -> &'n str {
+    /// Warns of fallbacks that lead nowhere for now, once it is known which models are left out.
+    pub(super) fn warn_of_absent(&self, draft: &Draft<'_>) {
+        for (item, name) in draft.fallbacks.iter().zip(&draft.model.fallback_models) {
+            match (self.models.get(name.as_str()), self.serving.of(name)) {
+                // What nobody serves was refused when it was read.
+                (Some(Presence::Kept), _) | (_, Served::Now) | (None, Served::Never) => {}
+                (Some(Presence::LeftOut), _) => {
+                    item.warn(
+                        "the model of this name in the store is left out; it is passed over until that is mended",
+                    );
+                }
+                (None, Served::OnceEnabled) => {
+                    item.warn("only a disabled provider serves this name; it is passed over until that is enabled");
+                }
+                (None, Served::Perhaps(absence)) => item.warn(absence.of_service()),
+            }
+        }
+    }
+
+    fn without_prefix<'t>(&self, name: &'t str) -> &'t str {
         let stripped = self.prefix.and_then(|prefix| name.strip_prefix(prefix)).and_then(|rest| rest.strip_prefix('/'));
         stripped.unwrap_or(name)
     }
 
-    fn check_served(&self, item: &Item<'_>, name: &str, models: &[Model]) {
-        // A provider that could not be read might serve anything.
-        let is_served = self.catalogue.has_nameless()
-            || models.iter().any(|model| model.name == name)
-            || is_mapped(name, self.catalogue);
-        if is_served {
+    fn check_known(&self, item: &Item<'_>, name: &str) {
+        if self.models.contains_key(name) || self.serving.of(name) != Served::Never {
             return;
         }
-        if is_mapped_by_disabled(name, self.catalogue) {
-            item.warn("only a disabled provider serves this name; it is passed over until that is enabled");
-            return;
-        }
-        let advice = suggestion::did_you_mean(name, public_names(models, self.catalogue));
+        let mut names: Vec<&str> = self.models.keys().copied().chain(self.serving.exact_names()).collect();
+        names.sort_unstable();
+        let advice = self.serving.catalogue().suggest(item, name, names);
         item.refuse_text(name, &format!("a model in `models` or in a provider's `model_mapping`{advice}"));
     }
-}
-
-/// Whether an enabled provider takes the name, or is named in it and takes the rest.
-pub(super) fn is_mapped(name: &str, catalogue: &Catalogue) -> bool {
-    catalogue.resolvable().any(|provider| leads_to(name, provider))
-}
-
-/// Whether a disabled provider would.
-pub(super) fn is_mapped_by_disabled(name: &str, catalogue: &Catalogue) -> bool {
-    catalogue.disabled().any(|provider| leads_to(name, provider))
-}
-
-fn leads_to(name: &str, provider: &Provider) -> bool {
-    let mapping = &provider.model_mapping;
-    let takes = |name: &str| mapping.is_empty() || mapping.iter().any(|entry| entry.public.matches(name));
-    takes(name) || name.split_once('/').is_some_and(|(prefix, rest)| prefix == provider.name && takes(rest))
-}
-
-fn public_names<'c>(models: &'c [Model], catalogue: &'c Catalogue) -> impl Iterator<Item = &'c str> {
-    let mapped = catalogue.resolvable().flat_map(|provider| &provider.model_mapping);
-    let mapped = mapped.filter(|entry| entry.public.is_exact()).map(|entry| entry.public.as_str());
-    models.iter().map(|model| model.name.as_str()).chain(mapped)
 }

@@ -1,6 +1,6 @@
 //! `models.*.hedge`: when a slow answer is raced by another attempt.
 
-use crate::config::{Hedge, HedgeDelay, ModelTarget};
+use crate::config::{Hedge, HedgeDelay};
 use crate::item::Item;
 use crate::unit;
 
@@ -8,13 +8,13 @@ const EXPECTED: &str = "a duration such as 800ms, or a percentile of the recent 
 /// One attempt beside the first takes most of the tail away (Dean and Barroso, "The Tail at Scale", 2013).
 const DEFAULT_MAX: u32 = 1;
 
-/// Reads the hedge of a model with these targets, none if the providers' mappings say where it is served.
-pub(super) fn read(item: &Item<'_>, targets: &[ModelTarget]) -> Option<Hedge> {
+/// Reads the hedge of a model with so many targets, 0 if the providers' mappings say where it is served.
+pub(super) fn read(item: &Item<'_>, targets: usize) -> Option<Hedge> {
     let mut fields = item.fields()?;
     let after = fields.require("after").and_then(|item| read_delay(&item));
     let max = fields.take("max").map_or(Some(DEFAULT_MAX), |item| item.integer(1..=3));
     fields.finish();
-    if targets.len() == 1 {
+    if targets == 1 {
         item.warn("without effect, because a hedge goes to another target and the model has only one");
     }
     Some(Hedge { after: after?, max: max? })

@@ -7,25 +7,31 @@ use gateway_secret::{KeyDigest, Secret};
 use jiff::Timestamp;
 
 use super::rate_limit;
-use crate::config::MasterKey;
-use crate::fields::Fields;
+use crate::config::{KeyMaterial, MasterKey, Store};
+use crate::fields::{Fields, refuse_rivals};
 use crate::item::Item;
 
 /// Below this a caller's key is accepted with a warning, in characters.
 const STRONG_KEY: usize = 16;
+/// Before a digest that was made without a pepper.
+const PLAIN: &str = "sha256";
+/// Before a digest that was made with one (RFC 2104).
+const PEPPERED: &str = "hmac-sha256";
 
-/// Reads the section; `None` if there is none, so that another may define the keys.
-pub(super) fn read_all(root: &mut Fields<'_>) -> Option<Vec<MasterKey>> {
+/// Reads the section, with the keys' digests compared as `store` makes them; `None` if there is none, so that another may
+/// define the keys.
+pub(super) fn read_all(root: &mut Fields<'_>, store: &Store) -> Option<Vec<MasterKey>> {
     let section = root.take("master_keys")?;
+    let digester = store.digester();
     let mut keys = Vec::new();
     let mut names = HashSet::new();
     let mut holders = HashMap::new();
     for item in section.items() {
-        let Some(key) = read_one(&item) else { continue };
+        let Some(key) = read_one(&item, store) else { continue };
         if !names.insert(key.name.clone()) {
             item.refuse(format!("the name `{}` is taken by an earlier key; names are unique", key.name));
         }
-        if let Some(other) = holders.insert(KeyDigest::of(key.key.expose().as_bytes()), key.name.clone()) {
+        if let Some(other) = holders.insert(key.key.digest(&digester), key.name.clone()) {
             item.refuse(format!("`{}` has the same key as `{other}`; give each caller a key of its own", key.name));
         }
         keys.push(key);
@@ -33,10 +39,10 @@ pub(super) fn read_all(root: &mut Fields<'_>) -> Option<Vec<MasterKey>> {
     Some(keys)
 }
 
-fn read_one(item: &Item<'_>) -> Option<MasterKey> {
+fn read_one(item: &Item<'_>, store: &Store) -> Option<MasterKey> {
     let mut fields = item.fields()?;
     let name = fields.require("name").and_then(|item| item.name("a name"));
-    let key = fields.require("key").and_then(|item| read_key(&item));
+    let key = read_material(&mut fields, store);
     let allowed_models = fields.take("allowed_models").map(|item| read_patterns(&item));
     let enabled = read_enabled(&mut fields);
     let (rate_limit, budget) = (rate_limit::read(&mut fields), rate_limit::read_budget(&mut fields));
@@ -57,10 +63,62 @@ fn read_one(item: &Item<'_>) -> Option<MasterKey> {
     })
 }
 
-fn read_key(item: &Item<'_>) -> Option<Secret> {
+/// Reads `key`, or `key_digest` and `key_preview`.
+fn read_material(fields: &mut Fields<'_>, store: &Store) -> Option<KeyMaterial> {
+    let has_digest = fields.find("key_digest").is_some_and(|item| !item.is_absent() || item.is_refused());
+    let key = if has_digest { fields.take("key") } else { fields.require("key") };
+    let digest = fields.take("key_digest");
+    let preview = fields.take("key_preview");
+    refuse_rivals([&key, &digest]);
+    if let (false, Some(item)) = (has_digest, &preview) {
+        item.refuse("`key_preview` goes with `key_digest`; remove it");
+    }
+    if let Some(item) = digest {
+        let digest = read_digest(&item, store);
+        let preview = preview.and_then(|item| item.name("the first and last characters of the key"));
+        return Some(KeyMaterial::Digest { digest: digest?, preview: preview.unwrap_or_default().to_owned() });
+    }
+    let item = key?;
     let key = item.secret()?;
-    warn_if_weak(item, &key);
-    Some(key)
+    warn_if_weak(&item, &key);
+    Some(KeyMaterial::Plain(key))
+}
+
+/// Reads a digest. It is no secret, but what stands in its place by mistake may be one, so it is not repeated.
+fn read_digest(item: &Item<'_>, store: &Store) -> Option<KeyDigest> {
+    const EXPECTED: &str = "the SHA-256 or HMAC-SHA-256 of the key as 64 hexadecimal digits, as in sha256:9f86d081…";
+    let text = item.scalar(EXPECTED)?;
+    let (label, digits) = text.split_once(':').map_or((None, text), |(label, digits)| (Some(label), digits));
+    let is_peppered = match label {
+        None => store.key_pepper.is_some(),
+        Some(PLAIN) => false,
+        Some(PEPPERED) => true,
+        Some(_) => return refuse_digest(item, EXPECTED),
+    };
+    let Some(bytes) = bytes_of(digits) else { return refuse_digest(item, EXPECTED) };
+    if is_peppered && store.key_pepper.is_none() {
+        item.warn("no key will fit, because the digest was made with a pepper; set `store.key_pepper`");
+    } else if !is_peppered && store.key_pepper.is_some() {
+        item.warn("no key will fit, because the digest was made without the pepper that `store.key_pepper` sets");
+    }
+    Some(KeyDigest::from_bytes(bytes))
+}
+
+fn refuse_digest<T>(item: &Item<'_>, expected: &str) -> Option<T> {
+    item.refuse_kind(expected);
+    None
+}
+
+fn bytes_of(digits: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if digits.len() != 2 * bytes.len() {
+        return None;
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Warns about a key that could be guessed.

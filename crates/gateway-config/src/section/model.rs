@@ -1,13 +1,12 @@
-//! `models`: what a public name means beyond the providers' mappings.
+//! One of `models`: what a public name means beyond the providers' mappings.
 
 use gateway_secret::Secret;
 
-use super::catalogue::Catalogue;
-use super::fallback::Names;
 use super::provider::Defaults;
+use super::serving::{Served, Serving};
 use super::url::Query;
-use super::{fallback, hedge, provider, retry, target, timeouts, url};
-use crate::config::{Affinity, Model, ModelTarget, Provider, ProviderEndpoint, TimeoutOverrides};
+use super::{hedge, provider, retry, target, timeouts, url};
+use crate::config::{Affinity, Model, ModelTarget, Origin, Provider, ProviderEndpoint, TimeoutOverrides};
 use crate::fields::{Fields, refuse_rivals};
 use crate::item::Item;
 
@@ -17,35 +16,39 @@ const DEFAULT_BALANCE: &str = "weighted";
 const INLINE_KIND: &str = "openai";
 const AFFINITIES: [(&str, Affinity); 2] = [("session", Affinity::Session), ("prompt_prefix", Affinity::PromptPrefix)];
 
-pub(super) fn read_all(
-    root: &mut Fields<'_>,
-    catalogue: &mut Catalogue,
-    defaults: &Defaults<'_>,
-    prefix: Option<&str>,
-) -> Vec<Model> {
-    let Some(section) = root.take("models") else { return Vec::new() };
-    let mut models = Vec::new();
-    let mut fallbacks = Vec::new();
-    for (name, item) in section.entries() {
-        let mut model = unrouted(name);
-        let mut own_fallbacks = Vec::new();
-        if !item.is_absent()
-            && let Some(mut fields) = item.fields()
-        {
-            own_fallbacks = read_one(&mut fields, &mut model, catalogue, defaults);
-            fields.finish();
-        }
-        fallbacks.push(own_fallbacks);
-        match problem_of(name) {
-            Some(problem) => item.refuse(problem),
-            None if has_place_of_its_own(&item) => {}
-            None => check_mapped(name, &item, catalogue),
-        }
-        models.push(model);
+/// What models are read with.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'s> {
+    pub(super) serving: &'s Serving<'s>,
+    pub(super) defaults: &'s Defaults<'s>,
+}
+
+/// A model that was read, apart from what depends on the other models.
+pub(super) struct Draft<'a> {
+    pub(super) model: Model,
+    /// The provider that is written inline in it, if one is: its only target.
+    inline: Option<Provider>,
+    /// The upstream's name for the model at that provider.
+    inline_model: String,
+    /// Its fallbacks as they were written.
+    pub(super) fallbacks: Vec<Item<'a>>,
+}
+
+/// Reads one model.
+pub(super) fn read_one<'a>(name: &str, item: &Item<'a>, origin: Origin, around: Surroundings<'_>) -> Draft<'a> {
+    let mut draft = Draft::unrouted(name, origin);
+    if !item.is_absent()
+        && let Some(mut fields) = item.fields()
+    {
+        draft.read(&mut fields, around);
+        fields.finish();
     }
-    // A fallback may name a model further down.
-    Names { catalogue, prefix }.settle(&mut models, &fallbacks);
-    models
+    match problem_of(name) {
+        Some(problem) => item.refuse(problem),
+        None if has_place_of_its_own(item) => {}
+        None => check_mapped(name, item, around.serving),
+    }
+    draft
 }
 
 fn problem_of(name: &str) -> Option<&'static str> {
@@ -57,98 +60,101 @@ fn problem_of(name: &str) -> Option<&'static str> {
 
 /// Whether the model says itself where it is served, rightly or not.
 fn has_place_of_its_own(item: &Item<'_>) -> bool {
-    !item.is_absent() && item.entries().iter().any(|(key, _)| matches!(*key, "targets" | "endpoint"))
+    item.has_key("targets") || item.has_key("endpoint")
 }
 
 /// A model without targets is served by whoever maps its name. That nobody does is most often a misspelling.
-fn check_mapped(name: &str, item: &Item<'_>, catalogue: &Catalogue) {
+fn check_mapped(name: &str, item: &Item<'_>, serving: &Serving<'_>) {
     const NOBODY: &str = "no enabled provider serves this name; give it `targets` or map it in a `model_mapping`";
-    if fallback::is_mapped(name, catalogue) || catalogue.has_nameless() {
-        return;
-    }
-    if fallback::is_mapped_by_disabled(name, catalogue) {
-        item.warn(NOBODY);
-    } else {
-        item.refuse(NOBODY);
+    match serving.of(name) {
+        Served::Now => {}
+        Served::OnceEnabled => item.warn(NOBODY),
+        Served::Perhaps(absence) => item.warn(absence.of_service()),
+        Served::Never => item.refuse(NOBODY),
     }
 }
 
-/// The model that a name without settings means: whoever maps it.
-fn unrouted(name: &str) -> Model {
-    Model {
-        name: name.to_owned(),
-        targets: Vec::new(),
-        balance: DEFAULT_BALANCE.to_owned(),
-        max_retries: None,
-        fallback_models: Vec::new(),
-        hedge: None,
-        affinity: None,
-        timeouts: TimeoutOverrides::default(),
-        rewrite_response: None,
+impl<'a> Draft<'a> {
+    /// The model that a name without settings means: whoever maps it.
+    fn unrouted(name: &str, origin: Origin) -> Self {
+        let model = Model {
+            name: name.to_owned(),
+            targets: Vec::new(),
+            balance: DEFAULT_BALANCE.to_owned(),
+            max_retries: None,
+            fallback_models: Vec::new(),
+            hedge: None,
+            affinity: None,
+            timeouts: TimeoutOverrides::default(),
+            rewrite_response: None,
+            origin,
+        };
+        Self { model, inline: None, inline_model: name.to_owned(), fallbacks: Vec::new() }
     }
-}
 
-/// Reads a model's settings and returns its fallbacks, which can be checked once all models are known.
-fn read_one<'a>(
-    fields: &mut Fields<'a>,
-    model: &mut Model,
-    catalogue: &mut Catalogue,
-    defaults: &Defaults<'_>,
-) -> Vec<Item<'a>> {
-    model.timeouts = timeouts::read(fields);
-    model.rewrite_response = fields.flag("rewrite_response");
-    let policies: Vec<_> = defaults.vocabulary.policies.iter().map(|name| (*name, *name)).collect();
-    if let Some(balance) = fields.take("balance").and_then(|item| item.choice(&policies)) {
-        balance.clone_into(&mut model.balance);
+    fn read(&mut self, fields: &mut Fields<'a>, around: Surroundings<'_>) {
+        let model = &mut self.model;
+        model.timeouts = timeouts::read(fields);
+        model.rewrite_response = fields.flag("rewrite_response");
+        let policies: Vec<_> = around.defaults.vocabulary.policies.iter().map(|name| (*name, *name)).collect();
+        if let Some(balance) = fields.take("balance").and_then(|item| item.choice(&policies)) {
+            balance.clone_into(&mut model.balance);
+        }
+        model.max_retries = retry::read_max_retries(fields);
+        model.affinity = fields.take("affinity").and_then(|item| item.choice(&AFFINITIES));
+        let hedge = fields.take("hedge");
+        let targets = fields.take("targets");
+        let endpoint = fields.take("endpoint");
+        refuse_rivals([&targets, &endpoint]);
+        self.read_inline(fields, endpoint.as_ref(), around.defaults);
+        if let Some(item) = targets {
+            self.model.targets = target::read_all(&item, &self.model, around.serving.catalogue());
+        }
+        let targets = self.model.targets.len() + usize::from(self.inline.is_some());
+        self.model.hedge = hedge.and_then(|item| hedge::read(&item, targets));
+        self.fallbacks = fields.take("fallback_models").map(|item| item.items()).unwrap_or_default();
     }
-    model.max_retries = retry::read_max_retries(fields);
-    model.affinity = fields.take("affinity").and_then(|item| item.choice(&AFFINITIES));
-    let hedge = fields.take("hedge");
-    let targets = fields.take("targets");
-    let endpoint = fields.take("endpoint");
-    refuse_rivals([&targets, &endpoint]);
-    read_inline(fields, model, endpoint.as_ref(), catalogue, defaults);
-    if let Some(item) = targets {
-        model.targets = target::read_all(&item, model, catalogue);
-    }
-    model.hedge = hedge.and_then(|item| hedge::read(&item, &model.targets));
-    fields.take("fallback_models").map(|item| item.items()).unwrap_or_default()
-}
 
-/// Reads `endpoint`, `api_key` and `model`: a provider of one model, written where the model is.
-fn read_inline(
-    fields: &mut Fields<'_>,
-    model: &mut Model,
-    endpoint: Option<&Item<'_>>,
-    catalogue: &mut Catalogue,
-    defaults: &Defaults<'_>,
-) {
-    let api_keys = read_inline_keys(fields, endpoint.is_some());
-    let upstream = fields.take("model");
-    if endpoint.is_none()
-        && let Some(item) = &upstream
-    {
-        item.refuse("`model` goes with `endpoint`; for a provider, say it in `targets` or in its `model_mapping`");
+    /// Reads `endpoint`, `api_key` and `model`: a provider of one model, written where the model is.
+    fn read_inline(&mut self, fields: &mut Fields<'_>, endpoint: Option<&Item<'_>>, defaults: &Defaults<'_>) {
+        let api_keys = read_inline_keys(fields, endpoint.is_some());
+        let upstream = fields.take("model");
+        if endpoint.is_none()
+            && let Some(item) = &upstream
+        {
+            item.refuse("`model` goes with `endpoint`; for a provider, say it in `targets` or in its `model_mapping`");
+        }
+        if let Some(upstream) = upstream.and_then(|item| item.name("the upstream's name for the model")) {
+            upstream.clone_into(&mut self.inline_model);
+        }
+        let uri = endpoint.and_then(|item| url::read(item, Query::Allowed));
+        self.inline = uri.map(|uri| Provider {
+            name: format!("model:{}", self.model.name),
+            kind: INLINE_KIND.to_owned(),
+            endpoint: ProviderEndpoint::Complete(uri),
+            api_keys,
+            weight: 1,
+            model_mapping: Vec::new(),
+            max_in_flight: None,
+            headers: Vec::new(),
+            forward_headers: Vec::new(),
+            verify_ssl: defaults.verify_ssl,
+            timeouts: defaults.timeouts,
+            resolvable: false,
+            enabled: true,
+            origin: self.model.origin,
+        });
     }
-    let upstream = upstream.and_then(|item| item.name("the upstream's name for the model"));
-    let Some(uri) = endpoint.and_then(|item| url::read(item, Query::Allowed)) else { return };
-    let index = catalogue.add_inline(Provider {
-        name: format!("model:{}", model.name),
-        kind: INLINE_KIND.to_owned(),
-        endpoint: ProviderEndpoint::Complete(uri),
-        api_keys,
-        weight: 1,
-        model_mapping: Vec::new(),
-        max_in_flight: None,
-        headers: Vec::new(),
-        forward_headers: Vec::new(),
-        verify_ssl: defaults.verify_ssl,
-        timeouts: defaults.timeouts,
-        resolvable: false,
-    });
-    let upstream_model = upstream.unwrap_or(&model.name).to_owned();
-    model.targets =
-        vec![ModelTarget { provider: index, upstream_model, weight: 1, priority: target::DEFAULT_PRIORITY }];
+
+    /// The finished model. Its inline provider, if it has one, goes to the others.
+    pub(super) fn finish(mut self, providers: &mut Vec<Provider>) -> Model {
+        if let Some(provider) = self.inline {
+            let (priority, upstream_model) = (target::DEFAULT_PRIORITY, self.inline_model);
+            self.model.targets = vec![ModelTarget { provider: providers.len(), upstream_model, weight: 1, priority }];
+            providers.push(provider);
+        }
+        self.model
+    }
 }
 
 fn read_inline_keys(fields: &mut Fields<'_>, has_endpoint: bool) -> Vec<Secret> {

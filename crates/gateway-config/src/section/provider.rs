@@ -1,4 +1,4 @@
-//! `providers`: the upstream accounts.
+//! One of `providers`: an upstream account.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,17 @@ use gateway_secret::{KeyDigest, Secret};
 use gateway_upstream::Timeouts;
 use http::Uri;
 
-use super::catalogue::{Catalogue, Listing};
+use super::catalogue::Listing;
 use super::url::Query;
 use super::{header, mapping, server, timeouts, url};
-use crate::config::{Provider, ProviderEndpoint};
+use crate::config::{Origin, Provider, ProviderEndpoint};
 use crate::fields::{Fields, refuse_rivals};
 use crate::item::Item;
 use crate::vocabulary::Vocabulary;
 
 const OPENAI: &str = "openai";
 const SIMULATOR: &str = "simulator";
+const SIMULATED: ProviderEndpoint = ProviderEndpoint::Simulator { at: None };
 /// Where `openai` is if nothing else is said (<https://platform.openai.com/docs/api-reference>).
 const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// The largest weight; shares finer than a thousandth mean nothing.
@@ -30,20 +31,13 @@ pub(super) struct Defaults<'v> {
     pub(super) timeouts: Timeouts,
 }
 
-/// Reads all providers.
-pub(super) fn read_all(root: &mut Fields<'_>, defaults: &Defaults<'_>) -> Catalogue {
-    let mut catalogue = Catalogue::default();
-    let Some(list) = root.take("providers") else { return catalogue };
-    for item in list.items() {
-        let listing = read_one(&item, defaults);
-        catalogue.list(&item, listing);
-    }
-    catalogue
-}
-
-fn read_one(item: &Item<'_>, defaults: &Defaults<'_>) -> Listing {
+/// Reads one provider. One of the store has its name and its origin from there, one of the file has them itself.
+pub(super) fn read_one<'a>(item: &Item<'a>, stored: Option<(&'a str, Origin)>, defaults: &Defaults<'_>) -> Listing<'a> {
     let Some(mut fields) = item.fields() else { return Listing::default() };
-    let name = fields.require("name").and_then(|item| read_name(&item));
+    let (name, origin) = match stored {
+        Some((name, origin)) => (check_name(item, name), origin),
+        None => (fields.require("name").and_then(|item| check_name(&item, item.text("a name")?)), Origin::File),
+    };
     let kind = fields.take("type").map_or(Some(OPENAI), |item| read_kind(&item, defaults.vocabulary));
     let endpoint = read_endpoint(&mut fields, kind);
     let api_keys = read_keys(&mut fields);
@@ -61,14 +55,16 @@ fn read_one(item: &Item<'_>, defaults: &Defaults<'_>) -> Listing {
         verify_ssl: fields.flag("verify_ssl").unwrap_or(defaults.verify_ssl),
         timeouts: timeouts::read(&mut fields).over(defaults.timeouts),
         resolvable: true,
+        enabled: fields.flag("enabled").unwrap_or(true),
+        origin,
     };
-    let is_enabled = fields.flag("enabled").unwrap_or(true);
     fields.finish();
-    Listing { name: name.map(str::to_owned), provider: Some(provider), is_enabled }
+    Listing { name, provider: Some(provider) }
 }
 
-fn read_name<'a>(item: &Item<'a>) -> Option<&'a str> {
-    let name = item.name("a name")?;
+/// Checks the name of a provider, which is the item or belongs to it.
+fn check_name<'a>(item: &Item<'_>, name: &'a str) -> Option<&'a str> {
+    let name = item.checked_name(name, "a name")?;
     if name.contains('/') {
         // `provider/model` is how a caller names a provider.
         item.refuse_text(name, "a name without a slash");
@@ -84,14 +80,14 @@ fn read_kind<'a>(item: &Item<'a>, vocabulary: &Vocabulary) -> Option<&'a str> {
 
 fn read_endpoint(fields: &mut Fields<'_>, kind: Option<&str>) -> ProviderEndpoint {
     match (fields.take("api_base"), kind) {
-        (Some(item), _) => url::read(&item, Query::Refused).map_or(ProviderEndpoint::Simulator, ProviderEndpoint::Base),
+        (Some(item), _) => url::read(&item, Query::Refused).map_or(SIMULATED, ProviderEndpoint::Base),
         (None, Some(OPENAI)) => ProviderEndpoint::Base(Uri::from_static(OPENAI_BASE)),
-        (None, Some(SIMULATOR) | None) => ProviderEndpoint::Simulator,
+        (None, Some(SIMULATOR) | None) => SIMULATED,
         (None, Some(kind)) => {
             fields
                 .item()
                 .refuse(format!("`api_base` is missing; only openai and simulator have one, `{kind}` does not"));
-            ProviderEndpoint::Simulator
+            SIMULATED
         }
     }
 }
@@ -109,8 +105,8 @@ pub(super) fn read_keys(fields: &mut Fields<'_>) -> Vec<Secret> {
     let mut places = HashMap::new();
     for item in items.iter().take(MAX_KEYS) {
         let Some(key) = item.secret() else { continue };
-        if let Some(other) = places.insert(KeyDigest::of(key.expose().as_bytes()), item.path()) {
-            item.refuse(format!("the same key as {other}; keep one of them"));
+        if let Some(other) = places.insert(KeyDigest::of(key.expose().as_bytes()), item) {
+            item.refuse(format!("the same key as {}; keep one of them", other.path()));
         }
         keys.push(key);
     }

@@ -1,12 +1,14 @@
 //! `rate_limit` and `budget` of a key, and `rate_limit_config`, the older section in which limits define the keys.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use gateway_call::ModelPattern;
 use gateway_ratelimit::{Budget, BudgetPeriod, LimitError, Limits, RateLimit, UsdBudget};
+use gateway_secret::{KeyDigest, KeyDigester};
 
 use super::master_key::warn_if_weak;
-use crate::config::MasterKey;
+use crate::config::{KeyMaterial, MasterKey};
 use crate::fields::Fields;
 use crate::item::Item;
 
@@ -68,7 +70,11 @@ fn read_period(fields: &mut Fields<'_>) -> Option<u32> {
 }
 
 /// Reads `rate_limit_config`. Without `master_keys` it defines the keys; with them it may only limit those.
-pub(super) fn read_draft(root: &mut Fields<'_>, listed: Option<Vec<MasterKey>>) -> Vec<MasterKey> {
+pub(super) fn read_draft(
+    root: &mut Fields<'_>,
+    listed: Option<Vec<MasterKey>>,
+    digester: &KeyDigester,
+) -> Vec<MasterKey> {
     let Some(section) = root.take_older("rate_limit_config") else { return listed.unwrap_or_default() };
     let Some(mut fields) = section.fields() else { return listed.unwrap_or_default() };
     let entries = fields.take("keys").map(|item| item.entries()).unwrap_or_default();
@@ -76,8 +82,11 @@ pub(super) fn read_draft(root: &mut Fields<'_>, listed: Option<Vec<MasterKey>>) 
     let drafts = entries.iter().map(|(key, item)| (*key, item, read_draft_limit(item)));
     match listed {
         Some(mut keys) => {
+            let places = keys.iter().enumerate().map(|(index, listed)| (listed.key.digest(digester), index));
+            let places: HashMap<KeyDigest, usize> = places.collect();
             for (key, item, limit) in drafts {
-                impose(&mut keys, key, item, limit);
+                let index = places.get(&digester.digest(key.as_bytes()));
+                impose(index.and_then(|index| keys.get_mut(*index)), item, limit);
             }
             keys
         }
@@ -97,8 +106,8 @@ fn read_draft_limit(item: &Item<'_>) -> Option<RateLimit> {
 }
 
 /// Limits a key that is listed elsewhere. A limit on one that is not limits nobody, which nobody can have meant.
-fn impose(keys: &mut [MasterKey], key: &str, item: &Item<'_>, limit: Option<RateLimit>) {
-    let Some(listed) = keys.iter_mut().find(|listed| listed.key.expose() == key) else {
+fn impose(listed: Option<&mut MasterKey>, item: &Item<'_>, limit: Option<RateLimit>) {
+    let Some(listed) = listed else {
         item.refuse(
             "the limit is on a key that is not in `master_keys`; add it there, or give that key a `rate_limit`",
         );
@@ -118,7 +127,7 @@ fn define_key(index: usize, key: &str, item: &Item<'_>, limit: Option<RateLimit>
     warn_if_weak(item, &secret);
     Some(MasterKey {
         name: format!("rate_limit_config[{}]", index + 1),
-        key: secret,
+        key: KeyMaterial::Plain(secret),
         allowed_models: vec![ModelPattern::new("*")],
         enabled: true,
         limits: limits(limit.as_ref(), None),

@@ -20,6 +20,7 @@ impl Default for Server {
         Self {
             host: "0.0.0.0".to_owned(),
             port: DEFAULT_PORT,
+            reuse_port: false,
             workers: None,
             max_body: 32 << 20,
             max_in_flight: 10_000,
@@ -39,12 +40,14 @@ pub(super) fn read(root: &mut Fields<'_>) -> Server {
     let Some(mut fields) = root.take("server").and_then(|item| item.fields()) else { return default };
     let host = fields.take("host").and_then(|item| item.name("a host name or an address").map(str::to_owned));
     let port = fields.take("port").and_then(|item| item.integer(0..=u64::from(u16::MAX)));
+    let reuse_port = fields.flag("reuse_port");
     let workers = fields.take("workers").and_then(|item| read_workers(&item));
     let max_body = fields.take("max_body").and_then(|item| read_max_body(&item));
     let state_dir = fields.take("state_dir").and_then(|item| item.text("the path of a directory").map(PathBuf::from));
     let server = Server {
         host: host.unwrap_or(default.host),
         port: port.unwrap_or(default.port),
+        reuse_port: reuse_port.unwrap_or(default.reuse_port),
         workers,
         max_body: max_body.unwrap_or(default.max_body),
         max_in_flight: read_max_in_flight(&mut fields).unwrap_or(default.max_in_flight),

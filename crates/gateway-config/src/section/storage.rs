@@ -15,12 +15,14 @@ const DEFAULT_FILE: &str = "gateway.db";
 pub(super) fn read_store(root: &mut Fields<'_>) -> Store {
     let default = StorePlace::Default(PathBuf::from(DEFAULT_FILE));
     let Some(mut fields) = root.take("store").and_then(|item| item.fields()) else {
-        return Store { place: default, key_pepper: None };
+        return Store { place: default, key_pepper: None, encryption_key: None };
     };
     let place = fields.take("url").filter(|item| !item.is_text_empty()).and_then(|item| read_place(&item));
     let key_pepper = fields.take("key_pepper").filter(|item| !item.is_text_empty()).and_then(|item| item.secret());
+    let encryption_key =
+        fields.take("encryption_key").filter(|item| !item.is_text_empty()).and_then(|item| item.secret());
     fields.finish();
-    Store { place: place.unwrap_or(default), key_pepper }
+    Store { place: place.unwrap_or(default), key_pepper, encryption_key }
 }
 
 fn read_place(item: &Item<'_>) -> Option<StorePlace> {

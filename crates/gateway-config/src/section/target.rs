@@ -6,12 +6,12 @@ use crate::config::{Model, ModelTarget, Provider};
 use crate::item::Item;
 
 /// The tier of a target that names none: the first that an administrator would think of.
-pub(super) const DEFAULT_PRIORITY: u32 = 1;
+pub(crate) const DEFAULT_PRIORITY: u32 = 1;
 /// The policy that looks at tiers.
-const BY_PRIORITY: &str = "priority";
+pub(crate) const BY_PRIORITY: &str = "priority";
 
-/// Reads the targets of a model. Those at disabled providers are left out.
-pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue) -> Vec<ModelTarget> {
+/// Reads the targets of a model. Those at providers that are disabled or absent are left out.
+pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>) -> Vec<ModelTarget> {
     let elements = item.items();
     if item.is_sequence() && elements.is_empty() {
         item.refuse("found an empty list, expected at least one target; leave `targets` out to use the mappings");
@@ -34,16 +34,20 @@ enum Reading {
     Refused,
 }
 
-fn read_one(item: &Item<'_>, model: &Model, catalogue: &Catalogue) -> Reading {
+fn read_one(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>) -> Reading {
     let Some(mut fields) = item.fields() else { return Reading::Refused };
-    let reference = fields.require("provider").and_then(|item| catalogue.find(&item));
+    let provider = fields.require("provider");
+    let reference = provider.as_ref().and_then(|item| catalogue.find(item));
+    if let (Some(item), Some(Reference::Absent(absence))) = (&provider, reference) {
+        item.warn(absence.of_provider());
+    }
     let upstream = fields.take("model").and_then(|item| item.name("the upstream's name for the model"));
     let weight = fields.take("weight").and_then(|item| read_weight(&item, "remove the target"));
     let priority = fields.take("priority").and_then(|item| read_priority(&item, &model.balance));
     fields.finish();
     match reference {
         None => Reading::Refused,
-        Some(Reference::Disabled) => Reading::AtDisabled,
+        Some(Reference::Disabled | Reference::Absent(_)) => Reading::AtDisabled,
         Some(Reference::Enabled(index)) => {
             let public = model.name.as_str();
             let mapped = || catalogue.provider(index).map_or(public, |provider| mapped_name(provider, public));

@@ -1,0 +1,79 @@
+//! References to what the store has, has and cannot use, or might have.
+
+use super::*;
+
+const FILE: &str = "
+auth: none
+passthrough: s
+providers: [{ name: a, model_mapping: [x] }]
+models:
+  direct: { targets: [{ provider: s }] }
+  both: { targets: [{ provider: s }, { provider: a }] }
+  mapped: {}
+  failing: { targets: [{ provider: a }], fallback_models: [direct, stored, mapped-by-s, a/x] }
+";
+
+#[test]
+fn without_a_store_they_are_errors() {
+    insta::assert_snapshot!(resolve(FILE, Some(&StoredSettings::default())).unwrap_err());
+}
+
+#[test]
+fn before_the_store_is_read_they_count_as_disabled() {
+    insta::assert_snapshot!(account(&resolve(FILE, None).unwrap()));
+}
+
+#[test]
+fn once_it_is_read_they_lead_there() {
+    let stored = stored([
+        record(PROVIDER, "s", r#"{"model_mapping": ["mapped", "mapped-by-s"]}"#),
+        record(MODEL, "stored", r#"{"targets": [{"provider": "s"}]}"#),
+    ]);
+    let loaded = resolved(FILE, &stored);
+    insta::assert_snapshot!(account(&loaded));
+    assert_eq!(loaded.config.passthrough, Some(1));
+    assert_eq!(loaded.config.models[3].fallback_models, ["direct", "stored", "mapped-by-s", "a/x"]);
+}
+
+#[test]
+fn what_is_left_out_counts_as_disabled() {
+    let faulty = stored([record(PROVIDER, "s", r#"{"weight": 0}"#), record(MODEL, "stored", r#"{"balance": "no"}"#)]);
+    let sealed = StoredSettings {
+        records: Vec::new(),
+        unreadable: vec![unreadable(PROVIDER, "s"), unreadable(MODEL, "stored")],
+    };
+    let accounts = [faulty, sealed].map(|stored| account(&resolved(FILE, &stored)));
+    insta::assert_snapshot!(accounts.join("\n\n"));
+}
+
+#[test]
+fn a_model_that_is_left_out_takes_no_other_with_it() {
+    let model = |name: &str, fallbacks: &str| {
+        let settings = format!(r#"{{"targets": [{{"provider": "a"}}], "fallback_models": {fallbacks}}}"#);
+        record(MODEL, name, &settings)
+    };
+    let stored = stored([
+        model("1", r#"["2", "3"]"#),
+        model("2", r#"["3"]"#),
+        model("3", r#"["1", "nowhere"]"#),
+        model("4", r#"["4"]"#),
+        model("5", r#"["x", "4"]"#),
+    ]);
+    let file = "
+auth: none
+providers: [{ name: a, model_mapping: [x] }]
+models: { m: { targets: [{ provider: a }], fallback_models: ['3', '1'] } }
+";
+    let loaded = resolved(file, &stored);
+    insta::assert_snapshot!(account(&loaded));
+    assert_eq!(loaded.config.models[0].fallback_models, ["3", "1"]);
+}
+
+#[test]
+fn a_disabled_provider_of_the_store_is_one_like_others() {
+    let stored = stored([record(PROVIDER, "s", r#"{"enabled": false, "model_mapping": ["m"]}"#)]);
+    let file = "auth: none\nmodels: { m: { fallback_models: [n] }, n: { targets: [{ provider: s }] } }\n";
+    insta::assert_snapshot!(account(&resolved(file, &stored)));
+    let errors = resolve("passthrough: s\n", Some(&stored)).unwrap_err();
+    assert!(errors.to_string().contains("the provider is disabled"), "{errors}");
+}
