@@ -34,7 +34,7 @@ mod whole;
 
 pub(crate) use admission::Admission;
 pub(crate) use committed::Committed;
-pub(crate) use passthrough::attempt_passthrough;
+pub(crate) use passthrough::{Passage, admit_passthrough, attempt_passthrough};
 
 use admission::Door;
 use course::{Course, OutOfTime, first_with_room};

@@ -69,19 +69,22 @@ pub(crate) async fn authenticate(
     settlement: &mut Settlement,
 ) -> Result<Caller, Rejection> {
     let Some(keys) = keys else { return Ok(Caller::Anonymous) };
+    let key = find(keys, headers).await?;
+    settlement.note_key(Arc::clone(&key));
+    check(&key)?;
+    Ok(Caller::Key(key))
+}
+
+/// Whether these are the headers of somebody who may call, whatever it is that is called.
+pub(crate) async fn is_known(keys: Option<&Keys>, headers: &HeaderMap) -> bool {
+    let Some(keys) = keys else { return true };
+    find(keys, headers).await.is_ok_and(|key| check(&key).is_ok())
+}
+
+async fn find(keys: &Keys, headers: &HeaderMap) -> Result<Arc<VirtualKey>, Rejection> {
     let digest = keys.digester.digest(presented_key(headers)?);
     match keys.store.find(&digest).await {
-        Ok(Some(key)) => {
-            settlement.note_key(Arc::clone(&key));
-            if !key.is_enabled {
-                return Err(KeyFault::Disabled.into());
-            }
-            if key.has_expired(wall_clock) {
-                return Err(KeyFault::Expired.into());
-            }
-            Ok(Caller::Key(key))
-        }
-        Ok(None) => Err(KeyFault::Unknown.into()),
+        Ok(key) => key.ok_or(KeyFault::Unknown.into()),
         Err(error) => {
             // Whoever keeps the store says so once; here it would be said for every call.
             tracing::debug!(
@@ -91,6 +94,16 @@ pub(crate) async fn authenticate(
             Err(Rejection::StoreUnavailable)
         }
     }
+}
+
+fn check(key: &VirtualKey) -> Result<(), KeyFault> {
+    if !key.is_enabled {
+        return Err(KeyFault::Disabled);
+    }
+    if key.has_expired(wall_clock) {
+        return Err(KeyFault::Expired);
+    }
+    Ok(())
 }
 
 /// The one key that the request carries, wherever it carries it.

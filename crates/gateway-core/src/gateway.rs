@@ -12,14 +12,16 @@ use gateway_keystore::KeyStore;
 use gateway_protocol::Provider;
 use gateway_ratelimit::{LimitStore, LocalLimits};
 use gateway_routing::RoutingPolicy;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::authenticate::is_known;
 use crate::gate::Gate;
 use crate::health::Condition;
 use crate::report::TargetReport;
 use crate::reserve::{Counters, Outputs};
+use crate::retired::Retired;
 use crate::service::GatewayService;
 use crate::snapshot::{CompileErrors, Parts, Snapshot};
 
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) conditions: Vec<Arc<dyn Condition>>,
     parts: Parts,
     reconfiguring: Mutex<()>,
+    /// What was in force before.
+    retired: Retired<Snapshot>,
     draining: AtomicBool,
 }
 
@@ -73,24 +77,57 @@ impl Gateway {
         self.shared.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Puts another configuration into force. Calls under way keep the one that they started with; connections, breakers,
-    /// cool-downs and retry budgets of whatever did not change live on.
+    /// Puts another configuration into force, and returns its version. Calls under way keep the one that they started with;
+    /// connections, breakers, cool-downs, retry budgets and places of whatever did not change live on.
+    ///
+    /// Takes milliseconds if there are hundreds of providers, so it is for threads that may be blocked.
     ///
     /// # Errors
     ///
     /// Everything in the configuration that cannot work, together. The one in force stays.
-    pub fn reconfigure(&self, config: &Config) -> Result<(), CompileErrors> {
+    pub fn reconfigure(&self, config: Arc<Config>) -> Result<u64, CompileErrors> {
         let shared = &self.shared;
         let _one_at_a_time = shared.reconfiguring.lock();
         let previous = shared.snapshot.load_full();
-        let next = Snapshot::compile(config, &shared.parts, Some(&previous), Instant::now().into_std())?;
+        let next = self.compile(config, &previous)?;
+        let version = next.version;
         shared.snapshot.store(Arc::new(next));
-        Ok(())
+        shared.retired.add(previous);
+        Ok(version)
+    }
+
+    /// Whether a configuration could be put into force, without doing so.
+    ///
+    /// # Errors
+    ///
+    /// Everything in it that cannot work, together.
+    pub fn check(&self, config: Arc<Config>) -> Result<(), CompileErrors> {
+        self.compile(config, &self.shared.snapshot.load_full()).map(drop)
+    }
+
+    fn compile(&self, config: Arc<Config>, previous: &Snapshot) -> Result<Snapshot, CompileErrors> {
+        Snapshot::compile(config, &self.shared.parts, Some(previous), Instant::now().into_std())
     }
 
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.shared.snapshot.load().config)
+    }
+
+    /// Counts the configurations that have been in force, from 1.
+    pub fn version(&self) -> u64 {
+        self.shared.snapshot.load().version
+    }
+
+    /// Whether a request with these headers comes from somebody who may call: it has a key that is good, or needs none.
+    pub async fn knows_caller(&self, headers: &HeaderMap) -> bool {
+        let snapshot = self.shared.snapshot.load_full();
+        is_known(snapshot.keys.as_ref(), headers).await
+    }
+
+    /// What the gateway was told that it needs, or does better with.
+    pub fn conditions(&self) -> &[Arc<dyn Condition>] {
+        &self.shared.conditions
     }
 
     /// How every target of the configuration in force is doing.
@@ -171,7 +208,7 @@ impl GatewayBuilder {
     /// Everything in the configuration that cannot work, together.
     pub fn build(self, config: &Config) -> Result<Gateway, CompileErrors> {
         let now = Instant::now().into_std();
-        let snapshot = Snapshot::compile(config, &self.parts, None, now)?;
+        let snapshot = Snapshot::compile(Arc::new(config.clone()), &self.parts, None, now)?;
         let instance = format!("llm-gateway-{:016x}", fastrand::u64(..));
         let via =
             HeaderValue::try_from(format!("1.1 {instance}")).unwrap_or(HeaderValue::from_static("1.1 llm-gateway"));
@@ -186,6 +223,7 @@ impl GatewayBuilder {
             conditions: self.conditions,
             parts: self.parts,
             reconfiguring: Mutex::new(()),
+            retired: Retired::default(),
             draining: AtomicBool::new(false),
         };
         Ok(Gateway { shared: Arc::new(shared) })

@@ -46,6 +46,7 @@ mod rejection;
 mod relay;
 mod report;
 mod reserve;
+mod retired;
 mod service;
 mod settle;
 mod snapshot;

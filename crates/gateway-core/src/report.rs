@@ -1,11 +1,9 @@
 //! How the targets are doing, for whoever watches from outside.
 
-use std::sync::Arc;
-
-use gateway_resilience::{BreakerState, TargetHealth};
+use gateway_resilience::BreakerState;
 use tokio::time::Instant;
 
-use crate::snapshot::{Snapshot, TargetKey};
+use crate::snapshot::Snapshot;
 
 /// One target at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +24,12 @@ impl TargetReport {
     pub(crate) fn of_all(snapshot: &Snapshot, now: Instant) -> Vec<Self> {
         let now = now.into_std();
         let targets = snapshot.carried.targets().into_iter();
-        let report = |((provider, model), health): (TargetKey, Arc<TargetHealth>)| Self {
-            provider,
-            model,
+        let report = targets.map(|(provider, model, health)| Self {
+            provider: provider.as_ref().to_owned(),
+            model: model.as_str().to_owned(),
             breaker: health.breaker(now),
             in_flight: health.in_flight(),
-        };
-        targets.map(report).collect()
+        });
+        report.collect()
     }
 }

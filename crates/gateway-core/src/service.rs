@@ -9,14 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_call::{Endpoint, RequestId};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use tokio::time::Instant;
 
 use crate::accept::{Destination, accept, allowed_methods, check_head, destination};
 use crate::admit::admit;
 use crate::answer::{Answer, relay};
-use crate::attempt::{attempt, attempt_passthrough};
+use crate::attempt::{Passage, admit_passthrough, attempt, attempt_passthrough};
 use crate::authenticate::{Caller, authenticate};
 use crate::cors::CorsRules;
 use crate::discard::discard;
@@ -29,7 +29,7 @@ use crate::rejection::Rejection;
 use crate::relay::AnswerBody;
 use crate::reserve::{refuse_hopeless, reserve, reserve_request};
 use crate::settle::Settlement;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{BodyLimits, Snapshot};
 use crate::{health, models, passthrough};
 
 /// A request body that the gateway can read: hyper's own, or any other over [`Bytes`].
@@ -185,9 +185,37 @@ async fn refuse_unread<B: RequestSource>(
 async fn pass_through<B: RequestSource>(
     gateway: &Gateway,
     snapshot: &Snapshot,
-    Arrival { head, body }: Arrival<'_, B>,
+    arrival: Arrival<'_, B>,
     settlement: &mut Settlement,
 ) -> Result<Answer, Rejection> {
+    let size = arrival.body.size_hint().upper();
+    let let_through = let_through(gateway, snapshot, arrival.head, size, settlement).await;
+    let LetThrough { url, limits, passage } = match let_through {
+        Ok(let_through) => let_through,
+        Err(rejection) => return Err(refuse_unread(rejection, arrival, settlement).await),
+    };
+    let Arrival { head, body } = arrival;
+    let passed = PassedThrough { url, body: BoundedBody::new(body, limits), caller: head, via: &gateway.shared.via };
+    let request = |aim: &Aim<'_>, credential| passed.request(aim, credential);
+    let committed = attempt_passthrough(passage, request, settlement).await?;
+    Ok(relay(committed))
+}
+
+/// Leave to pass a request on, and where to.
+struct LetThrough<'a> {
+    url: Uri,
+    limits: BodyLimits,
+    passage: Passage<'a>,
+}
+
+/// The steps of that which need no body: all of them.
+async fn let_through<'a>(
+    gateway: &Gateway,
+    snapshot: &'a Snapshot,
+    head: &Parts,
+    size: Option<u64>,
+    settlement: &mut Settlement,
+) -> Result<LetThrough<'a>, Rejection> {
     let caller = authenticate(snapshot.keys.as_ref(), &head.headers, settlement).await?;
     // What passes through is neither authorised by model nor counted by tokens.
     if !caller.allows_all() || caller.limited_key().is_some_and(|key| key.limits.counts_tokens()) {
@@ -198,13 +226,11 @@ async fn pass_through<B: RequestSource>(
     let health = provider.passthrough.as_ref().ok_or(Rejection::PathNotFound)?;
     let url = provider.passthrough_url(passthrough::target(&head.uri)?).ok_or(Rejection::PathNotFound)?;
     refuse_declared_excess(&head.headers, snapshot.body_limits.size)?;
-    let hopeful = refuse_hopeless(&caller, body.size_hint().upper(), &gateway.shared.limits, settlement)?;
+    let hopeful = refuse_hopeless(&caller, size, &gateway.shared.limits, settlement)?;
     let Entered { limits, .. } = enter(hopeful, gateway, snapshot, settlement).await?;
-    let passed = PassedThrough { url, body: BoundedBody::new(body, limits), caller: head, via: &gateway.shared.via };
     reserve_request(&caller, &gateway.shared.limits, settlement).await?;
-    let request = |aim: &Aim<'_>, credential| passed.request(aim, credential);
-    let committed = attempt_passthrough(provider, health, &caller, request, settlement).await?;
-    Ok(relay(committed))
+    let passage = admit_passthrough(provider, health, &caller, settlement).await?;
+    Ok(LetThrough { url, limits, passage })
 }
 
 async fn list_models(

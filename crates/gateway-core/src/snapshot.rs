@@ -25,15 +25,19 @@ mod prices;
 mod provider;
 mod routes;
 
-pub(crate) use carried::{Carried, TargetKey};
+pub(crate) use carried::Carried;
 use named::NamedRoutes;
 pub(crate) use provider::ProviderRuntime;
+use routes::OwnRoutes;
 
 /// One configuration, as calls see it. Immutable; a call keeps the one it started with.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) providers: Vec<ProviderRuntime>,
+    /// In the order of the configuration.
+    pub(crate) providers: Vec<Arc<ProviderRuntime>>,
     pub(crate) routes: RouteTable,
+    /// What `provider/` in front of a name leads to.
+    own_routes: OwnRoutes,
     named: NamedRoutes,
     pub(crate) models: HashMap<String, ModelSettings>,
     /// What the next configuration takes over.
@@ -50,6 +54,8 @@ pub(crate) struct Snapshot {
     pub(crate) body_limits: BodyLimits,
     /// How many calls are served at once, and how many wait.
     pub(crate) room: Room,
+    /// Counts the configurations that have been in force, from 1.
+    pub(crate) version: u64,
     /// What it was made from.
     pub(crate) config: Arc<Config>,
     pub(crate) cors: Option<CorsRules>,
@@ -105,8 +111,8 @@ pub(crate) struct Parts {
 /// A configuration on its way to a snapshot.
 struct Build<'a> {
     config: &'a Config,
-    /// What the configuration in force would hand over.
-    previous: Option<&'a Carried>,
+    /// The one in force.
+    previous: Option<&'a Snapshot>,
     carried: Carried,
     now: Instant,
     errors: Vec<CompileError>,
@@ -121,35 +127,39 @@ impl Build<'_> {
 impl Snapshot {
     /// Compiles a configuration with the parts that it may name. Takes over from the `previous` one what did not change.
     pub(crate) fn compile(
-        config: &Config,
+        config: Arc<Config>,
         parts: &Parts,
         previous: Option<&Self>,
         now: Instant,
     ) -> Result<Self, CompileErrors> {
-        let previous = previous.map(|snapshot| &snapshot.carried);
-        let mut build = Build { config, previous, carried: Carried::new(config), now, errors: Vec::new() };
+        let version = previous.map_or(1, |snapshot| snapshot.version + 1);
+        let carried = Carried::new(&config);
+        let mut build = Build { config: &config, previous, carried, now, errors: Vec::new() };
         let providers = provider::compile(&mut build, &parts.protocols);
-        build.carried.inherit_named(previous, now);
         let routes = routes::compile(&mut build, &parts.policies);
         if !build.errors.is_empty() {
             return Err(CompileErrors(build.errors));
         }
-        Ok(Self {
+        let snapshot = Self {
             providers,
             routes,
+            own_routes: OwnRoutes::of(&config),
             named: NamedRoutes::default(),
             carried: build.carried,
             retry: config.retry,
             models: config.models.iter().map(|model| (model.name.clone(), ModelSettings::new(model))).collect(),
-            keys: keys::compile(config, parts.keys.as_ref()),
+            keys: keys::compile(&config, parts.keys.as_ref()),
             prefix: config.provider_suffix.as_ref().map(|prefix| format!("{prefix}/")),
             passthrough: config.passthrough,
             rewrite_response: config.rewrite_response,
-            body_limits: body_limits(config),
+            body_limits: body_limits(&config),
             room: Room { limit: config.server.max_in_flight as usize, queue: config.server.queue },
-            config: Arc::new(config.clone()),
             cors: config.server.cors.as_ref().map(CorsRules::new),
-        })
+            version,
+            config,
+        };
+        snapshot.make_large_routes();
+        Ok(snapshot)
     }
 }
 

@@ -1,8 +1,14 @@
 //! What a new configuration takes over from the one before it, and what begins afresh.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "reconfigure/gone.rs"]
+mod gone;
+#[path = "reconfigure/keys.rs"]
+mod keys;
 #[path = "in_process/scene.rs"]
 mod scene;
+#[path = "reconfigure/unchanged.rs"]
+mod unchanged;
 
 use gateway_config::Config;
 use gateway_core::resilience::BreakerState;
@@ -47,7 +53,7 @@ fn config(scene: &Scene, yaml: &str) -> Config {
 }
 
 fn reconfigure(scene: &Scene, yaml: &str) {
-    scene.gateway.reconfigure(&config(scene, yaml)).unwrap();
+    scene.gateway.reconfigure(config(scene, yaml).into()).unwrap();
 }
 
 /// The tiers with something else in them, which has to be there.
@@ -98,17 +104,6 @@ async fn what_a_breaker_depends_on_closes_it_by_changing() {
         assert_eq!(scene.breaker("main"), BreakerState::Closed, "{row}");
         assert_eq!(scene.served().await, "main", "{row}");
     }
-}
-
-#[tokio::test]
-async fn a_provider_that_was_gone_begins_afresh() {
-    let scene = opened().await;
-    reconfigure(&scene, WITHOUT_MAIN);
-    assert_eq!(scene.served().await, "spare");
-    assert!(scene.gateway.targets().iter().all(|target| target.provider == "spare"));
-    reconfigure(&scene, TIERS);
-    assert_eq!(scene.breaker("main"), BreakerState::Closed);
-    assert_eq!(scene.served().await, "main");
 }
 
 #[tokio::test]
@@ -200,7 +195,7 @@ async fn a_configuration_that_cannot_work_changes_nothing() {
     // The simulator has no address of its own here. Everything else in this configuration would be a change.
     let broken =
         WITHOUT_MAIN.replace("providers: [", "providers: [ { name: sim, type: simulator, model_mapping: { s: s } },");
-    let errors = scene.gateway.reconfigure(&config(&scene, &broken.replace("60s", "59s"))).unwrap_err();
+    let errors = scene.gateway.reconfigure(config(&scene, &broken.replace("60s", "59s")).into()).unwrap_err();
     assert_eq!(errors.iter().map(|error| error.at.as_str()).collect::<Vec<_>>(), ["providers.sim"], "{errors}");
     assert_eq!(scene.gateway.targets(), before);
     assert_eq!(scene.served().await, "spare");

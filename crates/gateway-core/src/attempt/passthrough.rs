@@ -26,15 +26,19 @@ use crate::snapshot::ProviderRuntime;
 /// What stands for the model where nobody looked for it.
 const ANY: &str = "*";
 
-/// Sends a request whose answer goes back as it is: all but a refusal of the gateway's own credentials and a redirect,
-/// which are none of the caller's business. `request` makes it for one of the provider's credentials.
-pub(crate) async fn attempt_passthrough(
-    provider: &ProviderRuntime,
+/// Leave to pass one request on: a place at the provider, and its health's consent.
+pub(crate) struct Passage<'a> {
+    aim: Aim<'a>,
+    admission: Admission,
+}
+
+/// Asks for it. Nothing of the request but its caller is looked at, so its body is still unread if there is none.
+pub(crate) async fn admit_passthrough<'a>(
+    provider: &'a ProviderRuntime,
     health: &Arc<TargetHealth>,
     caller: &Caller,
-    request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
     settlement: &mut Settlement,
-) -> Result<Committed, Rejection> {
+) -> Result<Passage<'a>, Rejection> {
     let deadline = Deadline::after(settlement.started().into_std(), provider.timeouts.total);
     let place = place(provider, caller, deadline, settlement).await?;
     let now = Instant::now();
@@ -51,8 +55,19 @@ pub(crate) async fn attempt_passthrough(
         price: Price::default(),
     };
     let admission = Admission::new(pass, place, health.credential(now.into_std(), 0), &aim);
+    Ok(Passage { aim, admission })
+}
+
+/// Sends a request whose answer goes back as it is: all but a refusal of the gateway's own credentials and a redirect,
+/// which are none of the caller's business. `request` makes it for one of the provider's credentials.
+pub(crate) async fn attempt_passthrough(
+    passage: Passage<'_>,
+    request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
+    settlement: &mut Settlement,
+) -> Result<Committed, Rejection> {
+    let Passage { aim, admission } = passage;
     let request = request(&aim, admission.credential);
-    let number = settlement.begin_attempt(ANY.into(), provider.name.clone(), ANY.into());
+    let number = settlement.begin_attempt(ANY.into(), Arc::clone(&aim.provider.name), ANY.into());
     let mut attempt = Attempt::new(0, number, aim, admission);
     attempt.is_upload = true;
     let result = exchange(&mut attempt, request).await;

@@ -25,7 +25,7 @@ use super::waiter::{Entrance, Standing, wait_at};
 const SHARE: usize = 16;
 
 /// How much room there is, as the configuration in force has it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
     /// How many at once.
     pub(crate) limit: usize,

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gateway_config::{Config, Provider as ProviderConfig, ProviderEndpoint};
+use gateway_call::ModelName;
+use gateway_config::{Config, Provider as ProviderConfig};
 use gateway_resilience::{BreakerPolicy, BreakerState, BudgetPolicy, CredentialPool, RetryBudget, TargetHealth};
-use gateway_secret::KeyDigest;
 use gateway_upstream::Upstream;
 use parking_lot::Mutex;
 
+use super::{ProviderRuntime, Snapshot};
 use crate::gate::Gate;
 
 /// The state of one provider.
@@ -29,145 +30,183 @@ pub(crate) struct ProviderState {
     pub(crate) gate: Arc<Gate>,
 }
 
-/// The state of every provider and target of one configuration, with the settings that it was made under.
+/// The targets of every provider of one configuration, with the settings that they were made under.
 #[derive(Debug)]
 pub(crate) struct Carried {
     breaker: BreakerPolicy,
     budget: BudgetPolicy,
-    providers: HashMap<String, (Settings, ProviderState)>,
-    targets: HashMap<TargetKey, Arc<TargetHealth>>,
+    /// In the order of the configuration.
+    providers: Vec<Targets>,
+    /// Where each of them stands there.
+    places: HashMap<Arc<str>, usize>,
+}
+
+/// The targets of one provider, by its names for models, or what stands for any model.
+#[derive(Debug)]
+struct Targets {
+    provider: Arc<str>,
+    credentials: Arc<CredentialPool>,
+    /// The provider's place in the previous configuration, if all that a target's health rests on is as it was there.
+    before: Option<usize>,
+    listed: HashMap<ModelName, Arc<TargetHealth>>,
     /// Those of names that the configuration does not list, made when they were first asked for.
-    named: Mutex<HashMap<TargetKey, Arc<TargetHealth>>>,
+    named: Mutex<HashMap<ModelName, Arc<TargetHealth>>>,
 }
 
-/// The settings of a provider that its state depends on.
-#[derive(Debug, PartialEq)]
-struct Settings {
-    endpoint: ProviderEndpoint,
-    verify_ssl: bool,
-    keys: Vec<KeyDigest>,
+/// A provider as the configuration in force has it.
+#[derive(Clone, Copy)]
+pub(super) struct Former<'a> {
+    place: usize,
+    snapshot: &'a Snapshot,
+    /// Its settings.
+    pub(super) config: &'a ProviderConfig,
+    /// What was made of them.
+    pub(super) runtime: &'a Arc<ProviderRuntime>,
 }
 
-/// A provider's name and its name for a model, or what stands for any model.
-pub(crate) type TargetKey = (String, String);
+impl<'a> Former<'a> {
+    /// The provider of this name, if there is one.
+    pub(super) fn find(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
+        let place = snapshot.carried.place(name)?;
+        let (config, runtime) = (snapshot.config.providers.get(place)?, snapshot.providers.get(place)?);
+        Some(Self { place, snapshot, config, runtime })
+    }
+
+    fn is_same_place(&self, config: &ProviderConfig) -> bool {
+        self.config.endpoint == config.endpoint && self.config.verify_ssl == config.verify_ssl
+    }
+}
 
 impl Carried {
     /// Nothing yet, under the settings of a configuration.
     pub(super) fn new(config: &Config) -> Self {
+        let count = config.providers.len();
         Self {
             breaker: config.circuit_breaker,
             budget: config.retry_budget,
-            providers: HashMap::new(),
-            targets: HashMap::new(),
-            named: Mutex::default(),
+            providers: Vec::with_capacity(count),
+            places: HashMap::with_capacity(count),
         }
     }
 
-    /// The state of a provider: that of the `previous` configuration as far as the settings are the same.
+    /// The state of the next provider: that of the `former` one as far as the settings are the same.
     pub(super) fn provider<E>(
         &mut self,
         config: &ProviderConfig,
-        previous: Option<&Self>,
+        former: Option<Former<'_>>,
         now: Instant,
         connect: impl FnOnce() -> Result<Upstream, E>,
     ) -> Result<ProviderState, E> {
-        let settings = Settings::of(config);
-        let before =
-            previous.and_then(|it| it.providers.get(&config.name).map(|(settings, state)| (it, settings, state)));
-        let before = before.filter(|(_, old, _)| old.is_same_place(&settings));
-        let upstream = before.map_or_else(connect, |(_, _, state)| Ok(state.upstream.clone()))?;
-        let budget = before.filter(|(it, ..)| it.budget == self.budget).map(|(_, _, state)| Arc::clone(&state.budget));
-        let keys = before.filter(|(_, old, _)| old.keys == settings.keys);
-        let credentials = keys.map(|(_, _, state)| Arc::clone(&state.credentials));
-        let gate = before.map_or_else(Gate::new, |(_, _, state)| Arc::clone(&state.gate));
+        let former = former.filter(|it| it.is_same_place(config));
+        let state = former.map(|it| &it.runtime.state);
+        let of_budget = former.filter(|it| it.snapshot.carried.budget == self.budget);
+        let of_keys = former.filter(|it| it.config.api_keys == config.api_keys);
+        let (budget, credentials) = (of_budget.and(state), of_keys.and(state));
         let state = ProviderState {
-            upstream,
-            gate,
-            budget: budget.unwrap_or_else(|| Arc::new(RetryBudget::new(self.budget, now))),
-            credentials: credentials.unwrap_or_else(|| Arc::new(CredentialPool::new(config.api_keys.len(), now))),
+            upstream: state.map_or_else(connect, |state| Ok(state.upstream.clone()))?,
+            gate: state.map_or_else(Gate::new, |state| Arc::clone(&state.gate)),
+            budget: budget
+                .map_or_else(|| Arc::new(RetryBudget::new(self.budget, now)), |state| Arc::clone(&state.budget)),
+            credentials: credentials.map_or_else(
+                || Arc::new(CredentialPool::new(config.api_keys.len(), now)),
+                |state| Arc::clone(&state.credentials),
+            ),
         };
-        self.providers.insert(config.name.clone(), (settings, state.clone()));
+        let before = of_keys.filter(|it| it.snapshot.carried.breaker == self.breaker);
+        let targets = Targets::new(config, Arc::clone(&state.credentials), before, now);
+        self.places.insert(Arc::clone(&targets.provider), self.providers.len());
+        self.providers.push(targets);
         Ok(state)
     }
 
     /// The health of a provider's target for a model, the same for every route that leads there.
     pub(super) fn target(
         &mut self,
-        provider: &str,
-        model: &str,
-        previous: Option<&Self>,
+        provider: usize,
+        model: &ModelName,
+        previous: Option<&Snapshot>,
         now: Instant,
     ) -> Arc<TargetHealth> {
-        let key = (provider.to_owned(), model.to_owned());
-        if let Some(health) = self.targets.get(&key) {
+        let breaker = self.breaker;
+        let Some(targets) = self.providers.get_mut(provider) else { return nobody(breaker, now) };
+        let Targets { credentials, before, listed, named, .. } = targets;
+        let listed = listed.entry(model.clone()).or_insert_with(|| {
+            named.get_mut().remove(model);
+            let before = before.zip(previous).and_then(|(place, it)| it.carried.providers.get(place));
+            before.and_then(|it| it.find(model)).unwrap_or_else(|| fresh(breaker, credentials, now))
+        });
+        Arc::clone(listed)
+    }
+
+    /// The health of a provider's target for a model that may be one that only a caller has named.
+    pub(super) fn named_target(&self, provider: usize, model: &ModelName, now: Instant) -> Arc<TargetHealth> {
+        let Some(targets) = self.providers.get(provider) else { return nobody(self.breaker, now) };
+        if let Some(health) = targets.listed.get(model) {
             return Arc::clone(health);
         }
-        let before = previous.filter(|it| self.is_as_before(provider, it));
-        let health = before.and_then(|it| it.targets.get(&key).cloned().or_else(|| it.named.lock().get(&key).cloned()));
-        let health = health.unwrap_or_else(|| self.fresh_target(provider, now));
-        self.named.get_mut().remove(&key);
-        self.targets.insert(key, Arc::clone(&health));
-        health
+        let mut named = targets.named.lock();
+        Arc::clone(named.entry(model.clone()).or_insert_with(|| fresh(self.breaker, &targets.credentials, now)))
     }
 
-    /// The health of a provider's target for a model that only a caller has named.
-    pub(super) fn named_target(&self, provider: &str, model: &str, now: Instant) -> Arc<TargetHealth> {
-        let key = (provider.to_owned(), model.to_owned());
-        if let Some(health) = self.targets.get(&key) {
-            return Arc::clone(health);
+    /// Where the provider of this name stands in the configuration.
+    pub(super) fn place(&self, provider: &str) -> Option<usize> {
+        self.places.get(provider).copied()
+    }
+
+    /// Every target with its health, sorted by the names of the provider and of the model.
+    pub(crate) fn targets(&self) -> Vec<(Arc<str>, ModelName, Arc<TargetHealth>)> {
+        let mut all = Vec::new();
+        for targets in &self.providers {
+            let named = targets.named.lock();
+            let entry = |(model, health): (&ModelName, &Arc<TargetHealth>)| {
+                (Arc::clone(&targets.provider), model.clone(), Arc::clone(health))
+            };
+            all.extend(targets.listed.iter().chain(named.iter()).map(entry));
         }
-        Arc::clone(self.named.lock().entry(key).or_insert_with(|| self.fresh_target(provider, now)))
-    }
-
-    /// Takes over the targets that callers have named, as far as their providers are as they were and there is anything to
-    /// remember of them. So no number of configurations lets them grow.
-    pub(super) fn inherit_named(&mut self, previous: Option<&Self>, now: Instant) {
-        let Some(previous) = previous else { return };
-        let named = previous.named.lock().clone();
-        let is_eventful = |health: &TargetHealth| {
-            health.breaker(now) != BreakerState::Closed || health.in_flight() > 0 || !health.cool_down(now).is_zero()
-        };
-        let inherited = named
-            .into_iter()
-            .filter(|((provider, _), health)| is_eventful(health) && self.is_as_before(provider, previous));
-        let inherited = inherited.collect();
-        self.named = Mutex::new(inherited);
-    }
-
-    fn fresh_target(&self, provider: &str, now: Instant) -> Arc<TargetHealth> {
-        // Without credentials only for a provider that could not be built, whose configuration comes to nothing.
-        let credentials = self.credentials(provider).map_or_else(|| Arc::new(CredentialPool::new(0, now)), Arc::clone);
-        Arc::new(TargetHealth::new(self.breaker, credentials, now))
-    }
-
-    /// Whether what a target's health rests on is the same as in the previous configuration.
-    fn is_as_before(&self, provider: &str, previous: &Self) -> bool {
-        let credentials = self.credentials(provider).zip(previous.credentials(provider));
-        self.breaker == previous.breaker && credentials.is_some_and(|(new, old)| Arc::ptr_eq(new, old))
-    }
-
-    /// Every target, sorted, with its health.
-    pub(crate) fn targets(&self) -> Vec<(TargetKey, Arc<TargetHealth>)> {
-        let mut targets: Vec<_> = self.targets.clone().into_iter().chain(self.named.lock().clone()).collect();
-        targets.sort_by(|left, right| left.0.cmp(&right.0));
-        targets
-    }
-
-    fn credentials(&self, provider: &str) -> Option<&Arc<CredentialPool>> {
-        self.providers.get(provider).map(|(_, state)| &state.credentials)
+        all.sort_by(|left, right| (&left.0, &left.1).cmp(&(&right.0, &right.1)));
+        all
     }
 }
 
-impl Settings {
-    fn of(config: &ProviderConfig) -> Self {
+impl Targets {
+    /// None of a provider are listed yet. Those that callers have named are taken over from `before`.
+    fn new(
+        config: &ProviderConfig,
+        credentials: Arc<CredentialPool>,
+        before: Option<Former<'_>>,
+        now: Instant,
+    ) -> Self {
+        let former = before.and_then(|it| it.snapshot.carried.providers.get(it.place));
         Self {
-            endpoint: config.endpoint.clone(),
-            verify_ssl: config.verify_ssl,
-            keys: config.api_keys.iter().map(|key| KeyDigest::of(key.expose().as_bytes())).collect(),
+            provider: former.map_or_else(|| config.name.as_str().into(), |it| Arc::clone(&it.provider)),
+            credentials,
+            before: before.map(|it| it.place),
+            listed: former.map_or_else(HashMap::new, |it| HashMap::with_capacity(it.listed.len())),
+            named: former.map_or_else(Mutex::default, |it| Mutex::new(it.eventful_named(now))),
         }
     }
 
-    fn is_same_place(&self, other: &Self) -> bool {
-        self.endpoint == other.endpoint && self.verify_ssl == other.verify_ssl
+    /// The targets that callers have named, as far as there is anything to remember of them. So no number of configurations
+    /// lets them grow.
+    fn eventful_named(&self, now: Instant) -> HashMap<ModelName, Arc<TargetHealth>> {
+        let is_eventful = |health: &TargetHealth| {
+            health.breaker(now) != BreakerState::Closed || health.in_flight() > 0 || !health.cool_down(now).is_zero()
+        };
+        let named = self.named.lock();
+        let eventful = named.iter().filter(|(_, health)| is_eventful(health));
+        eventful.map(|(model, health)| (model.clone(), Arc::clone(health))).collect()
     }
+
+    fn find(&self, model: &ModelName) -> Option<Arc<TargetHealth>> {
+        self.listed.get(model).cloned().or_else(|| self.named.lock().get(model).cloned())
+    }
+}
+
+fn fresh(breaker: BreakerPolicy, credentials: &Arc<CredentialPool>, now: Instant) -> Arc<TargetHealth> {
+    Arc::new(TargetHealth::new(breaker, Arc::clone(credentials), now))
+}
+
+/// The health of a target of no provider: some provider could not be built, and the configuration comes to nothing.
+fn nobody(breaker: BreakerPolicy, now: Instant) -> Arc<TargetHealth> {
+    fresh(breaker, &Arc::new(CredentialPool::new(0, now)), now)
 }

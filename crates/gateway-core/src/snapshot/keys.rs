@@ -18,7 +18,7 @@ pub(super) fn compile(config: &Config, stored: Option<&Arc<dyn KeyStore>>) -> Op
     let digester = config.store.digester();
     let mut listed = MemoryKeyStore::default();
     for key in &config.master_keys {
-        listed.insert(digester.digest(key.key.expose().as_bytes()), virtual_key(key));
+        listed.insert(key.key.digest(&digester), virtual_key(key));
     }
     let listed: Arc<dyn KeyStore> = Arc::new(listed);
     let store = match stored {

@@ -27,7 +27,7 @@ pub(super) struct NamedRoutes(RwLock<HashMap<ModelName, Arc<Route>>>);
 impl Snapshot {
     /// The route for a public name from which the gateway's own prefix has been stripped.
     pub(crate) fn resolve(&self, name: &ModelName) -> Option<Resolved> {
-        let found = self.routes.resolve(name)?;
+        let found = self.find(name)?;
         let is_listed = found.route.targets().iter().all(|target| target.model != UpstreamModel::Same);
         if is_listed || is_reserved(found.name.as_str()) {
             return Some(found);
@@ -51,9 +51,10 @@ impl Snapshot {
     }
 
     fn name_target(&self, target: &Target, model: &ModelName) -> Target {
-        let provider = self.providers.get(target.provider).filter(|_| target.model == UpstreamModel::Same);
-        let Some(provider) = provider else { return target.clone() };
-        let health = self.carried.named_target(&provider.name, model.as_str(), Instant::now().into_std());
+        if target.model != UpstreamModel::Same {
+            return target.clone();
+        }
+        let health = self.carried.named_target(target.provider, model, Instant::now().into_std());
         Target { model: UpstreamModel::Fixed(model.clone()), health, ..target.clone() }
     }
 }

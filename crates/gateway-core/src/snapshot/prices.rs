@@ -19,8 +19,14 @@ pub(crate) struct Prices {
 impl Prices {
     /// Those of a mapping. A model that is said to cost nothing is one of which nothing is said.
     pub(super) fn of(mapping: &[Mapping]) -> Self {
-        let mut prices = Self::default();
-        for Mapping { public, upstream, price } in mapping.iter().filter(|it| it.price != Price::default()) {
+        let entries = mapping.iter().filter(|it| it.price != Price::default());
+        let count = entries.clone().count();
+        let mut prices = Self {
+            by_upstream: HashMap::with_capacity(count),
+            by_public: HashMap::with_capacity(count),
+            patterns: Vec::new(),
+        };
+        for Mapping { public, upstream, price } in entries {
             if let Some(upstream) = upstream {
                 prices.by_upstream.entry(upstream.clone()).or_insert(*price);
             }

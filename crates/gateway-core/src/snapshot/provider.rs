@@ -1,6 +1,6 @@
 //! A provider, ready to be sent requests.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gateway_call::Endpoint;
 use gateway_config::{Provider as ProviderConfig, ProviderEndpoint};
@@ -15,7 +15,7 @@ use http::{Uri, uri};
 use tokio::time::Instant;
 
 use super::Build;
-use super::carried::ProviderState;
+use super::carried::{Former, ProviderState};
 use super::prices::Prices;
 use crate::gate::{Crowded, Entrance, Place, Room};
 use crate::redact::Redactor;
@@ -46,8 +46,11 @@ pub(crate) struct ProviderRuntime {
     pub(crate) prices: Prices,
     /// For each credential, the headers of every request: the credential, the configured ones, the gateway's own.
     headers: Vec<HeaderMap>,
-    urls: Vec<Uri>,
+    /// Where each endpoint is, joined when it is first asked for: of most providers, most never are.
+    urls: [OnceLock<Uri>; Endpoint::ALL.len()],
     base: Uri,
+    /// Whether every call goes to the base itself.
+    is_complete: bool,
 }
 
 /// The name under which the health of passed-through requests is kept, instead of a model's.
@@ -61,8 +64,11 @@ impl ProviderRuntime {
 
     /// Where requests of an endpoint go.
     pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
-        // One URL per endpoint was made, in the order of `Endpoint::ALL`, which is that of the variants.
-        self.urls.get(endpoint as usize).unwrap_or(&self.base)
+        // There is one for each endpoint, in the order of `Endpoint::ALL`, which is that of the variants.
+        let url = self.urls.get(endpoint as usize).filter(|_| !self.is_complete);
+        // That the base can be joined with the longest path was found when it was compiled.
+        let joined = || join(&self.base, self.protocol.url_path(endpoint)).unwrap_or_else(|| self.base.clone());
+        url.map_or(&self.base, |url| url.get_or_init(joined))
     }
 
     /// One of its places, if there is one now that nobody waits for; none is needed if it has any number of them.
@@ -78,6 +84,16 @@ impl ProviderRuntime {
         self.room.map(|room| Entrance { gate: &self.state.gate, room, until: Some(until) })
     }
 
+    /// Whether it holds these, of all that it is made of beside its own settings.
+    fn has(&self, state: &ProviderState, passthrough: Option<&Arc<TargetHealth>>, room: Option<Room>) -> bool {
+        let same_passthrough = match (&self.passthrough, passthrough) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        // Its connections and credentials rest on its own settings.
+        same_passthrough && Arc::ptr_eq(&self.state.budget, &state.budget) && self.room == room
+    }
+
     /// The URL for a path below `/v1` and its query, which the caller of this function has found to be harmless.
     pub(crate) fn passthrough_url(&self, below_v1: &str) -> Option<Uri> {
         join(&self.base, below_v1)
@@ -85,11 +101,11 @@ impl ProviderRuntime {
 }
 
 /// Builds every provider; what cannot be built goes into the build's errors.
-pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>) -> Vec<ProviderRuntime> {
+pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>) -> Vec<Arc<ProviderRuntime>> {
     let config = build.config;
     let mut runtimes = Vec::with_capacity(config.providers.len());
     for (index, provider) in config.providers.iter().enumerate() {
-        match compile_one(provider, config.passthrough == Some(index), protocols, build) {
+        match compile_one(index, provider, protocols, build) {
             Ok(runtime) => runtimes.push(runtime),
             Err(problem) => build.report(format!("providers.{}", provider.name), problem),
         }
@@ -98,44 +114,65 @@ pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>)
 }
 
 fn compile_one(
+    index: usize,
     config: &ProviderConfig,
-    gets_unknown_paths: bool,
     protocols: &Registry<dyn Provider>,
     build: &mut Build<'_>,
-) -> Result<ProviderRuntime, String> {
+) -> Result<Arc<ProviderRuntime>, String> {
+    let former = build.previous.and_then(|snapshot| Former::find(snapshot, &config.name));
+    let state = build.carried.provider(config, former, build.now, || upstream(config))?;
+    let passthrough = (build.config.passthrough == Some(index))
+        .then(|| build.carried.target(index, &PASSTHROUGH.into(), build.previous, build.now));
+    let room = config.max_in_flight.map(|limit| Room { limit: limit as usize, queue: build.config.server.queue });
+    let unchanged = former.filter(|it| it.config == config && it.runtime.has(&state, passthrough.as_ref(), room));
+    if let Some(former) = unchanged {
+        return Ok(Arc::clone(former.runtime));
+    }
     let protocol = protocols.build_default(&config.kind).map_err(|error| format!("type: {error}"))?;
-    let (base, complete) = match &config.endpoint {
-        ProviderEndpoint::Base(uri) => (uri, false),
-        ProviderEndpoint::Complete(uri) => (uri, true),
-        ProviderEndpoint::Simulator => return Err(NO_SIMULATOR.to_owned()),
-    };
-    let url = |endpoint: Endpoint| if complete { Some(base.clone()) } else { join(base, protocol.url_path(endpoint)) };
-    let urls: Option<Vec<Uri>> = Endpoint::ALL.into_iter().map(url).collect();
+    let base = base(config)?;
+    let is_complete = matches!(config.endpoint, ProviderEndpoint::Complete(_));
+    if !is_complete {
+        check_paths(base, protocol.as_ref())?;
+    }
     let headers = all_headers(config, protocol.as_ref())?;
-    let state = build.carried.provider(config, build.previous, build.now, || upstream(config, base))?;
-    let passthrough =
-        gets_unknown_paths.then(|| build.carried.target(&config.name, PASSTHROUGH, build.previous, build.now));
-    Ok(ProviderRuntime {
+    Ok(Arc::new(ProviderRuntime {
         name: config.name.as_str().into(),
+        protocol,
         state,
         passthrough,
         redactor: Redactor::new(&headers),
-        headers,
         forward_headers: config.forward_headers.clone(),
         timeouts: config.timeouts,
-        room: config.max_in_flight.map(|limit| Room { limit: limit as usize, queue: build.config.server.queue }),
+        room,
         prices: Prices::of(&config.model_mapping),
-        urls: urls.ok_or_else(|| format!("api_base: `{base}` cannot be joined with a path"))?,
+        headers,
+        urls: std::array::from_fn(|_| OnceLock::new()),
         base: base.clone(),
-        protocol,
-    })
+        is_complete,
+    }))
+}
+
+/// Whether the URL of each endpoint can be made: a path can only be too long.
+fn check_paths(base: &Uri, protocol: &dyn Provider) -> Result<(), String> {
+    let paths = Endpoint::ALL.into_iter().map(|endpoint| protocol.url_path(endpoint));
+    let longest = paths.max_by_key(|path| path.len()).and_then(|path| join(base, path));
+    longest.map(drop).ok_or_else(|| format!("api_base: `{base}` cannot be joined with a path"))
+}
+
+fn base(config: &ProviderConfig) -> Result<&Uri, String> {
+    match &config.endpoint {
+        ProviderEndpoint::Base(uri)
+        | ProviderEndpoint::Complete(uri)
+        | ProviderEndpoint::Simulator { at: Some(uri) } => Ok(uri),
+        ProviderEndpoint::Simulator { at: None } => Err(NO_SIMULATOR.to_owned()),
+    }
 }
 
 const NO_SIMULATOR: &str = "type: the simulator has no address here; the server starts one, an embedder sets `api_base` \
                             to one that it runs";
 
-fn upstream(config: &ProviderConfig, base: &Uri) -> Result<Upstream, String> {
-    let origin = Origin::from_uri(base).map_err(|error| format!("api_base: {error}"))?;
+fn upstream(config: &ProviderConfig) -> Result<Upstream, String> {
+    let origin = Origin::from_uri(base(config)?).map_err(|error| format!("api_base: {error}"))?;
     let settings = UpstreamConfig { verify_certificates: config.verify_ssl, ..UpstreamConfig::new(origin) };
     Upstream::new(settings).map_err(|error| error.to_string())
 }
@@ -164,7 +201,7 @@ fn headers(config: &ProviderConfig, protocol: &dyn Provider, credential: Option<
 
 /// A base URL with a path, and possibly a query, behind its own path.
 fn join(base: &Uri, path: &str) -> Option<Uri> {
-    let joined = format!("{}{path}", base.path().trim_end_matches('/'));
+    let joined = [base.path().trim_end_matches('/'), path].concat();
     let mut parts = uri::Parts::from(base.clone());
     parts.path_and_query = Some(PathAndQuery::try_from(joined).ok()?);
     Uri::from_parts(parts).ok()

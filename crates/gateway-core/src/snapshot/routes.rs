@@ -1,14 +1,16 @@
 //! From providers' mappings and the `models` section to the table of routes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use gateway_call::ModelName;
-use gateway_config::{Mapping, Model, ModelTarget, Provider};
+use gateway_config::{Config, Mapping, Model, ModelTarget, Provider};
 use gateway_extension::Registry;
-use gateway_routing::{Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted, identity};
+use gateway_resilience::TargetHealth;
+use gateway_routing::{Resolved, Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted, identity};
+use tokio::time::Instant;
 
-use super::Build;
+use super::{Build, CompileError, Snapshot};
 
 /// What a target calls the model if it has no name of its own for it.
 pub(super) const ANY_MODEL: &str = "*";
@@ -18,14 +20,11 @@ const FIRST_TIER: u32 = 1;
 
 /// Builds the table; what cannot be built goes into the build's errors.
 pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPolicy>) -> RouteTable {
-    let config = build.config;
-    let providers: Vec<(usize, &Provider)> =
-        config.providers.iter().enumerate().filter(|(_, provider)| provider.resolvable).collect();
-    let mut builder = Builder { build, policy: Arc::new(Weighted), at: "providers".to_owned() };
-    let mut table = builder.table(&providers);
-    for (index, provider) in &providers {
-        table.insert_provider(&provider.name, builder.table(&[(*index, provider)]));
-    }
+    let Build { config, previous, carried, now, errors } = build;
+    let health = |provider, model: &ModelName| carried.target(provider, model, *previous, *now);
+    let mut builder = Builder::new(&config.providers, health);
+    let resolvable = config.providers.iter().enumerate().filter(|(_, provider)| provider.resolvable);
+    let mut table = builder.table(resolvable);
     for model in &config.models {
         builder.at = format!("models.{}", model.name);
         match policies.build_default(&model.balance) {
@@ -42,20 +41,73 @@ pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPoli
             }
         }
     }
+    errors.append(&mut builder.errors);
     table
 }
 
-struct Builder<'b, 'a> {
-    build: &'b mut Build<'a>,
-    policy: Arc<dyn RoutingPolicy>,
-    at: String,
+/// So many names of one provider take a good part of a millisecond, for which no call is to wait.
+const MANY: usize = 500;
+
+/// For each provider, what `provider/` in front of a name leads to. Most are never asked for, so each is made when it first is,
+/// but for those with many names.
+#[derive(Debug)]
+pub(super) struct OwnRoutes(Vec<OnceLock<RouteTable>>);
+
+impl OwnRoutes {
+    /// None is made yet.
+    pub(super) fn of(config: &Config) -> Self {
+        Self(config.providers.iter().map(|_| OnceLock::new()).collect())
+    }
 }
 
-impl Builder<'_, '_> {
+impl Snapshot {
+    /// What a public name leads to as the configuration says it.
+    pub(crate) fn find(&self, name: &ModelName) -> Option<Resolved> {
+        self.routes.resolve(name).or_else(|| {
+            let (provider, model) = name.as_str().split_once('/')?;
+            self.own_routes(self.carried.place(provider)?)?.resolve(&model.into())
+        })
+    }
+
+    /// Makes the routes behind `provider/` of providers with many names.
+    pub(super) fn make_large_routes(&self) {
+        let providers = self.config.providers.iter().enumerate();
+        for (place, _) in providers.filter(|(_, provider)| provider.model_mapping.len() >= MANY) {
+            self.own_routes(place);
+        }
+    }
+
+    fn own_routes(&self, place: usize) -> Option<&RouteTable> {
+        let provider = self.config.providers.get(place).filter(|provider| provider.resolvable)?;
+        let make = || {
+            let now = Instant::now().into_std();
+            let health = |provider, model: &ModelName| self.carried.named_target(provider, model, now);
+            Builder::new(&self.config.providers, health).table([(place, provider)].into_iter())
+        };
+        Some(self.own_routes.0.get(place)?.get_or_init(make))
+    }
+}
+
+/// Builds routes over providers, whose targets get their health from `health`.
+struct Builder<'a, H> {
+    providers: &'a [Provider],
+    health: H,
+    policy: Arc<dyn RoutingPolicy>,
+    any_model: ModelName,
+    at: String,
+    errors: Vec<CompileError>,
+}
+
+impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
+    fn new(providers: &'a [Provider], health: H) -> Self {
+        let (policy, at) = (Arc::new(Weighted), "providers".to_owned());
+        Self { providers, health, policy, any_model: ANY_MODEL.into(), at, errors: Vec::new() }
+    }
+
     /// A model's own targets, or those that the providers' mappings give its name.
     fn targets_of(&mut self, model: &Model, table: &RouteTable) -> Vec<Target> {
         if model.targets.is_empty() {
-            return self.mapped_targets(&model.name.as_str().into(), table);
+            return self.mapped_targets(&model.name.as_str().into(), table).unwrap_or_default();
         }
         let own = |target: &ModelTarget| {
             let name = UpstreamModel::Fixed(target.upstream_model.as_str().into());
@@ -66,44 +118,52 @@ impl Builder<'_, '_> {
 
     /// The targets that a name leads to. What they call the model is settled here, because the route of the name itself
     /// starts from all of it, also where the mapping starts behind `provider/`.
-    fn mapped_targets(&mut self, name: &ModelName, table: &RouteTable) -> Vec<Target> {
-        let Some(found) = table.resolve(name) else { return Vec::new() };
+    fn mapped_targets(&mut self, name: &ModelName, table: &RouteTable) -> Option<Vec<Target>> {
+        let found = table.resolve(name).or_else(|| self.resolve_behind_provider(name))?;
         let named = found.route.targets().iter().enumerate().filter_map(|(index, target)| {
             let name = UpstreamModel::Fixed(found.upstream_model(index)?);
             Some(self.target(target.provider, name, target.weight))
         });
-        named.collect()
+        Some(named.collect())
+    }
+
+    fn resolve_behind_provider(&mut self, name: &ModelName) -> Option<Resolved> {
+        let (provider, model) = name.as_str().split_once('/')?;
+        let mut providers = self.providers.iter().enumerate();
+        let found = providers.find(|(_, it)| it.resolvable && it.name == provider)?;
+        self.table([found].into_iter()).resolve(&model.into())
     }
 
     fn target(&mut self, provider: usize, model: UpstreamModel, weight: u32) -> Target {
         let name = match &model {
-            UpstreamModel::Fixed(name) => name.as_str(),
-            UpstreamModel::Same => ANY_MODEL,
+            UpstreamModel::Fixed(name) => name,
+            UpstreamModel::Same => &self.any_model,
         };
-        let owner = self.build.config.providers.get(provider).map_or("", |provider| provider.name.as_str());
-        let health = self.build.carried.target(owner, name, self.build.previous, self.build.now);
-        let identity = identity(&[owner, name]);
+        let owner = self.providers.get(provider).map_or("", |provider| provider.name.as_str());
+        let health = (self.health)(provider, name);
+        let identity = identity(&[owner, name.as_str()]);
         Target { provider, model, weight, priority: FIRST_TIER, health, identity }
     }
 
     /// The names, patterns and any-name routes of some providers. Where one name is mapped by several of them, they
     /// share its calls by weight.
-    fn table(&mut self, providers: &[(usize, &Provider)]) -> RouteTable {
-        let mut exact: BTreeMap<&str, Vec<Target>> = BTreeMap::new();
+    fn table<'p>(&mut self, providers: impl Iterator<Item = (usize, &'p Provider)> + Clone) -> RouteTable {
+        let mut exact =
+            ByName::with_capacity(providers.clone().map(|(_, provider)| provider.model_mapping.len()).sum());
         let mut patterns: Vec<(&Mapping, Vec<Target>)> = Vec::new();
         let mut any = Vec::new();
         for (index, provider) in providers {
             if provider.model_mapping.is_empty() {
-                any.push(self.target(*index, UpstreamModel::Same, provider.weight));
+                any.push(self.target(index, UpstreamModel::Same, provider.weight));
             }
             for mapping in &provider.model_mapping {
                 let upstream = mapping.upstream.as_deref();
                 // An exact name that is kept is known as well as one that is changed.
                 let upstream = upstream.or_else(|| mapping.public.is_exact().then_some(mapping.public.as_str()));
                 let model = upstream.map_or(UpstreamModel::Same, |name| UpstreamModel::Fixed(name.into()));
-                let target = self.target(*index, model, provider.weight);
+                let target = self.target(index, model, provider.weight);
                 if mapping.public.is_exact() {
-                    exact.entry(mapping.public.as_str()).or_default().push(target);
+                    exact.push(mapping.public.as_str(), target);
                 } else if let Some((_, targets)) = patterns.iter_mut().find(|(it, _)| it.public == mapping.public) {
                     targets.push(target);
                 } else {
@@ -114,14 +174,9 @@ impl Builder<'_, '_> {
         self.assemble(exact, patterns, any)
     }
 
-    fn assemble(
-        &mut self,
-        exact: BTreeMap<&str, Vec<Target>>,
-        patterns: Vec<(&Mapping, Vec<Target>)>,
-        any: Vec<Target>,
-    ) -> RouteTable {
+    fn assemble(&mut self, exact: ByName<'_>, patterns: Vec<(&Mapping, Vec<Target>)>, any: Vec<Target>) -> RouteTable {
         let mut table = RouteTable::default();
-        for (name, targets) in exact {
+        for (name, targets) in exact.entries {
             if let Some(route) = self.route(targets) {
                 table.insert_exact(name, route);
             }
@@ -144,6 +199,26 @@ impl Builder<'_, '_> {
     }
 
     fn report(&mut self, problem: String) {
-        self.build.report(self.at.clone(), problem);
+        self.errors.push(CompileError { at: self.at.clone(), problem });
+    }
+}
+
+/// Targets by the public name, in the order in which the names come first.
+struct ByName<'a> {
+    entries: Vec<(&'a str, Vec<Target>)>,
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> ByName<'a> {
+    fn with_capacity(names: usize) -> Self {
+        Self { entries: Vec::with_capacity(names), places: HashMap::with_capacity(names) }
+    }
+
+    fn push(&mut self, name: &'a str, target: Target) {
+        let place = *self.places.entry(name).or_insert(self.entries.len());
+        match self.entries.get_mut(place) {
+            Some((_, targets)) => targets.push(target),
+            None => self.entries.push((name, vec![target])),
+        }
     }
 }
