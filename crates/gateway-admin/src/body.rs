@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::error::AdminError;
 
-/// The largest body, in bytes; four times the largest `metadata`.
-const MAX_BODY: usize = 64 * 1024;
+/// The largest body, in bytes: that of a provider with ten thousand mappings.
+const MAX_BODY: usize = 1 << 20;
 /// How long a body may take from its first byte to its last.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 

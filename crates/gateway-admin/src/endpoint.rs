@@ -1,7 +1,12 @@
 //! The endpoints: every path of the admin API, and who answers there.
 
 mod audit;
+mod config;
+mod entries;
+mod health;
 mod master_keys;
+mod models;
+mod providers;
 mod short_keys;
 
 use std::future::Future;
@@ -14,18 +19,38 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{AdminError, Invalid};
 use crate::json;
+use crate::openapi::Operation;
 use crate::reply::Reply;
 use crate::service::Parts;
 
-/// Every path. The first that fits answers.
-const ROUTES: [&Route; 5] = [&master_keys::ALL, &master_keys::ONE, &master_keys::ROTATE, &short_keys::ALL, &audit::ALL];
+/// Every path. The first that fits answers; the document lists all.
+pub(crate) const ROUTES: [&Route; 14] = [
+    &providers::ALL,
+    &providers::ONE,
+    &health::ONE,
+    &health::SEVERAL,
+    &models::ALL,
+    &models::ONE,
+    &master_keys::ALL,
+    &master_keys::ONE,
+    &master_keys::ROTATE,
+    &short_keys::ALL,
+    &config::IN_FORCE,
+    &config::VERSION,
+    &config::RELOAD,
+    &audit::ALL,
+];
 
 /// A path and what can be done there.
 pub(crate) struct Route {
     /// The path; `{id}` stands for one segment of any text.
-    path: &'static str,
-    /// Methods, and who answers them.
-    methods: &'static [(&'static str, Handler)],
+    pub(crate) path: &'static str,
+    /// What the document sorts it under.
+    pub(crate) tag: &'static str,
+    /// What `{id}` is, for the document; empty if there is none.
+    pub(crate) id: &'static str,
+    /// What can be done there.
+    pub(crate) operations: &'static [Operation],
 }
 
 /// Answers one method of one path.
@@ -68,10 +93,10 @@ pub(crate) struct Found {
 pub(crate) fn find(method: &Method, path: &str) -> Result<Found, AdminError> {
     let found = ROUTES.iter().find_map(|route| Some((route, matched(route.path, path)?)));
     let (route, id) = found.ok_or(AdminError::PathNotFound)?;
-    let handler = route.methods.iter().find(|(name, _)| *name == method.as_str());
-    let allow = || route.methods.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let (_, handler) = handler.ok_or_else(|| AdminError::MethodNotAllowed { allow: allow() })?;
-    Ok(Found { handler: *handler, id })
+    let operation = route.operations.iter().find(|operation| operation.method == method.as_str());
+    let allow = || route.operations.iter().map(|operation| operation.method).collect::<Vec<_>>().join(", ");
+    let operation = operation.ok_or_else(|| AdminError::MethodNotAllowed { allow: allow() })?;
+    Ok(Found { handler: operation.handler, id })
 }
 
 /// What stands in the place of `{id}`, if the path fits the pattern.
@@ -83,6 +108,10 @@ fn matched(pattern: &str, path: &str) -> Option<String> {
             (None, None) => return Some(id),
             (Some("{id}"), Some(text)) if !text.is_empty() => {
                 id = percent_decode_str(text).decode_utf8().ok()?.into_owned();
+                // Nothing is called that, and not every store can be asked for it.
+                if id.chars().any(char::is_control) {
+                    return None;
+                }
             }
             (Some(wanted), Some(found)) if wanted == found => {}
             _ => return None,
@@ -106,6 +135,7 @@ mod tests {
             (one, "/admin/v1/master-keys/a/b", None),
             (one, "//admin/v1/master-keys/a", None),
             (one, "/admin/v1/master-keys/%ff", None),
+            (one, "/admin/v1/master-keys/a%00", None),
             ("/api/keys", "/api/keys", Some("")),
             ("/api/keys", "/api/keys/", None),
             ("/api/keys", "/API/keys", None),

@@ -1,11 +1,19 @@
 //! Why the admin API refuses a request, and what it says then. Nothing else here makes an error's status.
 
+mod problem;
+
 use std::fmt;
 
-use gateway_keystore::StoreError;
+use gateway_keystore::{SettingsKind, StoreError};
 use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use problem::Problem;
+pub(crate) use problem::in_short;
+
+use crate::entries::EntryError;
+use crate::health::HealthError;
 use crate::master_keys::KeyError;
 use crate::reply::Reply;
 
@@ -86,7 +94,7 @@ pub(crate) enum AdminError {
     #[error("The presented key is not the admin key. Check it.")]
     WrongKey,
     /// No such path.
-    #[error("There is nothing at this path. Keys are at /admin/v1/master-keys.")]
+    #[error("There is nothing at this path. /openapi.json describes those that there are.")]
     PathNotFound,
     /// The path exists, the method does not.
     #[error("This path does not take that method. Use one of {allow}.")]
@@ -103,9 +111,18 @@ pub(crate) enum AdminError {
     /// The connection broke.
     #[error("The body broke off before it was complete. Send the request again.")]
     BodyBroken,
-    /// What is asked cannot be done.
+    /// What is asked of keys cannot be done.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// What is asked of providers and models cannot be done.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// Providers cannot be tried like that.
+    #[error(transparent)]
+    Health(#[from] HealthError),
+    /// The configuration that was read does not work.
+    #[error("{}", in_short(.0))]
+    NotReloaded(Vec<Problem>),
 }
 
 impl From<Invalid> for AdminError {
@@ -114,29 +131,38 @@ impl From<Invalid> for AdminError {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    error: Body<'a>,
+/// A refusal as it is written.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorDocument<'a> {
+    error: ErrorBody<'a>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was refused.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorBody")]
+struct ErrorBody<'a> {
+    /// For people: what is wrong, and what to do.
     message: String,
+    /// The kind of error, in OpenAI's words.
     r#type: &'static str,
-    code: &'static str,
+    /// What is wrong, for programs.
+    code: Option<&'static str>,
+    /// The path of the field at fault; null if it is the whole.
     param: Option<&'a str>,
+    /// All that is wrong, if that is more than one thing can say.
+    #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
+    errors: &'a [Problem],
 }
 
 impl AdminError {
     /// What the caller gets.
     pub(crate) fn reply(&self) -> Reply {
         let (status, code) = self.verdict();
-        let param = match self {
-            Self::Key(error) => error.param(),
-            _ => None,
-        };
-        let error = Body { message: self.to_string(), r#type: kind(status), code, param };
-        let mut reply = Reply::json(status, &Document { error });
+        let param = self.param();
+        let errors = self.problems();
+        let error = ErrorBody { message: self.to_string(), r#type: kind(status), code: Some(code), param, errors };
+        let mut reply = Reply::json(status, &ErrorDocument { error });
         match self {
             Self::MethodNotAllowed { allow } => reply.set(header::ALLOW, allow),
             Self::MissingKey | Self::WrongKey => reply.set(header::WWW_AUTHENTICATE, "Bearer"),
@@ -152,7 +178,26 @@ impl AdminError {
     pub(crate) fn hidden_cause(&self) -> Option<String> {
         match self {
             Self::Key(error) => error.hidden_cause(),
+            Self::Entry(error) => error.hidden_cause(),
             _ => None,
+        }
+    }
+
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::Key(error) => error.param(),
+            Self::Health(HealthError::Invalid(invalid)) => invalid.param(),
+            Self::Entry(EntryError::Taken { .. } | EntryError::TakenInFile { .. }) => Some("id"),
+            Self::Entry(error) => error.problems().iter().find_map(|problem| problem.param.as_deref()),
+            _ => None,
+        }
+    }
+
+    fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Entry(error) => error.problems(),
+            Self::NotReloaded(problems) => problems,
+            _ => &[],
         }
     }
 
@@ -168,6 +213,9 @@ impl AdminError {
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "incomplete_body"),
             Self::Key(error) => key_verdict(error),
+            Self::Entry(error) => entry_verdict(error),
+            Self::Health(error) => health_verdict(error),
+            Self::NotReloaded(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration"),
         }
     }
 }
@@ -190,6 +238,47 @@ fn key_verdict(error: &KeyError) -> (StatusCode, &'static str) {
         KeyError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "key_damaged"),
         KeyError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_error"),
         KeyError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+    }
+}
+
+fn entry_verdict(error: &EntryError) -> (StatusCode, &'static str) {
+    match error {
+        EntryError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration"),
+        EntryError::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
+        EntryError::NotFound { kind: SettingsKind::Provider, .. } => (StatusCode::NOT_FOUND, "provider_not_found"),
+        EntryError::NotFound { kind: SettingsKind::Model, .. } => (StatusCode::NOT_FOUND, "model_not_found"),
+        EntryError::Taken { .. } | EntryError::TakenInFile { .. } => (StatusCode::CONFLICT, "id_taken"),
+        EntryError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
+        EntryError::NoStore => (StatusCode::CONFLICT, "no_store"),
+        EntryError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
+        EntryError::Contended { .. } => (StatusCode::CONFLICT, "conflict"),
+        EntryError::NotLive(_)
+        | EntryError::Unconfirmed(_)
+        | EntryError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
+        }
+        EntryError::NotWritten(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_not_written"),
+        EntryError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_error"),
+    }
+}
+
+fn health_verdict(error: &HealthError) -> (StatusCode, &'static str) {
+    match error {
+        HealthError::Invalid(invalid) => match invalid.fault {
+            Fault::InvalidJson | Fault::DuplicateField => (StatusCode::BAD_REQUEST, invalid.code()),
+            _ => (StatusCode::UNPROCESSABLE_ENTITY, invalid.code()),
+        },
+        HealthError::NotFound { .. } => (StatusCode::NOT_FOUND, "provider_not_found"),
+        HealthError::Disabled { .. } => (StatusCode::CONFLICT, "provider_disabled"),
+    }
+}
+
+/// What a store's failure is to an administrator.
+pub(crate) fn store_message(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable { .. } => "The store cannot be reached. Try again shortly.",
+        StoreError::Refused { .. } => "The store can be reached, but cannot be read right now. Try again shortly.",
+        _ => "The store cannot be used. See this gateway's log.",
     }
 }
 

@@ -3,6 +3,8 @@
 //! A document is read twice. The first pass refuses what two parsers could read in two ways, above all a member that is
 //! given twice; the second makes the typed value. Bodies are small, and nobody waits.
 
+mod ordered;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,6 +17,8 @@ use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
 use crate::error::{Fault, Invalid};
+
+pub(crate) use ordered::{Members, Ordered};
 
 /// The most characters of a caller's own words that are sent back.
 const MOST_ECHOED: usize = 200;
@@ -71,10 +75,20 @@ fn refuse_value(Failure { param, cause }: Failure) -> Invalid {
         Some("key") if message.starts_with("invalid type") => {
             return Invalid::new(Fault::InvalidValue, param, "has to be a string");
         }
+        Some(path) if is_secret(path) => {
+            let expected = message.rsplit_once(", ").map_or("is not what it has to be", |(_, expected)| expected);
+            return Invalid::new(Fault::InvalidValue, param, in_plain_words(expected));
+        }
         _ => {}
     }
     let fault = if message.starts_with("unknown field `") { Fault::UnknownField } else { Fault::InvalidValue };
     Invalid::new(fault, param, shortened(&in_plain_words(&message)))
+}
+
+/// Whether a field holds secrets, or something in which they are.
+fn is_secret(path: &str) -> bool {
+    let end = path.find(['.', '[']).unwrap_or(path.len());
+    matches!(&path[..end], "api_key" | "api_keys" | "headers")
 }
 
 /// A parser's message without the place that it ends in.

@@ -1,37 +1,51 @@
-//! The admin API: who administers the gateway reads and changes its keys here.
+//! The admin API: who administers the gateway reads and changes its keys, providers and models here.
 //!
-//! [`AdminService`] is a hyper service over what a store can do with keys ([`gateway_keystore::KeyRepository`]). It lets
-//! nobody in without the admin key, and says so before it says anything else. What it does with keys are the methods of
-//! [`MasterKeys`], which know nothing of HTTP, so that the command line does the same with the same rules.
+//! [`AdminService`] is a hyper service over what a store can do ([`gateway_keystore::KeyRepository`],
+//! [`gateway_keystore::SettingsRepository`]) and over the [`Configuration`] of the process. It lets nobody in without the admin
+//! key, and says so before it says anything else. What it does are the methods of [`MasterKeys`] and [`StoredEntries`], which
+//! know nothing of HTTP, so that the command line does the same with the same rules.
 //!
 //! This crate never serves calls of callers, never opens a socket, and never logs or keeps a key.
 //!
+//! Everything about it is described by a document that is made from the same types (`/openapi.json`), and shown by Swagger UI
+//! (`/swagger-ui/`).
+//!
 //! ```
-//! # use std::sync::Arc;
-//! # use gateway_admin::{AdminService, MasterKeys};
-//! # use gateway_keystore::{Actor, KeyRepository};
-//! # use gateway_secret::{KeyDigester, Secret};
-//! fn service(store: Arc<dyn KeyRepository>, admin_key: &Secret) -> AdminService {
-//!     let keys = MasterKeys::new(store, KeyDigester::default(), Actor::Admin);
-//!     AdminService::new(Some(admin_key), keys)
-//! }
-//! assert!(AdminService::handles("/admin/v1/master-keys") && !AdminService::handles("/v1/models"));
+//! use gateway_admin::AdminService;
+//!
+//! assert!(AdminService::handles("/admin/v1/master-keys") && AdminService::handles("/openapi.json"));
+//! assert!(!AdminService::handles("/v1/models"));
 //! ```
 
 mod body;
+mod configuration;
 mod endpoint;
+mod entries;
 mod error;
+mod export;
+mod health;
+mod import;
 mod json;
 mod master_keys;
+mod openapi;
 mod query;
 mod reply;
 mod service;
+mod swagger_ui;
 mod system;
 
-pub use error::Invalid;
+pub use configuration::{ConfigVersion, Configuration, Prober, Reloaded};
+pub use entries::{Draft, EntryError, EntryView, LeftOutView, ModelView, ProviderView, StoredEntries};
+pub use error::{Invalid, Problem};
+pub use export::Export;
+pub use health::{
+    CheckProvider, CheckProviders, Health, HealthError, ModelHealth, ProviderHealth, ProvidersHealth, check_provider,
+    check_providers,
+};
+pub use import::{Import, ImportError, Plan, Step};
 pub use master_keys::{
     Change, CreateKey, Cursor, FileKey, Issued, KeyError, KeyPage, KeySource, KeyView, MasterKeys, RotateKey,
     UpdateKey, UpdateLimits, Visibility,
 };
-pub use service::AdminService;
+pub use service::{AdminService, Parts};
 pub use system::{Clock, Rng, System};

@@ -22,11 +22,13 @@ use jiff::Timestamp;
 pub use error::KeyError;
 pub use page::{Cursor, KeyPage};
 pub use request::{Change, CreateKey, RotateKey, UpdateKey, UpdateLimits};
-pub(crate) use rule::missing;
+pub(crate) use rule::{missing, to_microsecond};
+pub(crate) use view::IssuedKey;
+pub(crate) use view::audited;
 pub use view::{FileKey, Issued, KeySource, KeyView};
 
 use crate::system::{Clock, Rng, System};
-use view::{audited, audited_damage};
+use view::audited_damage;
 
 /// How often a change is made again to what somebody else has just changed.
 const MAX_TRIES: usize = 8;
@@ -337,7 +339,7 @@ fn warn_not_live(error: &StoreError) {
 }
 
 /// For who serves no calls.
-struct AlwaysVisible;
+pub(crate) struct AlwaysVisible;
 
 impl Visibility for AlwaysVisible {
     fn wait_until_visible(&self, _: Version) -> StoreFuture<'_, ()> {

@@ -4,11 +4,22 @@
 
 use percent_encoding::percent_decode_str;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 use crate::error::{Fault, Invalid};
+use crate::openapi::Parameter;
 
 /// The most entries of a page.
 const MAX_LIMIT: u32 = 1000;
 const DEFAULT_LIMIT: u32 = 100;
+
+/// What is said of `limit`.
+pub(crate) const LIMIT: Parameter =
+    Parameter { name: "limit", what: "The most entries of the page.", schema: limit_schema };
+
+fn limit_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT })
+}
 
 /// The page of a list that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,11 +8,25 @@ mod access;
 mod changes;
 #[path = "admin/creation.rs"]
 mod creation;
+#[path = "admin/document.rs"]
+mod document;
+#[path = "admin/entries.rs"]
+mod entries;
+#[path = "admin/entries_invalid.rs"]
+mod entries_invalid;
+#[path = "admin/fake_configuration.rs"]
+mod fake_configuration;
 #[path = "admin/fake_store.rs"]
 mod fake_store;
+#[path = "admin/health.rs"]
+mod health;
 #[path = "admin/invalid.rs"]
 mod invalid;
 #[path = "admin/lists.rs"]
 mod lists;
+#[path = "admin/pages.rs"]
+mod pages;
+#[path = "admin/reload.rs"]
+mod reload;
 #[path = "admin/scene.rs"]
 mod scene;

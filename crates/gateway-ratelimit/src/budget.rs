@@ -39,9 +39,12 @@ pub struct Budget {
 
 /// A budget as administrators write it, in files, rows and the API; [`Budget`] is what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(description = "Money that a key may spend in a period."))]
 #[serde(deny_unknown_fields)]
 pub struct UsdBudget {
     /// How much, in US dollars; 0 blocks.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = MOST_USD)))]
     pub usd: f64,
     /// By when.
     pub period: BudgetPeriod,
@@ -49,6 +52,7 @@ pub struct UsdBudget {
 
 /// How long a budget lasts; days and months are those of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BudgetPeriod {
     /// Until midnight.

@@ -8,19 +8,28 @@ use crate::{Budget, Limits, Quota};
 
 /// The `rate_limit` of a key, as written. [`RateLimit::limits`] makes it into [`Limits`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(description = "What a key may use: any of these limits, each counted for itself.")
+)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Requests a second; 0 blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_REQUESTS_PER_SECOND)))]
     pub requests_per_second: Option<u64>,
     /// How many of them may come at once; as many as in a second if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_REQUESTS_PER_SECOND)))]
     pub burst_size: Option<u64>,
     /// Requests a minute; 0 blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_REQUESTS_PER_SECOND * 60)))]
     pub requests_per_minute: Option<u64>,
     /// Tokens a minute, of prompts and answers together; 0 blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_TOKENS_PER_MINUTE)))]
     pub tokens_per_minute: Option<u64>,
     /// Calls at once; 0 blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +39,7 @@ pub struct RateLimit {
     pub limit: Option<u64>,
     /// The period of `limit`; a minute if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub period_seconds: Option<u32>,
 }
 

@@ -2,20 +2,37 @@
 
 use gateway_keystore::AuditRecord;
 use http::StatusCode;
+use jiff::Timestamp;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Asked, Handling, Route};
 use crate::error::Invalid;
-use crate::query::PageQuery;
+use crate::openapi::{Operation, Parameter};
+use crate::query::{LIMIT, PageQuery};
 use crate::reply::Reply;
 use crate::service::Parts;
 
 /// All entries.
-pub(super) const ALL: Route = Route { path: "/admin/v1/audit", methods: &[("GET", list)] };
+pub(super) const ALL: Route = Route {
+    path: "/admin/v1/audit",
+    tag: "Audit",
+    id: "",
+    operations: &[Operation::new("GET", list, "listAudit", "List who changed what and when, the latest first")
+        .with_query(&[LIMIT, BEFORE])
+        .answering::<AuditList>(200, "A page of entries.")
+        .refusing(&[503])],
+};
+
+const BEFORE: Parameter = Parameter {
+    name: "before",
+    what: "The number of the entry behind which the page begins: the `next_before` of an earlier page.",
+    schema: SchemaGenerator::subschema_for::<i64>,
+};
 
 /// A page of entries, the latest first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AuditList {
     data: Vec<AuditView>,
     /// What to ask for as `before` to go on; null on the last page.
@@ -23,14 +40,21 @@ struct AuditList {
 }
 
 /// An entry.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AuditView {
+    /// Later entries have higher ones.
     number: i64,
-    at: String,
+    /// When.
+    at: Timestamp,
+    /// Who: `admin` for whoever held the admin key, `cli` for whoever ran a command.
     actor: String,
+    /// What, such as `master_key.create`.
     action: String,
+    /// The identifier of what was changed.
     object: String,
+    /// How it was before, without secrets; null if it was not there.
     before: Option<Value>,
+    /// How it was after.
     after: Option<Value>,
 }
 
@@ -40,7 +64,7 @@ impl From<AuditRecord> for AuditView {
         let document = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
         Self {
             number: record.number,
-            at: record.at.to_string(),
+            at: record.at,
             actor: record.actor,
             action: record.action,
             object: record.object,

@@ -1,29 +1,94 @@
 //! `/admin/v1/master-keys`: the callers' keys.
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, StatusCode, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use super::{Asked, Handling, Route};
 use crate::error::AdminError;
-use crate::master_keys::{CreateKey, Cursor, KeyView, RotateKey, UpdateKey, missing};
-use crate::query::PageQuery;
+use crate::master_keys::{CreateKey, Cursor, IssuedKey, KeyView, RotateKey, UpdateKey, missing};
+use crate::openapi::{Operation, Parameter, requiring};
+use crate::query::{LIMIT, PageQuery};
 use crate::reply::Reply;
 use crate::service::Parts;
 
 /// All keys.
-pub(super) const ALL: Route = Route { path: "/admin/v1/master-keys", methods: &[("GET", list), ("POST", create)] };
+pub(super) const ALL: Route = Route {
+    path: "/admin/v1/master-keys",
+    tag: TAG,
+    id: "",
+    operations: &[
+        Operation::new("GET", list, "listMasterKeys", "List keys, those of the configuration file last")
+            .with_query(&[LIMIT, CURSOR])
+            .answering::<KeyList>(200, "A page of keys.")
+            .refusing(&[503]),
+        Operation::new("POST", create, "createMasterKey", "Make a key, which is told this once")
+            .taking::<CreateNamedKey>()
+            .answering::<IssuedKey<'_>>(201, "The key, in clear.")
+            .with_headers(&["location"])
+            .refusing(&[409, 503]),
+    ],
+};
 
 /// One key.
 pub(super) const ONE: Route = Route {
     path: "/admin/v1/master-keys/{id}",
-    methods: &[("GET", find), ("PUT", update), ("PATCH", update), ("DELETE", remove)],
+    tag: TAG,
+    id: ID,
+    operations: &[
+        Operation::new("GET", find, "getMasterKey", "Look at a key")
+            .answering::<KeyView>(200, "Everything but the key.")
+            .refusing(&[503]),
+        Operation::new("PUT", update, "updateMasterKey", "Change a key: fields that are missing keep their values")
+            .taking::<UpdateKey>()
+            .answering::<KeyView>(200, "How it is now.")
+            .refusing(&[409, 503]),
+        Operation::new("PATCH", update, "patchMasterKey", "The same as PUT")
+            .taking::<UpdateKey>()
+            .answering::<KeyView>(200, "How it is now.")
+            .refusing(&[409, 503]),
+        Operation::new("DELETE", remove, "deleteMasterKey", "End a key").refusing(&[409, 503]),
+    ],
 };
 
 /// A new key in the place of one.
-pub(super) const ROTATE: Route = Route { path: "/admin/v1/master-keys/{id}/rotate", methods: &[("POST", rotate)] };
+pub(super) const ROTATE: Route = Route {
+    path: "/admin/v1/master-keys/{id}/rotate",
+    tag: TAG,
+    id: ID,
+    operations: &[Operation::new("POST", rotate, "rotateMasterKey", "Make a new key in the place of one")
+        .taking_perhaps::<RotateKey>()
+        .answering::<IssuedKey<'_>>(200, "The new key, in clear.")
+        .refusing(&[409, 503])],
+};
+
+/// What the document sorts keys under.
+pub(super) const TAG: &str = "Master keys";
+const ID: &str = "The key's `id`.";
+
+const CURSOR: Parameter = Parameter {
+    name: "cursor",
+    what: "Where the page begins: the `next_cursor` of an earlier page.",
+    schema: Cursor::schema,
+};
+
+/// A new key as it has to be asked for here, which is by a name.
+struct CreateNamedKey;
+
+impl JsonSchema for CreateNamedKey {
+    fn schema_name() -> Cow<'static, str> {
+        "CreateKey".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        requiring(CreateKey::json_schema(generator), "name")
+    }
+}
 
 /// A page of keys.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct KeyList {
     data: Vec<KeyView>,
     /// Where the next page begins; null on the last.

@@ -1,27 +1,38 @@
 //! `/api/keys`: keys by a shorter name, with the limit that most of them have written shorter too.
 
+use std::borrow::Cow;
+
 use gateway_ratelimit::{RateLimit, UsdBudget};
 use gateway_secret::Secret;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::master_keys::created;
+use super::master_keys::{TAG, created};
 use super::{Asked, Handling, Route};
 use crate::error::{AdminError, Invalid};
 use crate::json::{optional_object, optional_secret};
-use crate::master_keys::{CreateKey, KeyError};
+use crate::master_keys::{CreateKey, IssuedKey, KeyError};
+use crate::openapi::Operation;
 use crate::service::Parts;
 
 /// All keys.
-pub(super) const ALL: Route = Route { path: "/api/keys", methods: &[("POST", create)] };
+pub(super) const ALL: Route = Route {
+    path: "/api/keys",
+    tag: TAG,
+    id: "",
+    operations: &[Operation::new("POST", create, "createShortKey", "Make a key with a limit in two words")
+        .taking::<ShortKey>()
+        .answering::<IssuedKey<'_>>(201, "The key, in clear.")
+        .with_headers(&["location"])
+        .refusing(&[409, 503])],
+};
 
 /// A new key: everything that [`CreateKey`] has, and a limit in two words.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ShortKey {
-    /// Requests in `period`; 0 blocks.
     limit: Option<u64>,
-    /// In seconds; a minute if it is not given.
     period: Option<u32>,
     id: Option<String>,
     #[serde(deserialize_with = "optional_secret")]
@@ -36,6 +47,29 @@ struct ShortKey {
     is_enabled: Option<bool>,
     metadata: Option<Map<String, Value>>,
 }
+
+/// That of [`CreateKey`] with two members more.
+impl JsonSchema for ShortKey {
+    fn schema_name() -> Cow<'static, str> {
+        "ShortKey".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = CreateKey::json_schema(generator);
+        if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            members
+                .insert("limit".to_owned(), json!({ "type": ["integer", "null"], "minimum": 0, "description": LIMIT }));
+            members.insert(
+                "period".to_owned(),
+                json!({ "type": ["integer", "null"], "minimum": 1, "description": PERIOD }),
+            );
+        }
+        schema
+    }
+}
+
+const LIMIT: &str = "Requests in `period`; 0 blocks.";
+const PERIOD: &str = "In seconds; a minute if it is not given.";
 
 impl TryFrom<ShortKey> for CreateKey {
     type Error = Invalid;

@@ -3,7 +3,7 @@
 use gateway_keystore::StoreError;
 use jiff::Timestamp;
 
-use crate::error::Invalid;
+use crate::error::{Invalid, store_message};
 
 /// Why something was not done with a key.
 #[derive(Debug, thiserror::Error)]
@@ -140,13 +140,5 @@ impl KeyError {
             Self::NoRandomness(error) => Some(error.to_string()),
             _ => None,
         }
-    }
-}
-
-fn store_message(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Unavailable { .. } => "The store cannot be reached. Try again shortly.",
-        StoreError::Refused { .. } => "The store can be reached, but cannot be read right now. Try again shortly.",
-        _ => "The store cannot be used. See this gateway's log.",
     }
 }

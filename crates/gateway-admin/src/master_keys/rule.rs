@@ -11,14 +11,19 @@ use serde_json::{Map, Value};
 use crate::error::{Fault, Invalid};
 
 const MAX_ID: usize = 64;
-const MAX_NAME: usize = 128;
-const MAX_KEY: usize = 1024;
-const MAX_PATTERNS: usize = 1000;
+pub(super) const MAX_NAME: usize = 128;
+pub(super) const MAX_KEY: usize = 1024;
+pub(super) const MAX_PATTERNS: usize = 1000;
 /// The same as the configuration file allows for the name of a model.
-const MAX_PATTERN: usize = 256;
+pub(super) const MAX_PATTERN: usize = 256;
 const MAX_METADATA: usize = 16 * 1024;
 /// The longest that a key may outlive its successor's beginning, in seconds.
-const MAX_OVERLAP: u64 = 30 * 24 * 60 * 60;
+pub(super) const MAX_OVERLAP: u64 = 30 * 24 * 60 * 60;
+
+/// What identifiers look like, as a regular expression of JSON Schema (ECMA-262): see [`id`].
+pub(super) const PLAIN: &str = r"^(?!\.\.?$)[A-Za-z0-9._-]{1,64}$";
+/// What texts look like that people and logs read: see [`is_clean`].
+pub(super) const CLEAN: &str = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f])?$";
 
 /// An identifier can stand in a path as it is, and is no step in it.
 pub(super) fn id(id: &str) -> Result<(), Invalid> {
@@ -125,7 +130,7 @@ pub(crate) fn missing(param: &str) -> Invalid {
 }
 
 /// A time without what a store would not keep of it.
-pub(super) fn to_microsecond(time: Timestamp) -> Timestamp {
+pub(crate) fn to_microsecond(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 

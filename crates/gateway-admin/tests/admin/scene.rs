@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
-use gateway_admin::{AdminService, Clock, FileKey, MasterKeys, Rng, Visibility};
+use gateway_admin::{AdminService, Clock, FileKey, MasterKeys, Parts, Rng, StoredEntries, Visibility};
 use gateway_keystore::{Actor, StoreError, StoreFuture, Version};
 use gateway_secret::{KeyDigester, Secret};
 use http::{HeaderMap, Request, StatusCode};
@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::fake_configuration::{FakeConfiguration, FakeProber};
 use crate::fake_store::FakeStore;
 
 pub(crate) const ADMIN_KEY: &str = "admin-key-for-tests";
@@ -23,6 +24,9 @@ const START: i64 = 1_893_456_000;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// The body; some answers are packed.
+    pub(crate) bytes: Vec<u8>,
+    /// The body as text; empty if it is none.
     pub(crate) text: String,
 }
 
@@ -35,7 +39,7 @@ impl Answer {
     pub(crate) fn error(&self) -> (u16, String, Option<String>) {
         let error = self.json()["error"].clone();
         let text = |name: &str| error[name].as_str().map(str::to_owned);
-        assert!(!text("message").unwrap().is_empty() && text("type").is_some(), "{}", self.text);
+        assert!(text("message").is_some_and(|it| !it.is_empty()) && text("type").is_some(), "{}", self.text);
         (self.status.as_u16(), text("code").unwrap_or_default(), text("param"))
     }
 }
@@ -44,12 +48,14 @@ pub(crate) struct Scene {
     pub(crate) store: Arc<FakeStore>,
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<FakeClock>,
+    pub(crate) configuration: Arc<FakeConfiguration>,
+    pub(crate) prober: Arc<FakeProber>,
     pub(crate) service: AdminService,
 }
 
 /// The node that the API runs on: up to where it has read the store.
-#[derive(Default)]
 pub(crate) struct Node {
+    configuration: Arc<FakeConfiguration>,
     pub(crate) seen: AtomicI64,
     pub(crate) is_blind: AtomicBool,
 }
@@ -60,6 +66,8 @@ impl Visibility for Node {
             if self.is_blind.load(Ordering::Relaxed) {
                 return Err(StoreError::Unavailable { source: "cut off".into() });
             }
+            // What is wrong then stays out of force, as in earnest.
+            drop(self.configuration.resolve_in_force());
             self.seen.fetch_max(version.0, Ordering::Relaxed);
             Ok(())
         })
@@ -87,43 +95,62 @@ impl Rng for FakeClock {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        Self::with_admin_key(Some(ADMIN_KEY))
+        Self::with_file("")
+    }
+
+    /// With more in the file than the admin key.
+    pub(crate) fn with_file(more: &str) -> Self {
+        Self::build(&format!("{}{more}", file(ADMIN_KEY)), true)
     }
 
     pub(crate) fn with_admin_key(key: Option<&str>) -> Self {
-        Self::build(key, |store| MasterKeys::new(store, KeyDigester::default(), Actor::Admin))
+        Self::build(&file(key.unwrap_or_default()), true)
     }
 
     pub(crate) fn without_store() -> Self {
-        Self::build(Some(ADMIN_KEY), |_| MasterKeys::without_store(KeyDigester::default()))
+        Self::build(&file(ADMIN_KEY), false)
     }
 
-    fn build(key: Option<&str>, keys: impl FnOnce(Arc<FakeStore>) -> MasterKeys) -> Self {
-        let (store, node) = (Arc::<FakeStore>::default(), Arc::<Node>::default());
+    fn build(file: &str, has_store: bool) -> Self {
+        let store = Arc::<FakeStore>::default();
+        let configuration = Arc::new(FakeConfiguration::new(Arc::clone(&store), file));
+        let (seen, is_blind) = <(AtomicI64, AtomicBool)>::default();
+        let node = Arc::new(Node { configuration: Arc::clone(&configuration), seen, is_blind });
         let clock = Arc::new(FakeClock { second: AtomicI64::new(START), draws: AtomicU8::new(1) });
         let digester = KeyDigester::default();
         let file_keys = vec![
             FileKey::new("from the file", &Secret::from("sk-of-the-file-000001"), &digester),
             FileKey { is_enabled: false, ..FileKey::new("another", &Secret::from("short"), &digester) },
         ];
-        let keys = keys(Arc::clone(&store))
+        let (keys, entries) = if has_store {
+            let entries = StoredEntries::new(Arc::clone(&store) as _, Arc::clone(&configuration) as _, Actor::Admin);
+            (MasterKeys::new(Arc::clone(&store) as _, digester, Actor::Admin), entries)
+        } else {
+            (MasterKeys::without_store(digester), StoredEntries::without_store(Arc::clone(&configuration) as _))
+        };
+        let keys = keys
             .with_file_keys(move || file_keys.clone())
             .with_visibility(Arc::clone(&node) as _)
             .with_clock(Arc::clone(&clock) as _)
             .with_rng(Arc::clone(&clock) as _);
-        let service = AdminService::new(key.map(Secret::from).as_ref(), keys);
-        Self { store, node, clock, service }
+        let entries = entries.with_visibility(Arc::clone(&node) as _).with_clock(Arc::clone(&clock) as _);
+        let prober = Arc::<FakeProber>::default();
+        let parts =
+            Parts { configuration: Arc::clone(&configuration) as _, keys, entries, prober: Arc::clone(&prober) as _ };
+        Self { store, node, clock, configuration, prober, service: AdminService::new(parts) }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (head, body) = self.service.answer(request).await.into_parts();
-        let text = body.collect().await.unwrap().to_bytes().to_vec();
-        assert_eq!(head.headers.get("cache-control").unwrap(), "no-store");
-        Answer { status: head.status, headers: head.headers, text: String::from_utf8(text).unwrap() }
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let text = String::from_utf8(bytes.clone()).unwrap_or_default();
+        Answer { status: head.status, headers: head.headers, bytes, text }
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.send(request(method, path, body)).await
+        let answer = self.send(request(method, path, body)).await;
+        assert_eq!(answer.headers.get("cache-control").unwrap(), "no-store");
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -136,6 +163,11 @@ impl Scene {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         answer.json()
     }
+}
+
+/// A file with this admin key and nothing else.
+fn file(admin_key: &str) -> String {
+    format!("auth: none\nadmin: {{ key: '{admin_key}' }}\n")
 }
 
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Request<Full<Bytes>> {

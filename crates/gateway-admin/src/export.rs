@@ -1,0 +1,153 @@
+//! The store as a configuration file.
+//!
+//! Keys are exported as digests, which is all that is kept of them. The credentials of providers are left to the environment,
+//! as references to variables, unless they are asked for.
+
+use gateway_keystore::{Changes, KeyRecord, SettingsKind, SettingsRecord};
+use gateway_ratelimit::{RateLimit, UsdBudget};
+use gateway_secret::Secret;
+use serde::{Serialize, Serializer};
+
+use crate::json::{Members, Ordered};
+
+/// Everything that a store holds, in the shape of a file when it is serialised.
+#[derive(Debug)]
+pub struct Export<'c> {
+    stored: &'c Changes,
+    with_secrets: bool,
+}
+
+impl<'c> Export<'c> {
+    /// All of it; credentials of providers in clear if `with_secrets`, else as references to variables of the environment.
+    pub fn new(stored: &'c Changes, with_secrets: bool) -> Self {
+        Self { stored, with_secrets }
+    }
+
+    fn entries(&self, kind: SettingsKind) -> impl Iterator<Item = &'c SettingsRecord> {
+        let records = self.stored.settings.as_ref().map(|settings| settings.records.as_slice());
+        records.unwrap_or_default().iter().filter(move |record| record.kind == kind)
+    }
+
+    fn provider(&self, record: &SettingsRecord) -> Ordered {
+        let mut members = Members(vec![("name".to_owned(), Ordered::Text(literal(&record.name)))]);
+        members.0.extend(self.settings(record).0);
+        Ordered::Object(members)
+    }
+
+    /// The settings of an entry with its secrets among them.
+    fn settings(&self, record: &SettingsRecord) -> Members {
+        let mut settings = Members::parse(&record.settings).unwrap_or_default();
+        settings.0.iter_mut().for_each(|(_, value)| escape(value));
+        let secrets = record.secrets.as_ref().map(Secret::expose).and_then(Members::parse).unwrap_or_default();
+        for (key, mut value) in secrets.0 {
+            if self.with_secrets {
+                escape(&mut value);
+            } else {
+                refer(&mut value, &format!("{}_{}_{key}", record.kind, record.name));
+            }
+            settings.set(&key, value);
+        }
+        settings
+    }
+}
+
+impl Serialize for Export<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let providers: Vec<_> = self.entries(SettingsKind::Provider).map(|record| self.provider(record)).collect();
+        let models = self.entries(SettingsKind::Model);
+        let models: Vec<_> =
+            models.map(|record| (literal(&record.name), Ordered::Object(self.settings(record)))).collect();
+        let keys = &self.stored.keys;
+        let master_keys = keys.iter().map(|key| ExportedKey::new(key, keys)).collect();
+        File { providers, models: Members(models), master_keys }.serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct File<'k> {
+    providers: Vec<Ordered>,
+    models: Members,
+    master_keys: Vec<ExportedKey<'k>>,
+}
+
+/// A key as a file has it.
+#[derive(Serialize)]
+struct ExportedKey<'k> {
+    name: String,
+    key_digest: String,
+    key_preview: String,
+    allowed_models: Vec<String>,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<&'k RateLimit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<UsdBudget>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Members::is_empty")]
+    metadata: Members,
+}
+
+impl<'k> ExportedKey<'k> {
+    /// In a file names are unique, so one that is not gives way to the identifier.
+    fn new(key: &'k KeyRecord, all: &[KeyRecord]) -> Self {
+        let is_unique = all.iter().filter(|other| other.name == key.name).count() == 1;
+        let mut metadata = Members::parse(&key.metadata).unwrap_or_default();
+        metadata.0.iter_mut().for_each(|(_, value)| escape(value));
+        Self {
+            name: literal(if is_unique { &key.name } else { &key.id }),
+            key_digest: hexadecimal(key.digest.as_bytes()),
+            key_preview: literal(&key.preview),
+            allowed_models: key.allowed_models.iter().map(|model| literal(model)).collect(),
+            enabled: key.is_enabled,
+            rate_limit: key.rate_limit.as_ref(),
+            budget: key.budget.map(UsdBudget::from),
+            expires_at: key.expires_at.map(|time| time.to_string()),
+            metadata,
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
+}
+
+/// Takes care that what a store holds literally stays that in a file, where `${` begins a variable.
+fn escape(value: &mut Ordered) {
+    match value {
+        Ordered::Text(text) => *text = literal(text),
+        Ordered::List(items) => items.iter_mut().for_each(escape),
+        Ordered::Object(Members(members)) => members.iter_mut().for_each(|(_, value)| escape(value)),
+        Ordered::Null | Ordered::Flag(_) | Ordered::Number(_) => {}
+    }
+}
+
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+/// Puts references to variables in the place of secrets: `PROVIDER_MAIN_API_KEY` for the `api_key` of the provider `main`.
+fn refer(value: &mut Ordered, name: &str) {
+    match value {
+        Ordered::Text(text) => *text = format!("${{{}}}", variable(name)),
+        Ordered::List(items) => {
+            items.iter_mut().enumerate().for_each(|(index, item)| refer(item, &format!("{name}_{}", index + 1)));
+        }
+        Ordered::Object(Members(members)) => {
+            for (key, value) in members {
+                refer(value, &format!("{name}_{key}"));
+            }
+        }
+        other @ (Ordered::Null | Ordered::Flag(_) | Ordered::Number(_)) => {
+            *other = Ordered::Text(format!("${{{}}}", variable(name)));
+        }
+    }
+}
+
+/// What a variable of the environment may be called.
+fn variable(name: &str) -> String {
+    name.chars().map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Providers and models that cannot be, stores that do not answer, and rows that were written by hand.
+
+use std::sync::atomic::Ordering;
+
+use gateway_keystore::SettingsKind;
+use serde_json::{Value, json};
+
+use crate::entries::{MODELS, PROVIDERS};
+use crate::scene::{Answer, Scene};
+
+const P: &str = "/admin/v1/providers/p";
+
+/// The fields that a refusal names, in their order.
+fn params(answer: &Answer) -> Vec<String> {
+    let errors = answer.json()["error"]["errors"].as_array().cloned().unwrap_or_default();
+    let mut params: Vec<_> =
+        errors.iter().map(|error| error["param"].as_str().unwrap_or_default().to_owned()).collect();
+    params.sort();
+    params
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let scene = Scene::new();
+    for (path, body, expected) in [
+        (
+            PROVIDERS,
+            r#"{"id": "a", "weight": 0, "provider_type": "opnai", "timeouts": {"conect": "1s"}}"#,
+            vec!["provider_type", "timeouts.conect", "weight"],
+        ),
+        (
+            PROVIDERS,
+            r#"{"id": "a", "wieght": 1, "enabled": true, "type": "openai"}"#,
+            vec!["enabled", "type", "wieght"],
+        ),
+        (PROVIDERS, r#"{"id": "a", "weight": "2"}"#, vec!["weight"]),
+        (PROVIDERS, r#"{"id": "a", "is_enabled": "yes", "weight": 1001}"#, vec!["is_enabled", "weight"]),
+        (PROVIDERS, r#"{"weight": 0}"#, vec!["id"]),
+        (PROVIDERS, r#"{"id": null}"#, vec!["id"]),
+        (PROVIDERS, r#"{"id": 7}"#, vec!["id"]),
+        (PROVIDERS, r#"{"id": ""}"#, vec!["id"]),
+        (PROVIDERS, r#"{"id": "a/b"}"#, vec!["", "id"]),
+        (PROVIDERS, r#"{"id": ".."}"#, vec!["id"]),
+        (PROVIDERS, r#"{"id": " a"}"#, vec!["", "id"]),
+        (PROVIDERS, r#"{"id": "a", "headers": {"x": "***"}}"#, vec!["headers"]),
+        (PROVIDERS, r#"{"id": "a", "headers": {"host": "b"}}"#, vec!["headers.host"]),
+        (PROVIDERS, r#"{"id": "a", "api_base": "ftp://x"}"#, vec!["api_base"]),
+        (PROVIDERS, r#"{"id": "a", "api_key": ""}"#, vec!["api_key"]),
+        (
+            PROVIDERS,
+            r#"{"id": "a", "model_mapping": {"x": {"mapped_modl": "y"}}}"#,
+            vec!["model_mapping.x.mapped_modl"],
+        ),
+        (PROVIDERS, r#"{"id": "a", "model_mapping": {"x": null}}"#, vec!["model_mapping.x"]),
+        (PROVIDERS, r#"{"id": "a", "timeouts": {"connect": null}}"#, vec!["timeouts.connect"]),
+        (PROVIDERS, "[]", vec![""]),
+        (
+            MODELS,
+            r#"{"id": "a*", "targets": [{"provider": "nobody"}], "max_retries": 21}"#,
+            vec!["", "id", "max_retries", "targets[0].provider"],
+        ),
+        (MODELS, r#"{"id": "a", "targets": [{}]}"#, vec!["targets[0]", "targets[0].provider"]),
+        (MODELS, r#"{"id": "a"}"#, vec![""]),
+    ] {
+        let answer = scene.call("POST", path, body).await;
+        let (status, code, _) = answer.error();
+        assert_eq!((status, code.as_str()), (422, "invalid_configuration"), "{body}: {}", answer.text);
+        assert_eq!(params(&answer), expected, "{body}: {}", answer.text);
+    }
+    for (body, code) in [("{", "invalid_json"), ("", "invalid_json"), (r#"{"id": "a", "id": "b"}"#, "duplicate_field")]
+    {
+        assert_eq!(scene.call("POST", PROVIDERS, body).await.error().1, code, "{body}");
+    }
+    assert_eq!(scene.store.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_secret_of_the_wrong_type_is_not_repeated() {
+    let scene = Scene::new();
+    let secret = "sk-0123456789abcdef";
+    for field in ["api_keys", "headers", "api_key"] {
+        for value in [json!(secret), json!([[secret]]), json!({ "x": [secret] }), json!({ "x": { secret: 1 } })] {
+            if field == "api_key" && value.is_string() {
+                continue;
+            }
+            let answer = scene.call("POST", PROVIDERS, &json!({ "id": "a", field: value }).to_string()).await;
+            assert_eq!(answer.status.as_u16(), 422, "{field}: {value}");
+            assert!(!answer.text.contains("0123456789"), "{field}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_does_not_change() {
+    let scene = Scene::new();
+    assert_eq!(scene.call("POST", PROVIDERS, r#"{"id": "p"}"#).await.status.as_u16(), 201);
+    let answer = scene.call("PUT", P, r#"{"id": "q"}"#).await;
+    assert_eq!((answer.error().0, params(&answer)), (422, vec!["id".to_owned()]));
+    let answer = scene.call("PUT", P, r#"{"id": "p", "weight": 0, "x": 1}"#).await;
+    assert_eq!(
+        (answer.error().0, params(&answer)),
+        (422, vec!["weight".to_owned(), "x".to_owned()]),
+        "{}",
+        answer.text
+    );
+    assert_eq!(scene.store.writes(), 1);
+}
+
+#[tokio::test]
+async fn without_a_store_nothing_can_be_made() {
+    let scene = Scene::without_store();
+    for (method, path) in [("POST", PROVIDERS), ("POST", MODELS)] {
+        assert_eq!(scene.call(method, path, r#"{"id": "a"}"#).await.error(), (409, "no_store".to_owned(), None));
+    }
+    assert_eq!(scene.call("PATCH", P, "{}").await.status.as_u16(), 404);
+    assert_eq!(scene.get(PROVIDERS).await.json(), json!({ "data": [] }));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_said_not_to() {
+    let scene = Scene::new();
+    assert_eq!(scene.call("POST", PROVIDERS, r#"{"id": "p"}"#).await.status.as_u16(), 201);
+    let writes = [("POST", PROVIDERS, r#"{"id": "a"}"#), ("PATCH", P, r#"{"weight": 2}"#), ("DELETE", P, "")];
+    scene.store.is_down.store(true, Ordering::Relaxed);
+    for (method, path, body) in writes {
+        let answer = scene.call(method, path, body).await;
+        assert_eq!(answer.error(), (503, "store_unavailable".to_owned(), None), "{method}");
+        assert!(answer.headers.contains_key("retry-after") && !answer.text.contains("5432"));
+    }
+    // What is in force is known without it.
+    assert_eq!(scene.get(P).await.status.as_u16(), 200);
+    scene.store.is_down.store(false, Ordering::Relaxed);
+    scene.store.is_full.store(true, Ordering::Relaxed);
+    for (method, path, body) in writes {
+        assert_eq!(
+            scene.call(method, path, body).await.error(),
+            (503, "store_not_written".to_owned(), None),
+            "{method}"
+        );
+    }
+    scene.store.is_full.store(false, Ordering::Relaxed);
+    scene.node.is_blind.store(true, Ordering::Relaxed);
+    let answer = scene.call("PATCH", P, r#"{"weight": 2}"#).await;
+    assert_eq!(answer.error(), (503, "store_unavailable".to_owned(), None));
+    assert!(answer.text.contains("is stored"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn rows_that_are_left_out_are_listed_and_can_be_mended() {
+    let scene = Scene::with_file("providers: [{ name: filed }]\n");
+    let secret = "sk-0123456789abcdef0123456789";
+    let secrets = format!(r#"{{"api_key": "{secret}"}}"#);
+    scene.store.put_settings(SettingsKind::Provider, "bad", r#"{"weight": 0, "enabled": true}"#, Some(&secrets));
+    scene.store.put_settings(SettingsKind::Provider, "filed", "{}", None);
+    scene.store.put_settings(SettingsKind::Provider, "torn", "{}", None);
+    scene.store.damage("torn");
+    scene.configuration.resolve_in_force().unwrap();
+
+    let list = scene.get(PROVIDERS).await;
+    let data = list.json()["data"].as_array().unwrap().clone();
+    let ids: Vec<_> = data.iter().map(|it| (it["id"].as_str().unwrap(), it["problem"].is_string())).collect();
+    assert_eq!(ids, [("bad", true), ("filed", true), ("torn", true)]);
+    assert_eq!((&data[1]["source"], data[1]["weight"].is_u64()), (&json!("file"), true));
+    assert!(data[0]["problem"].as_str().unwrap().contains("weight"), "{}", list.text);
+
+    let bad = scene.get("/admin/v1/providers/bad").await;
+    let expected = json!({ "weight": 0, "is_enabled": true, "api_key_preview": "sk-…789" });
+    assert_eq!((&bad.json()["settings"], &bad.json()["source"]), (&expected, &json!("store")));
+    assert!(!bad.text.contains(secret));
+    let still = scene.call("PATCH", "/admin/v1/providers/bad", r#"{"is_enabled": false}"#).await;
+    assert_eq!((still.error().0, params(&still)), (422, vec!["weight".to_owned()]));
+    let mended = scene.call("PATCH", "/admin/v1/providers/bad", r#"{"weight": 2}"#).await;
+    assert_eq!((mended.status.as_u16(), &mended.json()["weight"]), (200, &json!(2)), "{}", mended.text);
+
+    let torn = scene.call("PATCH", "/admin/v1/providers/torn", "{}").await;
+    assert_eq!(torn.error(), (409, "unreadable".to_owned(), None));
+    assert_eq!(scene.call("POST", PROVIDERS, r#"{"id": "torn"}"#).await.error().1, "id_taken");
+    for id in ["torn", "filed"] {
+        let removed = scene.call("DELETE", &format!("{PROVIDERS}/{id}"), "").await;
+        assert_eq!(removed.status.as_u16(), 204, "{}", removed.text);
+    }
+    assert_eq!(scene.get("/admin/v1/providers/filed").await.json().get("problem"), None::<&Value>);
+    assert_eq!(scene.call("DELETE", "/admin/v1/providers/filed", "").await.error().1, "read_only");
+}
