@@ -64,6 +64,22 @@ impl Database {
         }
     }
 
+    /// The one text that a query returns. Panics if it fails, or returns none.
+    pub async fn text(&self, sql: &str) -> String {
+        match self {
+            Self::Sqlite(folder) => {
+                let mut connection = SqliteConnection::connect(&file(folder)).await.expect("a database");
+                let found = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await;
+                connection.close().await.expect("a connection");
+                found.unwrap_or_else(|error| panic!("{sql}: {error}"))
+            }
+            Self::Postgres(url) => {
+                let rows = SERVER.as_ref().expect("the server of this database").query(url, sql);
+                rows.strip_suffix('\n').unwrap_or_else(|| panic!("{sql}: nothing")).to_owned()
+            }
+        }
+    }
+
     /// Bytes, as its SQL writes them.
     pub fn bytes(&self, bytes: &[u8]) -> String {
         let digits = digits(bytes);

@@ -45,10 +45,19 @@ impl Site {
 
     /// The same with another configuration, which may hold `${UPSTREAM}` and `${CALLER_KEY}`.
     pub async fn of(config: &str) -> Self {
+        Self::in_folder(Folder::with_config(config)).await
+    }
+
+    /// The same without a configuration file.
+    pub async fn without_file() -> Self {
+        Self::in_folder(Folder::empty()).await
+    }
+
+    async fn in_folder(folder: Folder) -> Self {
         let upstream = FakeUpstream::start([]).await.expect("a free port");
         upstream.otherwise(|_| Script::json(200, "{}"));
         let api_base = upstream.api_base();
-        let site = Self { upstream, folder: Folder::with_config(config), environment: Vec::new() };
+        let site = Self { upstream, folder, environment: Vec::new() };
         site.with("UPSTREAM", &api_base)
             .with("CALLER_KEY", CALLER_KEY)
             .with("ADMIN_KEY", ADMIN_KEY)
@@ -72,8 +81,9 @@ impl Site {
 
     /// Another folder with the same configuration, environment and upstream, as on another machine.
     pub fn start_elsewhere(&self) -> Node {
-        let config = std::fs::read_to_string(self.folder.path().join("config.yaml")).expect("a configuration");
-        Node { process: GatewayProcess::start_in(&Folder::with_config(&config), &self.environment()) }
+        let config = std::fs::read_to_string(self.folder.path().join("config.yaml"));
+        let folder = config.map_or_else(|_| Folder::empty(), |config| Folder::with_config(&config));
+        Node { process: GatewayProcess::start_in(&folder, &self.environment()) }
     }
 
     /// Starts a gateway. Panics, with its own words, if it does not come up.

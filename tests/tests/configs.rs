@@ -54,8 +54,8 @@ fn every_file_loads_and_compiles() {
         let mut config = loaded.config;
         assert!(!config.providers.is_empty(), "{}: serves nothing", file.display());
         for provider in &mut config.providers {
-            if provider.endpoint == ProviderEndpoint::Simulator {
-                provider.endpoint = ProviderEndpoint::Base(http::Uri::from_static("http://127.0.0.1/v1"));
+            if let ProviderEndpoint::Simulator { at } = &mut provider.endpoint {
+                *at = Some(http::Uri::from_static("http://127.0.0.1/v1"));
             }
         }
         builder.build(&config).unwrap_or_else(|errors| panic!("{}: {errors}", file.display()));

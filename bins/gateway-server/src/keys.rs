@@ -3,20 +3,17 @@
 //! Nodes that are running follow the store, so a change made here takes effect on them within a second.
 
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
-use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use gateway_admin::{CreateKey, Issued, KeyView, MasterKeys, RotateKey};
-use gateway_config::{Sources, load};
-use gateway_core::Gateway;
 use gateway_keystore::Actor;
 use gateway_ratelimit::{BudgetPeriod, RateLimit, UsdBudget};
 use gateway_secret::Secret;
 use serde_json::{Map, Value};
-use tokio::runtime::Builder;
 
 use crate::ConfigSource;
 use crate::administration::file_key;
+use crate::commands::run_to_end;
 use crate::state::{is_not_made_yet, required_backend};
 use table::Table;
 
@@ -136,30 +133,30 @@ pub(crate) struct Revoke {
 
 /// Does what was asked, on the store of the configuration.
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
-    Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")?.block_on(async {
+    run_to_end(async {
         match command {
             Command::Create(create) => {
-                let keys = open(create.source.config.clone(), true).await?;
+                let keys = open(create.source.clone(), true).await?;
                 let is_json = create.output.json;
                 print_issued(&keys.create(create.request()?).await?, is_json)
             }
-            Command::List(list) => print_list(&all(&open(list.source.config, false).await?).await?, list.output.json),
+            Command::List(list) => print_list(&all(&open(list.source, false).await?).await?, list.output.json),
             Command::Rotate(rotate) => {
-                let keys = open(rotate.source.config, false).await?;
+                let keys = open(rotate.source, false).await?;
                 let issued = keys.rotate(&rotate.id, RotateKey { overlap_secs: rotate.overlap_secs }).await?;
                 print_issued(&issued, rotate.output.json)
             }
             Command::Revoke(revoke) => {
-                open(revoke.source.config, false).await?.remove(&revoke.id).await?;
+                open(revoke.source, false).await?.remove(&revoke.id).await?;
                 print(&format!("revoked {}\n", revoke.id))
             }
         }
-    })
+    })?
 }
 
 /// The keys of a configuration's store, which is brought up to date first, and made if it may be.
-async fn open(path: Option<PathBuf>, may_make: bool) -> anyhow::Result<MasterKeys> {
-    let config = load(&Sources::from_process(path), &Gateway::builder().vocabulary())?.config;
+async fn open(source: ConfigSource, may_make: bool) -> anyhow::Result<MasterKeys> {
+    let config = source.load()?;
     let digester = config.store.digester();
     let file_keys: Vec<_> = config.master_keys.iter().map(|key| file_key(key, &digester)).collect();
     let keys = if !may_make && is_not_made_yet(&config) {

@@ -5,14 +5,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use gateway_config::{Config, Settings, Sources};
+use gateway_core::Gateway;
 
 mod administration;
 mod banner;
 mod check;
+mod commands;
+mod detailed;
+mod export;
 mod front;
+mod host;
+mod import;
 mod keys;
 mod migrate;
+mod probe;
 mod serve;
+mod service_manager;
 mod simulate;
 mod state;
 
@@ -27,11 +36,19 @@ struct Arguments {
 }
 
 /// Where the configuration is.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct ConfigSource {
     /// The configuration file [default: `$CONFIG_PATH`, else `config.yaml` if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl ConfigSource {
+    /// What the file and the environment say, for commands that work on the store: what only the store may know is not asked.
+    fn load(self) -> anyhow::Result<Config> {
+        let settings = Settings::read(&Sources::from_process(self.config))?;
+        Ok(settings.resolve(None, &Gateway::builder().vocabulary())?.config)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +57,10 @@ enum Command {
     Serve(ConfigSource),
     /// Check the configuration, print every error in it, and exit
     Check(ConfigSource),
+    /// Put the providers, models and keys of a configuration file into the store
+    Import(import::Options),
+    /// Print the store as a configuration file, with digests in the place of keys
+    Export(export::Options),
     /// Manage callers' keys in the store
     #[command(subcommand)]
     Keys(keys::Command),
@@ -55,9 +76,11 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         None => serve::run(arguments.source.config),
         Some(Command::Serve(source)) => serve::run(source.config),
-        Some(Command::Check(source)) => check::run(source.config),
+        Some(Command::Check(source)) => check::run(source),
+        Some(Command::Import(options)) => import::run(options),
+        Some(Command::Export(options)) => export::run(options),
         Some(Command::Keys(command)) => keys::run(command),
-        Some(Command::Migrate(command)) => migrate::run(&command),
+        Some(Command::Migrate(command)) => migrate::run(command),
         Some(Command::Simulate(options)) => simulate::run(&options),
     };
     match result {

@@ -3,11 +3,9 @@
 use std::io::{Write, stdout};
 
 use anyhow::Context;
-use gateway_config::{Sources, load};
-use gateway_core::Gateway;
-use tokio::runtime::Builder;
 
 use crate::ConfigSource;
+use crate::commands::run_to_end;
 use crate::state::required_backend;
 
 /// What is done with the tables.
@@ -22,11 +20,11 @@ pub(crate) enum Command {
 }
 
 /// Does what was asked, on the store of the configuration.
-pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
-    Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")?.block_on(async {
-        let (Command::Up(source) | Command::Down(source) | Command::Version(source)) = command;
-        let loaded = load(&Sources::from_process(source.config.clone()), &Gateway::builder().vocabulary())?;
-        let backend = required_backend(&loaded.config, matches!(command, Command::Up(_)))?;
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    run_to_end(async {
+        let may_make = matches!(command, Command::Up(_));
+        let (Command::Up(source) | Command::Down(source) | Command::Version(source)) = &command;
+        let backend = required_backend(&source.clone().load()?, may_make)?;
         let known = backend.known_version();
         let before = backend.version().await?;
         let line = match command {
@@ -35,5 +33,5 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
             Command::Version(_) => format!("version {before}; this program knows {known}"),
         };
         writeln!(stdout(), "{line}").context("standard output cannot be written")
-    })
+    })?
 }

@@ -1,110 +1,170 @@
 //! `gateway-server`: load, build, listen, drain.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use gateway_admin::AdminService;
-use gateway_config::{Config, LogFormat, ProviderEndpoint, Server, Sources, load};
+use gateway_config::{Config, LogFormat, Server, Sources};
 use gateway_core::{Gateway, GatewayBuilder};
-use gateway_listener::{Drained, HeadLimits, Listener, ListenerConfig, TlsFiles};
-use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
+use gateway_listener::{
+    Certificates, Drained, HeadLimits, InheritedSocket, Listener, ListenerConfig, TlsFiles, inherited,
+};
+use gateway_reload::{Cause, Reloader};
 use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::detailed::Detailed;
 use crate::front::Front;
+use crate::host::ProcessHost;
+use crate::service_manager::ServiceManager;
 use crate::state::State;
 use crate::{administration, banner};
 
 /// Serves the configuration until a signal to stop, and then until its calls are over.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     let sources = Sources::from_process(path);
+    let sockets = inherited(sources.environment.get("LISTEN_FDNAMES").map(String::as_str))?;
+    let [callers, administrators] = sockets.assign(["callers", "administrators"])?;
     let builder = Gateway::builder().observer(Arc::new(AccessLog));
-    let loaded = load(&sources, &builder.vocabulary())?;
-    let log = start_log(&loaded.config, sources.environment.get("RUST_LOG"))?;
+    let directives = sources.environment.get("RUST_LOG").cloned();
+    let host = Arc::new(ProcessHost::default());
+    let reloader = Reloader::new(sources, builder.vocabulary(), Arc::<ProcessHost>::clone(&host))?;
+    let loaded = reloader.without_store()?;
+    let log = start_log(&loaded.config, directives.as_ref())?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    runtime(&loaded.config.server)?.block_on(serve(builder, loaded.config, &log))
+    let runtime = runtime(&loaded.config.server)?;
+    let process = Process { host, reloader, sockets: Sockets { callers, administrators } };
+    runtime.block_on(process.serve(builder, &loaded.config, &log))
 }
 
-async fn serve(builder: GatewayBuilder, mut config: Config, log: &LogGuard) -> anyhow::Result<()> {
-    let (mut stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
-    // Lives as long as calls do.
-    let simulator = start_simulator(&mut config).await?;
-    let state = State::open(&config).await?;
-    let gateway = state.equip(builder).build(&config)?;
-    if state.counts_tokens() || config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
-        // Otherwise the first call whose tokens count would wait for it. It takes more memory than all else.
-        tokio::task::spawn_blocking(gateway_tokens::load);
-    }
-    let listeners = Listeners::bind(&config, &gateway, &state).await?;
-    banner::print(&config, listeners.callers.local_addr());
-    tracing::info!(address = %listeners.callers.local_addr(), "listening");
-    let stopping = {
-        let gateway = gateway.clone();
-        async move {
-            stop.next().await;
-            gateway.begin_drain();
-            tracing::info!("stopping: no new connections, calls in flight go on");
+/// What the process has before it serves.
+struct Process {
+    host: Arc<ProcessHost>,
+    reloader: Reloader,
+    sockets: Sockets,
+}
+
+impl Process {
+    async fn serve(self, builder: GatewayBuilder, config: &Config, log: &LogGuard) -> anyhow::Result<()> {
+        let Self { host, reloader, sockets } = self;
+        let (mut stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
+        // From now on, because what SIGHUP does otherwise is to end the process.
+        let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
+        let state = State::open(config, &reloader).await?;
+        let gateway = reloader.start(state.equip(builder)).await?;
+        if state.counts_tokens() {
+            // Otherwise the first call whose tokens count would wait for it. It takes more memory than all else.
+            tokio::task::spawn_blocking(gateway_tokens::load);
         }
-    };
-    let asked_twice = async {
-        stop_at_once.next().await;
-        stop_at_once.next().await;
-    };
-    let drained = tokio::select! {
-        drained = listeners.serve(stopping) => drained,
-        problem = state.keep_house() => return Err(problem),
-        () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
-    };
-    if let Some(simulator) = simulator {
-        simulator.stop().await;
+        let config = gateway.config();
+        let listeners = Listeners::open(&config, sockets).await?;
+        host.keep(listeners.certificates());
+        banner::print(&config, listeners.callers.local_addr());
+        tracing::info!(address = %listeners.callers.local_addr(), "listening");
+        let service_manager = ServiceManager;
+        service_manager.ready();
+        let stopping = {
+            let gateway = gateway.clone();
+            async move {
+                stop.next().await;
+                service_manager.stopping();
+                gateway.begin_drain();
+                tracing::info!("stopping: no new connections, calls in flight go on");
+            }
+        };
+        let asked_twice = async {
+            stop_at_once.next().await;
+            stop_at_once.next().await;
+        };
+        let admin = administration::service(&gateway, &reloader, state.stored.as_ref());
+        let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone());
+        let front = Front::new(&gateway, detailed);
+        let drained = tokio::select! {
+            drained = listeners.serve(front, admin, stopping) => drained,
+            problem = state.keep_house() => return Err(problem),
+            never = reloader.watch_files() => match never {},
+            never = reload_on_hangups(hangups, &reloader, service_manager) => match never {},
+            () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
+        };
+        host.stop().await;
+        state.close().await;
+        tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines = log.dropped_lines(), "stopped");
+        Ok(())
     }
-    state.close().await;
-    tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines = log.dropped_lines(), "stopped");
-    Ok(())
+}
+
+/// Reloads the configuration whenever the process is sent SIGHUP, for ever.
+async fn reload_on_hangups(mut hangups: Signal, reloader: &Reloader, service_manager: ServiceManager) -> Infallible {
+    loop {
+        hangups.recv().await;
+        service_manager.reloading();
+        // Whatever is wrong has been logged.
+        drop(reloader.reload(Cause::Signal).await);
+        service_manager.ready();
+    }
+}
+
+/// Sockets that the process was started with.
+struct Sockets {
+    callers: Option<InheritedSocket>,
+    administrators: Option<InheritedSocket>,
 }
 
 /// Where callers come in, and where administrators do if that is another place.
 struct Listeners {
     callers: Listener,
-    front: Front,
-    administrators: Option<(Listener, AdminService)>,
+    administrators: Option<Listener>,
 }
 
 impl Listeners {
-    async fn bind(config: &Config, gateway: &Gateway, state: &State) -> anyhow::Result<Self> {
-        let admin = administration::service(config, gateway, state.stored.as_ref());
-        let callers = Listener::bind(&listener_config(&config.server)).await?;
-        let (shared, own) = match config.admin.listen {
-            None => (Some(admin), None),
-            Some(address) => {
-                let place = ListenerConfig { address: address.to_string(), ..listener_config(&config.server) };
-                let listener = Listener::bind(&place).await.context("admin.listen")?;
+    async fn open(config: &Config, sockets: Sockets) -> anyhow::Result<Self> {
+        let server = &config.server;
+        let callers = open(sockets.callers, format!("{}:{}", server.host, server.port), server).await?;
+        let administrators = match (sockets.administrators, config.admin.listen) {
+            (None, None) => None,
+            (socket, address) => {
+                let address = address.map(|address| address.to_string()).unwrap_or_default();
+                let listener = open(socket, address, server).await.context("admin.listen")?;
                 tracing::info!(address = %listener.local_addr(), "listening for administrators");
-                (None, Some((listener, admin)))
+                Some(listener)
             }
         };
-        Ok(Self { callers, front: Front { gateway: gateway.service(), admin: shared }, administrators: own })
+        Ok(Self { callers, administrators })
+    }
+
+    fn certificates(&self) -> impl Iterator<Item = Certificates> {
+        [Some(&self.callers), self.administrators.as_ref()].into_iter().flatten().filter_map(Listener::certificates)
     }
 
     /// Serves until told to stop, and until the calls in flight are over.
-    async fn serve(self, stopping: impl Future<Output = ()>) -> Drained {
-        let Some((listener, admin)) = self.administrators else {
-            return self.callers.serve(self.front, stopping).await;
+    async fn serve(self, front: Front, admin: AdminService, stopping: impl Future<Output = ()>) -> Drained {
+        let Some(listener) = self.administrators else {
+            return self.callers.serve(front.with_admin(admin), stopping).await;
         };
         let stopped = CancellationToken::new();
-        let callers = self.callers.serve(self.front, async {
+        let callers = self.callers.serve(front, async {
             stopping.await;
             stopped.cancel();
         });
         let (drained, _) = tokio::join!(callers, listener.serve(admin, stopped.cancelled()));
         drained
     }
+}
+
+/// A listener on an inherited socket, else at an address.
+async fn open(socket: Option<InheritedSocket>, address: String, server: &Server) -> anyhow::Result<Listener> {
+    let config = listener_config(address, server);
+    Ok(match socket {
+        Some(socket) => Listener::from_socket(socket, &config)?,
+        None => Listener::bind(&config).await?,
+    })
 }
 
 fn start_log(config: &Config, directives: Option<&String>) -> anyhow::Result<LogGuard> {
@@ -130,9 +190,8 @@ pub(crate) fn tls_files(server: &Server) -> Option<TlsFiles> {
     server.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone() })
 }
 
-fn listener_config(server: &Server) -> ListenerConfig {
+fn listener_config(address: String, server: &Server) -> ListenerConfig {
     ListenerConfig {
-        address: format!("{}:{}", server.host, server.port),
         tls: tls_files(server),
         head: HeadLimits {
             header_timeout: server.header_timeout,
@@ -141,23 +200,10 @@ fn listener_config(server: &Server) -> ListenerConfig {
             max_head: 128 * 1024,
             ..HeadLimits::default()
         },
+        reuse_port: server.reuse_port,
         drain_timeout: server.drain_timeout,
+        ..ListenerConfig::new(address)
     }
-}
-
-/// Starts the simulator if a provider of that type has no address of its own, and gives it this one.
-async fn start_simulator(config: &mut Config) -> anyhow::Result<Option<RunningSimulator>> {
-    let wanted: Vec<_> =
-        config.providers.iter_mut().filter(|provider| provider.endpoint == ProviderEndpoint::Simulator).collect();
-    if wanted.is_empty() {
-        return Ok(None);
-    }
-    let simulator = Simulator::start(SimulatorConfig::default()).await.context("the simulator cannot be started")?;
-    let base: http::Uri = simulator.api_base().parse()?;
-    for provider in wanted {
-        provider.endpoint = ProviderEndpoint::Base(base.clone());
-    }
-    Ok(Some(simulator))
 }
 
 /// SIGTERM and SIGINT, each of which asks the process to stop.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use gateway_config::{Config, OnRedisError, Redis, StorePlace};
 use gateway_core::{Condition, GatewayBuilder};
-use gateway_keystore::{Changes, KeyDirectory, StoreError};
+use gateway_keystore::{Changes, KeyDirectory, StoreError, StoredSettings};
 use gateway_ratelimit::{LocalLimits, Moment, SpendBook};
 use gateway_ratelimit_redis::{OnError, RedisLimits, RedisSettings, RedisStatus};
+use gateway_reload::Reloader;
 use gateway_secret::KeyDigester;
-use gateway_store::{Backend, Follower, Following, LoadedFrom, SqliteStore};
+use gateway_store::{Backend, Follower, Following, LoadedFrom, SettingsBook, SqliteStore, Vault};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -56,8 +57,10 @@ struct Awaited {
 /// What it takes to follow a store, but for the store.
 struct Plan {
     directory: Arc<KeyDirectory>,
+    settings: Arc<dyn SettingsBook>,
     spending: Arc<dyn SpendBook>,
     snapshot: Option<PathBuf>,
+    vault: Option<Arc<Vault>>,
     digester: KeyDigester,
     remedy: String,
 }
@@ -69,17 +72,21 @@ enum Counters {
 }
 
 impl State {
-    /// Opens what the configuration asks for. What cannot be reached yet is waited for in the background.
-    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+    /// Opens what the configuration asks for. What cannot be reached yet is waited for in the background. The providers and
+    /// models that are found go to the reloader.
+    pub(crate) async fn open(config: &Config, reloader: &Reloader) -> anyhow::Result<Self> {
         let counters = match &config.redis {
             Some(redis) => Counters::Shared(connect(redis).await?),
             None => Counters::local(),
         };
-        let plan = Plan::of(config, counters.book())?;
+        let plan = Plan::of(config, counters.book(), Arc::new(Forwarded(reloader.clone())))?;
         let (stored, awaited) = match (backend(config)?, &config.store.place) {
             (Some(backend), _) => (Some(Stored::follow(backend, plan).await?), None),
             (None, StorePlace::Default(path)) => (None, Some(Arc::new(Awaited::new(path.clone(), plan)))),
-            (None, _) => (None, None),
+            (None, _) => {
+                plan.settings.take(StoredSettings::default());
+                (None, None)
+            }
         };
         Ok(Self { stored, awaited, counters })
     }
@@ -171,7 +178,7 @@ impl Stored {
 }
 
 impl Plan {
-    fn of(config: &Config, spending: Arc<dyn SpendBook>) -> anyhow::Result<Self> {
+    fn of(config: &Config, spending: Arc<dyn SpendBook>, settings: Arc<dyn SettingsBook>) -> anyhow::Result<Self> {
         let remedy = match &config.store.place {
             StorePlace::Default(path) | StorePlace::Sqlite(path) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -185,8 +192,10 @@ impl Plan {
         }
         Ok(Self {
             directory: Arc::new(KeyDirectory::default()),
+            settings,
             spending,
             snapshot: snapshot_path(config),
+            vault: vault(config)?,
             digester: config.store.digester(),
             remedy,
         })
@@ -197,6 +206,7 @@ impl Plan {
         let following = Following {
             backend,
             directory: Arc::clone(&self.directory),
+            settings: Arc::clone(&self.settings),
             spending: Arc::clone(&self.spending),
             snapshot: self.snapshot.clone(),
             digester: self.digester.clone(),
@@ -209,11 +219,21 @@ impl Plan {
     }
 }
 
+/// Hands the providers and models of the store on to whoever makes a configuration of them.
+struct Forwarded(Reloader);
+
+impl SettingsBook for Forwarded {
+    fn take(&self, settings: StoredSettings) {
+        self.0.take_stored(settings);
+    }
+}
+
 impl Awaited {
     fn new(path: PathBuf, plan: Plan) -> Self {
         // What is not there has no keys, and whoever presents one can be told so.
         plan.directory.apply(&Changes { is_everything: true, ..Changes::default() });
         plan.directory.set_reachable(true);
+        plan.settings.take(StoredSettings::default());
         Self { path, plan, follower: OnceCell::new() }
     }
 
@@ -240,7 +260,7 @@ impl Awaited {
     }
 
     async fn follow(&self) -> Result<Follower, String> {
-        let backend = sqlite(&self.path, false).map_err(|error| format!("{error:#}"))?;
+        let backend = sqlite(&self.path, self.plan.vault.clone(), false).map_err(|error| format!("{error:#}"))?;
         let follower = self.plan.follow(backend).await?;
         tracing::info!(path = %self.path.display(), "a store has been made here and is followed");
         Ok(follower)
@@ -253,15 +273,31 @@ pub(crate) fn backend(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>
         StorePlace::Nowhere => None,
         // Nobody asked for a file, so none is made unless there is somebody to write to it.
         StorePlace::Default(path) if config.admin.key.is_none() && !path.exists() && !was_there(config) => None,
-        StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(sqlite(path, !was_there(config))?),
-        StorePlace::Postgres(url) => Some(Arc::new(gateway_store_postgres::open(url).context("store.url")?)),
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => Some(sqlite(path, vault(config)?, !was_there(config))?),
+        StorePlace::Postgres(url) => {
+            let store = gateway_store_postgres::open(url).context("store.url")?;
+            Some(Arc::new(store.sealed_with(vault(config)?)))
+        }
     })
+}
+
+/// The store of a command that only looks, none if there is none or nobody has made it yet.
+pub(crate) fn existing_backend(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>>> {
+    match &config.store.place {
+        StorePlace::Default(path) | StorePlace::Sqlite(path) if path.exists() => {
+            Ok(Some(sqlite(path, vault(config)?, false)?))
+        }
+        StorePlace::Default(_) | StorePlace::Sqlite(_) => Ok(None),
+        StorePlace::Nowhere | StorePlace::Postgres(_) => backend(config),
+    }
 }
 
 /// The store of a command that works on one. Only a command that puts something into it makes its file.
 pub(crate) fn required_backend(config: &Config, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
     match &config.store.place {
-        StorePlace::Default(path) | StorePlace::Sqlite(path) => sqlite(path, may_make && !was_there(config)),
+        StorePlace::Default(path) | StorePlace::Sqlite(path) => {
+            sqlite(path, vault(config)?, may_make && !was_there(config))
+        }
         _ => backend(config)?.context(
             "store.url is `none`, so there is no store; set it, or DB_URL, to sqlite:PATH or a \
                                         postgresql:// URL",
@@ -269,9 +305,15 @@ pub(crate) fn required_backend(config: &Config, may_make: bool) -> anyhow::Resul
     }
 }
 
-fn sqlite(path: &Path, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
+fn sqlite(path: &Path, vault: Option<Arc<Vault>>, may_make: bool) -> anyhow::Result<Arc<dyn Backend>> {
     let open = if may_make { SqliteStore::open } else { SqliteStore::open_existing };
-    Ok(Arc::new(open(&path.to_string_lossy()).context("store.url")?))
+    Ok(Arc::new(open(&path.to_string_lossy()).context("store.url")?.sealed_with(vault)))
+}
+
+/// What the secrets of providers are sealed with in the store, if they are.
+fn vault(config: &Config) -> anyhow::Result<Option<Arc<Vault>>> {
+    let keys = config.store.encryption_key.as_ref();
+    Ok(keys.map(Vault::new).transpose().context("store.encryption_key")?.map(Arc::new))
 }
 
 /// Whether the store is a file that nobody has made yet, so that there are no keys in it.

@@ -176,7 +176,9 @@ fn a_call_spawns_no_task_and_opens_no_channel() {
     let mut found = Vec::new();
     // A long prompt takes a millisecond and more to count, and the calls that share the worker would wait for it.
     let is_count = |source: &Source, code| source.path.ends_with("reserve/estimate.rs") && code == "spawn_blocking";
-    for source in core.sources() {
+    // What frees old configurations is a thread of the gateway's, which no call waits for.
+    let serves_no_call = |source: &Source| source.path.ends_with("gateway-core/src/retired.rs");
+    for source in core.sources().into_iter().filter(|source| !serves_no_call(source)) {
         for code in banned.into_iter().filter(|code| !is_count(&source, *code)) {
             found.extend(source.find(code).iter().map(|line| {
                 format!(

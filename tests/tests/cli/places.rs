@@ -39,7 +39,7 @@ fn every_kind_of_store_does() {
         assert_ne!(key, newer, "{}", database.name());
         let listed = printed(&run(&["keys", "list", "--json"]));
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &"team".into()), "{}", database.name());
-        assert_eq!(run(&["migrate", "version"]).stdout, "version 2; this program knows 2\n");
+        assert_eq!(run(&["migrate", "version"]).stdout, "version 3; this program knows 3\n");
         assert_eq!(run(&["keys", "revoke", "team"]).stdout, "revoked team\n");
         assert_eq!(printed(&run(&["keys", "list", "--json"])), serde_json::json!([]));
         assert!(folder.files().is_empty(), "{}: {:?}", database.name(), folder.files());

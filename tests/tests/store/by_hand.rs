@@ -2,10 +2,9 @@
 
 use gateway_secret::KeyDigest;
 use gateway_tests::database::Database;
+use gateway_tests::promptness::Promptness;
 use gateway_tests::site::{Node, Site, bad, good};
 use serde_json::json;
-
-use crate::promptness::Promptness;
 
 const KEY: &str = "sk-made-by-hand-1f7a";
 const OTHER: &str = "sk-made-by-hand-2c80";

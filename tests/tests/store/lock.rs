@@ -2,12 +2,11 @@
 
 use gateway_testing::Answer;
 use gateway_tests::database::Database;
+use gateway_tests::load::Load;
 use gateway_tests::site::{Node, Site, bad, good, verdict};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
-
-use crate::load::Load;
 
 /// Panics unless it is said that nothing was written, and in the log why.
 fn assert_not_written(node: &Node, answer: &Answer, reason: &str) {

@@ -5,13 +5,11 @@
 
 mod by_hand;
 mod kill;
-mod load;
 mod lock;
 mod many;
 mod nodes;
 mod opening;
 mod outage;
-mod promptness;
 mod remote;
 mod replaced;
 mod restart;

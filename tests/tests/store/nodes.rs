@@ -2,11 +2,10 @@
 
 use gateway_tests::database::Database;
 use gateway_tests::patience::until;
+use gateway_tests::promptness::Promptness;
 use gateway_tests::site::{Node, Site, bad, good};
 use serde_json::json;
 use tokio::task::block_in_place;
-
-use crate::promptness::Promptness;
 
 /// How often each change is made.
 const ROUNDS: usize = 5;
@@ -66,7 +65,7 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_serve() {
                 until("a key of another node", async || (other.verdict(&made.key).await == good()).then_some(())).await;
             }
         }
-        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 2; this program knows 2\n");
+        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 3; this program knows 3\n");
     }
 }
 

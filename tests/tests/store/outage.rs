@@ -2,12 +2,12 @@
 
 use gateway_testing::client;
 use gateway_tests::administrator::{AUDIT, KEYS, one};
+use gateway_tests::load::Load;
 use gateway_tests::patience::until;
 use gateway_tests::site::{FILED, Node, STORED, Site, bad, good, verdict};
 use gateway_tests::stage::CALLER_KEY;
 use serde_json::json;
 
-use crate::load::Load;
 use crate::remote::Remote;
 
 /// Of every database of `PostgresServer`.

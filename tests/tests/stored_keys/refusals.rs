@@ -171,7 +171,8 @@ async fn bodies_have_to_be_json_of_a_modest_size() {
         (signed("text/plain", good_body.clone()), 415),
         (signed("application/x-www-form-urlencoded", "name=x".to_owned()), 415),
         (with_header(signed("application/json", good_body.clone()), "content-encoding", "gzip"), 415),
-        (signed("application/json", format!(r#"{{"name":"{}"}}"#, "x".repeat(70_000))), 413),
+        (signed("application/json", format!(r#"{{"name":"{}"}}"#, "x".repeat(70_000))), 400),
+        (signed("application/json", format!(r#"{{"name":"{}"}}"#, "x".repeat(1 << 20))), 413),
         (signed("application/json", " ".repeat(2_000_000)), 413),
     ] {
         assert_eq!(node.send(request).await.status, status);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::site::{Node, calling, verdict};
+use crate::stage::CALL;
 use gateway_testing::Client;
-use gateway_tests::site::{Node, calling, verdict};
-use gateway_tests::stage::CALL;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -14,20 +14,22 @@ use tokio::time::sleep;
 const PAUSE: Duration = Duration::from_millis(3);
 
 /// Callers of some keys, each over a connection of its own.
-pub(crate) struct Load {
+#[derive(Debug)]
+pub struct Load {
     stopping: Arc<AtomicBool>,
     callers: Vec<JoinHandle<Served>>,
 }
 
 /// What became of one caller's calls.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Served {
     count: usize,
     failures: Vec<(u16, String)>,
 }
 
 impl Load {
-    pub(crate) fn start(node: &Node, keys: &[&str]) -> Self {
+    /// Starts a caller for each of the keys, who makes the smallest call again and again.
+    pub fn start(node: &Node, keys: &[&str]) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let address = node.process.address();
         let caller = |key: &&str| {
@@ -51,11 +53,11 @@ impl Load {
     }
 
     /// Stops, and gives how many calls there were. Panics if one was not served.
-    pub(crate) async fn assert_served(self) -> usize {
+    pub async fn assert_served(self) -> usize {
         self.stopping.store(true, Ordering::Relaxed);
         let mut all = 0;
         for caller in self.callers {
-            let Served { count, failures } = caller.await.unwrap();
+            let Served { count, failures } = caller.await.expect("a caller");
             assert!(failures.is_empty() && count > 0, "{} of {count} calls: {:?}", failures.len(), failures.first());
             all += count;
         }

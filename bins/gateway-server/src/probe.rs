@@ -1,0 +1,104 @@
+//! Whether a provider answers: asked with a real request, the smallest there is.
+//!
+//! The request takes the way of every call, through a gateway that has this one provider and nothing else. So it is made,
+//! sent and judged like any other, also for a provider that is switched off, and leaves no trace in the health, the limits
+//! and the logs of the gateway that serves.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway_admin::Prober;
+use gateway_config::{Auth, Config, Provider, Timeouts};
+use gateway_core::Gateway;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::service::Service;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+/// What is read of an answer, in bytes. The request asks for one token.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Asks the providers of a gateway's configuration, enabled or not.
+pub(crate) struct Probes(pub(crate) Gateway);
+
+impl Prober for Probes {
+    fn probe<'a>(
+        &'a self,
+        provider: &'a str,
+        model: &'a str,
+        limit: Duration,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Duration, String>> + Send + 'a>> {
+        Box::pin(async move {
+            let config = self.0.config();
+            let known = config.providers.iter().chain(&config.disabled_providers);
+            let provider = known.into_iter().find(|it| it.name == provider);
+            let provider =
+                provider.ok_or_else(|| "there is no such provider in the configuration in force".to_owned())?;
+            let alone = alone(&config, provider, limit);
+            let gateway = Gateway::builder().build(&alone).map_err(|errors| errors.to_string())?;
+            let began = Instant::now();
+            match timeout(limit, ask(&gateway, model)).await {
+                Ok(answered) => answered.map(|()| began.elapsed()),
+                Err(_) => Err(format!("it has not answered within {} s", limit.as_secs())),
+            }
+        })
+    }
+}
+
+/// A configuration with this provider alone, that tries nothing twice.
+fn alone(config: &Config, provider: &Provider, limit: Duration) -> Config {
+    let total = limit.min(provider.timeouts.total);
+    let timeouts = Timeouts { total, ..provider.timeouts };
+    let mut retry = config.retry;
+    retry.max_retries = 0;
+    Config {
+        providers: vec![Provider { timeouts, max_in_flight: None, ..provider.clone() }],
+        disabled_providers: Vec::new(),
+        models: Vec::new(),
+        master_keys: Vec::new(),
+        auth: Auth::None,
+        passthrough: None,
+        provider_suffix: None,
+        retry,
+        ..config.clone()
+    }
+}
+
+/// Models that answer chats are asked for one token. Some take its limit by another name only, and say so.
+async fn ask(gateway: &Gateway, model: &str) -> Result<(), String> {
+    if model.contains("embed") {
+        return send(gateway, "/v1/embeddings", &json!({ "model": model, "input": "hi" }))
+            .await
+            .map_err(|(_, why)| why);
+    }
+    let chat = |limit: &str| {
+        let mut chat = json!({ "model": model, "messages": [{ "role": "user", "content": "hi" }] });
+        chat[limit] = Value::from(if limit == "max_tokens" { 1 } else { 16 });
+        chat
+    };
+    match send(gateway, "/v1/chat/completions", &chat("max_tokens")).await {
+        Err((StatusCode::BAD_REQUEST, why)) if why.contains("max_completion_tokens") => {
+            send(gateway, "/v1/chat/completions", &chat("max_completion_tokens")).await.map_err(|(_, why)| why)
+        }
+        answered => answered.map_err(|(_, why)| why),
+    }
+}
+
+async fn send(gateway: &Gateway, path: &str, body: &Value) -> Result<(), (StatusCode, String)> {
+    let request =
+        Request::post(path).header(header::HOST, "localhost").header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Full::new(Bytes::from(body.to_string())));
+    let internal = |problem: String| (StatusCode::INTERNAL_SERVER_ERROR, problem);
+    let request = request.map_err(|error| internal(error.to_string()))?;
+    let Ok(answer) = gateway.service().call(request).await;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| internal(format!("the answer broke off: {error}")))?.to_bytes();
+    if status.is_success() {
+        return Ok(());
+    }
+    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let words = said["error"]["message"].as_str().unwrap_or("no reason was given");
+    Err((status, format!("{}: {words}", status.as_u16())))
+}

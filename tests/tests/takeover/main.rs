@@ -1,0 +1,6 @@
+//! One process takes over from another, and no call fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crowd;
+mod inherited;
+mod reuse_port;
