@@ -43,6 +43,11 @@ overload *ARGS:
     cargo build --release --locked --bin gateway-server
     cargo run --release --locked --package gateway-tests --bin overload -- {{ ARGS }}
 
+# Edit a file of 1,000 providers under load, and print what callers saw of it; ARGS such as --edits 5
+reloads *ARGS:
+    cargo build --release --locked --bin gateway-server
+    cargo run --release --locked --package gateway-tests --bin reloads -- {{ ARGS }}
+
 # Measure the gateway beside nginx (needs nginx and wrk); ARGS such as --seconds 5
 compare *ARGS:
     python3 bench/compare {{ ARGS }}

@@ -34,6 +34,9 @@ use crate::system::{Clock, System};
 /// How often a change is made again to what somebody else has just changed.
 const MAX_TRIES: usize = 8;
 
+/// What stands for the name of an entry whose own cannot be.
+const UNNAMED: &str = "(unnamed)";
+
 /// The providers and models of a store, and those of the configuration file beside them, for administrators.
 #[derive(Clone)]
 pub struct StoredEntries {
@@ -100,7 +103,7 @@ impl StoredEntries {
     /// Its name is taken, or the configuration would not work with it.
     pub async fn create(&self, kind: SettingsKind, draft: &Draft) -> Result<EntryView, EntryError> {
         let store = self.store()?;
-        let id = draft.id.as_deref().ok_or_else(|| missing_id(draft))?;
+        let Some(id) = draft.good_id() else { return Err(self.refused_without_name(kind, draft).await) };
         if self.is_in_file(kind, id) {
             return Err(EntryError::TakenInFile { kind, id: id.to_owned() });
         }
@@ -178,6 +181,22 @@ impl StoredEntries {
         self.go_live(version).await
     }
 
+    /// Everything that is wrong with a draft that has no name, or none that it could have.
+    async fn refused_without_name(&self, kind: SettingsKind, draft: &Draft) -> EntryError {
+        if draft.problems.iter().any(|problem| problem.param.is_none()) {
+            // It was no object at all.
+            return EntryError::Invalid(draft.problems.clone());
+        }
+        let mut draft = draft.clone();
+        if draft.id.is_none() {
+            // It may have been refused for its type.
+            draft.problems.retain(|problem| problem.param.as_deref() != Some("id"));
+            draft.problems.insert(0, Problem::of("id", "is missing; expected a name as text".to_owned()));
+        }
+        let change = SettingsChange::Insert(record::new(kind, UNNAMED, &draft, self.now()));
+        self.check(&change, &draft).await.err().unwrap_or(EntryError::Invalid(draft.problems))
+    }
+
     /// Whether the configuration would work with a change. Whatever is wrong with the draft already is told too.
     async fn check(&self, change: &SettingsChange, draft: &Draft) -> Result<(), EntryError> {
         let found = self.configuration.check(change).await;
@@ -232,27 +251,24 @@ impl Store {
     }
 }
 
-fn missing_id(draft: &Draft) -> EntryError {
-    if draft.problems.iter().any(|problem| problem.param.is_none()) {
-        // It was no object at all.
-        return EntryError::Invalid(draft.problems.clone());
-    }
-    // It may have been refused for its type.
-    let own = draft.problems.iter().filter(|problem| problem.param.as_deref() != Some("id"));
-    let missing = Problem::of("id", "is missing; expected a name as text".to_owned());
-    EntryError::Invalid(std::iter::once(missing).chain(own.cloned()).collect())
-}
-
 /// What is wrong with a configuration, in the names of the body that changes it where it is that which is wrong.
 fn problems_of(change: &SettingsChange, errors: &ConfigErrors) -> Vec<Problem> {
     let (kind, name) = change.object();
     let problem = |error: &ConfigError| match &error.entry {
         Some(entry) if entry.kind == kind && entry.name == **name => {
-            Problem::of(&field::path_in_names(kind, &error.path), error.message.clone())
+            let (path, message) = of_missing(error).unwrap_or_else(|| (error.path.clone(), error.message.clone()));
+            Problem::of(&field::path_in_names(kind, &path), message)
         }
         _ => Problem::from(error),
     };
     errors.iter().map(problem).collect()
+}
+
+/// Of a field that is missing, its own path instead of its parent's, as the types of bodies have it.
+fn of_missing(error: &ConfigError) -> Option<(String, String)> {
+    let name = error.message.strip_prefix('`')?.strip_suffix("` is missing")?;
+    let path = if error.path.is_empty() { name.to_owned() } else { format!("{}.{name}", error.path) };
+    Some((path, "is missing".to_owned()))
 }
 
 /// Whether a path is another, or leads on from it.

@@ -80,6 +80,11 @@ impl RouteTable {
         self.models.keys().chain(self.exact.keys()).map(String::as_str).collect()
     }
 
+    /// How many of them there are at most: a model that is mapped as well counts twice.
+    pub fn name_count(&self) -> usize {
+        self.models.len() + self.exact.len()
+    }
+
     fn route(&self, name: &str) -> Option<&Arc<Route>> {
         let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, route)| route);
         let exact = self.models.get(name).or_else(|| self.exact.get(name));

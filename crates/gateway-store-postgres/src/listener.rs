@@ -22,8 +22,15 @@ const DEAF_POLL: Duration = Duration::from_secs(1);
 pub(crate) struct Listener {
     options: PgConnectOptions,
     /// The connection that listens, while nobody waits on it.
-    listening: Mutex<Option<PgListener>>,
+    listening: Mutex<Option<Listening>>,
     is_deaf: AtomicBool,
+}
+
+/// A connection that listens.
+struct Listening {
+    listener: PgListener,
+    /// Whether nothing was heard for as long as anybody waits. It may be that there was nothing to hear.
+    is_doubtful: bool,
 }
 
 impl Listener {
@@ -35,7 +42,7 @@ impl Listener {
     pub(crate) async fn changed(&self) {
         let kept = self.listening.lock().take();
         match kept {
-            Some(listener) => *self.listening.lock() = hear(listener).await,
+            Some(listening) => *self.listening.lock() = listening.hear().await,
             None => self.begin().await,
         }
     }
@@ -44,7 +51,7 @@ impl Listener {
         let begun = timeout(CONNECT_PATIENCE, self.listen()).await.map_err(|_| sqlx::Error::PoolTimedOut).flatten();
         let was_deaf = self.is_deaf.swap(begun.is_err(), Ordering::Relaxed);
         match begun {
-            Ok(listener) => *self.listening.lock() = Some(listener),
+            Ok(listener) => *self.listening.lock() = Some(Listening { listener, is_doubtful: false }),
             Err(error) => {
                 if !was_deaf {
                     tracing::warn!(%error, "the store does not say when it changes; it is asked every second");
@@ -65,18 +72,30 @@ impl Listener {
     }
 }
 
-/// Waits for a notification, but not for long. Gives the listener back if it still hears.
-async fn hear(mut listener: PgListener) -> Option<PgListener> {
-    match timeout(POLL, listener.try_recv()).await {
-        Ok(Ok(Some(_))) => {
-            // Whatever else was said until now is seen in the same look.
-            while listener.next_buffered().is_some() {}
-            Some(listener)
+impl Listening {
+    /// Waits for a notification, but not for long. Gives itself back if it may still hear.
+    ///
+    /// After a silence it is time to look, and not to wait first for the word of a connection that may be dead: that is asked
+    /// for when somebody listens again.
+    async fn hear(mut self) -> Option<Self> {
+        if self.is_doubtful && !self.answers().await {
+            return None;
         }
-        Ok(Ok(None) | Err(_)) => None,
-        Err(_) => {
-            let answer = timeout(CONNECT_PATIENCE, sqlx::query("SELECT 1").execute(&mut listener)).await;
-            matches!(answer, Ok(Ok(_))).then_some(listener)
+        let heard = timeout(POLL, self.listener.try_recv()).await;
+        self.is_doubtful = heard.is_err();
+        match heard {
+            Ok(Ok(Some(_))) => {
+                // Whatever else was said until now is seen in the same look.
+                while self.listener.next_buffered().is_some() {}
+                Some(self)
+            }
+            Ok(Ok(None) | Err(_)) => None,
+            Err(_) => Some(self),
         }
+    }
+
+    async fn answers(&mut self) -> bool {
+        let answer = timeout(CONNECT_PATIENCE, sqlx::query("SELECT 1").execute(&mut self.listener)).await;
+        matches!(answer, Ok(Ok(_)))
     }
 }

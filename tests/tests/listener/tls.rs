@@ -1,10 +1,12 @@
 //! TLS: both protocols by ALPN, on a certificate from files.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_testing::Script;
+use gateway_tests::patience::until;
 use gateway_tests::stage::{CHAT, Stage, authorized};
 use gateway_tests::stream::{STREAMED_CALL, finish, text};
 use http::{Request, Response};
@@ -22,19 +24,27 @@ use tokio_rustls::client::TlsStream;
 struct Secured {
     stage: Stage,
     certificate: CertificateDer<'static>,
-    _files: TempDir,
+    files: TempDir,
+}
+
+/// Writes a new certificate and its key into a folder, each in one go, and gives the certificate.
+fn issue(folder: &Path) -> CertificateDer<'static> {
+    let pair = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
+    for (name, text) in [("key.pem", pair.signing_key.serialize_pem()), ("cert.pem", pair.cert.pem())] {
+        fs::write(folder.join("new"), text).unwrap();
+        fs::rename(folder.join("new"), folder.join(name)).unwrap();
+    }
+    pair.cert.der().clone()
 }
 
 impl Secured {
     async fn start() -> Self {
         let files = tempfile::tempdir().unwrap();
-        let pair = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
+        let certificate = issue(files.path());
         let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
-        fs::write(&cert, pair.cert.pem()).unwrap();
-        fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
         let section = format!("server: {{ tls: {{ cert: {}, key: {} }} }}\n", cert.display(), key.display());
         let stage = Stage::with(&section).await;
-        Self { stage, certificate: pair.cert.der().clone(), _files: files }
+        Self { stage, certificate, files }
     }
 
     async fn connect(&self, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
@@ -106,4 +116,25 @@ async fn other_protocols_are_refused() {
     plain.write("GET /health HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
     assert!(!plain.rest().await.contains("HTTP/1.1 200"));
     secured.connect(&[b"h2"]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_certificate_is_used_as_soon_as_it_is_there() {
+    let mut secured = Secured::start().await;
+    let old = secured.connect(&[b"http/1.1"]).await.unwrap();
+    secured.certificate = issue(secured.files.path());
+    let accepted = async || secured.connect(&[b"http/1.1"]).await.ok();
+    until("the other certificate", accepted).await;
+    // Connections that are there stay.
+    let (mut sender, connection) = http1::handshake(TokioIo::new(old)).await.unwrap();
+    tokio::spawn(connection);
+    secured.stage.upstream.push(Script::events([&*text("a"), &*finish(), "[DONE]"]));
+    let mut request = call();
+    *request.uri_mut() = CHAT.parse().unwrap();
+    assert_streamed(sender.send_request(request).await.unwrap()).await;
+
+    // One that cannot be used changes nothing, and is told of.
+    fs::write(secured.files.path().join("cert.pem"), "no certificate").unwrap();
+    secured.stage.gateway.log_line(|line| line.contains("is refused") && line.contains("server.tls"));
+    secured.connect(&[b"http/1.1"]).await.unwrap();
 }

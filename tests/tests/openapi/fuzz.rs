@@ -1,4 +1,5 @@
-//! Schemathesis: thousands of requests made from the document, allowed and forbidden by it, and whether all answers are as it says.
+//! Schemathesis: thousands of requests made from the document, allowed and forbidden by it, and whether all answers are as it
+//! says.
 //!
 //! All its checks but one: that whatever the schemas allow is accepted. They cannot say that an expiry has to be in the future, or
 //! that a model needs a provider.
@@ -56,7 +57,7 @@ fn assert_clean(node: &Node, run: &Output) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_api_answers_as_documented() {
+async fn administrators_are_answered_as_documented() {
     if !python::is_there() {
         return;
     }
@@ -67,7 +68,7 @@ async fn the_admin_api_answers_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_it_does_on_postgresql() {
+async fn administrators_of_postgresql_are_answered_as_documented() {
     let Some(database) = Database::postgres().filter(|_| python::is_there()) else { return };
     let site = site().await.with("DB_URL", &database.url());
     let node = site.start();

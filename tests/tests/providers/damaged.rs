@@ -15,7 +15,7 @@ const PROVIDER_ROWS: [(&str, &str, &str, &str); 17] = [
     ("null", "'null'", "NULL", "not a JSON object"),
     ("list", "'[1, 2]'", "NULL", "not a JSON object"),
     ("half", "'{\"api_base\":\"http://127.0.0.1:9/v1\"'", "NULL", "not a JSON object"),
-    ("no-base", "'{\"type\":\"azure\"}'", "NULL", "api_base"),
+    ("bad-mapping", "'{\"api_base\":\"http://127.0.0.1:9/v1\",\"model_mapping\":7}'", "NULL", "model_mapping"),
     ("unknown-field", "'{\"api_base\":\"http://127.0.0.1:9/v1\",\"wieght\":2}'", "NULL", "did you mean `weight`?"),
     ("wrong-weight", "'{\"api_base\":\"http://127.0.0.1:9/v1\",\"weight\":\"much\"}'", "NULL", "weight"),
     ("bad-url", "'{\"api_base\":\"hppt//somewhere\"}'", "NULL", "api_base"),
@@ -133,7 +133,10 @@ async fn a_row_of_two_mebibytes_is_left_out() {
         let settings = format!("'{{\"api_base\":\"http://127.0.0.1:9/v1\"}}' || {blanks}");
         scene.database.execute(&format!("INSERT INTO providers (name, settings) VALUES ('large', {settings})")).await;
         until_left_out(&scene, "provider large", "1 MiB").await;
-        scene.database.execute(&format!("UPDATE providers SET settings = '{{}}', secrets = {blanks}")).await;
+        scene
+            .database
+            .execute(&format!("UPDATE providers SET settings = '{{}}', secrets = {blanks} WHERE name = 'large'"))
+            .await;
         until_left_out(&scene, "provider large", "secrets").await;
         scene.admin().delete(&one("large")).await;
         scene.admin().put(&one("steady"), &scene.provider("steady", "m")).await;

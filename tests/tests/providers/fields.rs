@@ -65,11 +65,6 @@ async fn every_field_comes_back_and_is_used() {
         assert_eq!(without_times(found.clone()), shown(fields));
         let listed = scene.admin().entries(PROVIDERS).await;
         assert_eq!(listed.iter().find(|it| it["id"] == "all"), Some(&found));
-        // As it was written, not as the alphabet has it.
-        let text = scene.admin().send("GET", &one("all"), "").await.text();
-        let place = |name: &str| text.find(name).unwrap_or_else(|| panic!("no {name} in {text}"));
-        assert!(place("zz-first") < place("priced") && place("priced") < place("wild-*"), "{text}");
-
         for (model, expected) in [("zz-first", "one-2024"), ("priced", "dear-1"), ("wild-7", "wild-7")] {
             let request = with_header(calling(CALLER_KEY, chat(model)), "x-trace-team", "traced");
             let answer = scene.node.send(with_header(request, "x-other", "dropped")).await;
@@ -139,6 +134,23 @@ async fn assert_nothing_is_changed_by_nothing(scene: &Scene) {
     }
     assert_eq!(scene.admin().audit().await.len(), noted);
     assert_eq!(scene.admin().get("/admin/v1/config/version").await, version);
+}
+
+/// Patterns are tried in the order in which they were written, so that is how they come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_keeps_its_order() {
+    const MAPPING: &str = r#""model_mapping":{"zz-*":"first","zz-a*":"never","aa":"third","z*":"fourth"}"#;
+    for scene in Scene::each().await {
+        let base = scene.site.upstream.api_base();
+        let body = format!(r#"{{"id":"all","api_base":"{base}",{MAPPING}}}"#);
+        for (method, path) in [("POST", PROVIDERS.to_owned()), ("PUT", one("all"))] {
+            let answer = scene.admin().send(method, &path, body.clone()).await;
+            assert!(answer.status.is_success() && answer.text().contains(MAPPING), "{}", answer.text());
+        }
+        for (model, expected) in [("zz-a", "first"), ("zy", "fourth"), ("aa", "third")] {
+            assert_eq!(self::body(&scene.received(model).await)["model"], expected);
+        }
+    }
 }
 
 /// A name may hold whatever does not stand in a path by itself.

@@ -68,7 +68,7 @@ async fn what_is_wrong_is_told_and_harms_nobody() {
     let scene = scene().await;
     let failing = upstream().await;
     for (number, (script, words)) in [
-        (Script::json(401, r#"{"error":{"message":"no such key","code":"invalid_api_key"}}"#), "401"),
+        (Script::json(401, r#"{"error":{"message":"no such key","code":"invalid_api_key"}}"#), "credentials"),
         (Script::json(403, r#"{"error":{"message":"not here"}}"#), "40"),
         (
             Script::json(404, r#"{"error":{"message":"The model `m` does not exist","code":"model_not_found"}}"#),

@@ -30,8 +30,8 @@ async fn what_is_mended_is_served() {
         until_served(&scene, "m").await;
         assert_eq!(left_out(&scene.node).await.len(), 1);
 
-        // Part of what is needed is not enough, and is not stored.
-        let answer = scene.admin().send("PUT", &one("api"), r#"{"provider_type":"azure"}"#).await;
+        // What would still be wrong is not stored.
+        let answer = scene.admin().send("PUT", &one("api"), r#"{"weight":0}"#).await;
         assert_eq!(verdict(&answer), bad(422, "invalid_configuration"), "{}", answer.text());
         let answer = scene.admin().send("POST", PROVIDERS, scene.provider("api", "n").to_string()).await;
         assert_eq!(verdict(&answer), bad(409, "id_taken"), "{}", answer.text());

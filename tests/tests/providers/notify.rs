@@ -16,7 +16,7 @@ use crate::hush::Hush;
 use crate::scene::{FILE, call, one, provider};
 
 /// How often the store is looked at although nothing was heard, and what a machine that has other things to do may add.
-const LOOK: Duration = Duration::from_secs(5 + 3);
+const LOOK: Duration = Duration::from_secs(5 + 2);
 
 /// How many changes go unheard.
 const ROUNDS: usize = 3;

@@ -129,7 +129,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
             (json!({ "api_base": "http://127.0.0.1:9/v1" }), "id"),
             (json!({ "id": "a/b", "api_base": "http://127.0.0.1:9/v1" }), "id"),
             (json!({ "id": "x", "api_base": "http://127.0.0.1:9/v1", "api_key": "two\nlines-and-long" }), "api_key"),
-            (json!({ "id": "x", "provider_type": "azure" }), "api_base"),
+            (json!({ "id": "x", "api_base": "http://127.0.0.1:9/v1", "weight": 2000 }), "weight"),
         ] {
             let answer = send(&scene, "POST", PROVIDERS, &fields).await;
             assert_eq!(verdict(&answer), bad(422, "invalid_configuration"), "{fields}: {}", answer.text());

@@ -61,7 +61,7 @@ impl Sealed {
             files += 1;
         }
         assert!(files > 0);
-        let noted = self.database.text("SELECT string_agg(cast(after AS text), ' ') FROM audit_log").await;
+        let noted = self.database.text("SELECT coalesce(max(state_after), '') FROM audit_log").await;
         for text in [self.database.text(SECRETS).await, noted] {
             assert!(!text.contains(KEY) && !text.contains(HEADER), "{text}");
         }

@@ -58,6 +58,11 @@ impl Draft {
         Ok(draft)
     }
 
+    /// The name that it is to have, if it can have it.
+    pub(super) fn good_id(&self) -> Option<&str> {
+        self.id.as_deref().filter(|_| self.problems.iter().all(|problem| problem.param.as_deref() != Some("id")))
+    }
+
     fn take(&mut self, kind: SettingsKind, name: String, value: Ordered) {
         match (name.as_str(), value) {
             // Of any other type it has been refused.
@@ -77,7 +82,9 @@ impl Draft {
             }
             _ => {
                 let names: Vec<_> = field::fields(kind).iter().map(|field| field.name).collect();
-                let problem = format!("a {kind} has no such field; it has id, {}", names.join(", "));
+                let suggestion = field::nearest(kind, &name);
+                let suggestion = suggestion.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+                let problem = format!("unknown field{suggestion}; a {kind} has id, {}", names.join(", "));
                 self.problems.push(Problem::of(&name, problem));
             }
         }

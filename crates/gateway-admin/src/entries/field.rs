@@ -66,6 +66,17 @@ pub(super) fn named(kind: SettingsKind, name: &str) -> Option<&'static Field> {
     fields(kind).iter().find(|field| field.name == name)
 }
 
+/// What somebody may have meant who wrote a name that no field has: what a file's key is called here, or the name with the fewest
+/// edits, if a third of its letters or less are wrong.
+pub(super) fn nearest(kind: SettingsKind, found: &str) -> Option<&'static str> {
+    let found = found.to_lowercase();
+    let of_file = || fields(kind).iter().find(|field| field.key == found).map(|field| field.name);
+    let names = || fields(kind).iter().map(|field| field.name).chain(["id"]);
+    let distance = |name: &'static str| (strsim::damerau_levenshtein(&found, name), name);
+    let near = || names().map(distance).min().filter(|(edits, name)| *edits <= name.len().div_ceil(3));
+    if found == "name" { Some("id") } else { of_file().or_else(|| Some(near()?.1)) }
+}
+
 /// A path of a file's keys, such as `timeouts.connect`, in this API's names.
 pub(super) fn path_in_names(kind: SettingsKind, path: &str) -> String {
     let end = path.find(['.', '[']).unwrap_or(path.len());
@@ -97,6 +108,20 @@ mod tests {
             names.sort_unstable();
             assert_eq!(described(schema), names, "{kind}");
         }
+    }
+
+    #[test]
+    fn what_was_meant_is_guessed() {
+        let provider = |found| nearest(SettingsKind::Provider, found);
+        assert_eq!(provider("wieght"), Some("weight"));
+        assert_eq!(provider("API_Bse"), Some("api_base"));
+        assert_eq!(provider("type"), Some("provider_type"));
+        assert_eq!(provider("enabled"), Some("is_enabled"));
+        assert_eq!(provider("name"), Some("id"));
+        assert_eq!(provider("api_kes"), Some("api_key"));
+        assert_eq!(provider("request_timeout_secs"), None);
+        assert_eq!(provider(""), None);
+        assert_eq!(nearest(SettingsKind::Model, "affinty"), Some("affinity"));
     }
 
     #[test]

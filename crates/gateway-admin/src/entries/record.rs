@@ -85,12 +85,24 @@ pub(super) fn shown(record: &SettingsRecord) -> Members {
                 let (name, value) = preview_of(field.name, &value);
                 shown.set(name, value);
             }
-            Some(field) => shown.set(field.name, value),
+            Some(field) => shown.set(field.name, without_credentials(value)),
             // What nobody knows may be a secret by a wrong name.
             None => shown.set(&key, Ordered::Text(HIDDEN.to_owned())),
         }
     }
     shown
+}
+
+/// An address without what some put credentials in: a user before the host, and a query. Anything else as it is.
+fn without_credentials(value: Ordered) -> Ordered {
+    let Ordered::Text(text) = &value else { return value };
+    let Some((scheme, rest)) = text.split_once("://") else { return value };
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let user = if host.contains('@') { format!("{HIDDEN}@") } else { String::new() };
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let (path, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    let query = if query.is_empty() { String::new() } else { format!("?{HIDDEN}") };
+    Ordered::Text(format!("{scheme}://{user}{host}{path}{query}"))
 }
 
 fn preview_of(name: &'static str, value: &Ordered) -> (&'static str, Ordered) {

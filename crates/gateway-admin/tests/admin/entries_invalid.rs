@@ -35,13 +35,13 @@ async fn everything_that_is_wrong_is_told_at_once() {
         ),
         (PROVIDERS, r#"{"id": "a", "weight": "2"}"#, vec!["weight"]),
         (PROVIDERS, r#"{"id": "a", "is_enabled": "yes", "weight": 1001}"#, vec!["is_enabled", "weight"]),
-        (PROVIDERS, r#"{"weight": 0}"#, vec!["id"]),
+        (PROVIDERS, r#"{"weight": 0, "timeouts": {"conect": "1s"}}"#, vec!["id", "timeouts.conect", "weight"]),
         (PROVIDERS, r#"{"id": null}"#, vec!["id"]),
         (PROVIDERS, r#"{"id": 7}"#, vec!["id"]),
         (PROVIDERS, r#"{"id": ""}"#, vec!["id"]),
-        (PROVIDERS, r#"{"id": "a/b"}"#, vec!["", "id"]),
+        (PROVIDERS, r#"{"id": "a/b", "weight": 0}"#, vec!["id", "weight"]),
         (PROVIDERS, r#"{"id": ".."}"#, vec!["id"]),
-        (PROVIDERS, r#"{"id": " a"}"#, vec!["", "id"]),
+        (PROVIDERS, r#"{"id": " a"}"#, vec!["id"]),
         (PROVIDERS, r#"{"id": "a", "headers": {"x": "***"}}"#, vec!["headers"]),
         (PROVIDERS, r#"{"id": "a", "headers": {"host": "b"}}"#, vec!["headers.host"]),
         (PROVIDERS, r#"{"id": "a", "api_base": "ftp://x"}"#, vec!["api_base"]),
@@ -57,9 +57,11 @@ async fn everything_that_is_wrong_is_told_at_once() {
         (
             MODELS,
             r#"{"id": "a*", "targets": [{"provider": "nobody"}], "max_retries": 21}"#,
-            vec!["", "id", "max_retries", "targets[0].provider"],
+            vec!["id", "max_retries", "targets[0].provider"],
         ),
-        (MODELS, r#"{"id": "a", "targets": [{}]}"#, vec!["targets[0]", "targets[0].provider"]),
+        (MODELS, r#"{"id": "a", "targets": [{}]}"#, vec!["targets[0].provider"]),
+        (MODELS, r#"{"id": "a", "targets": [{"provdier": "b"}]}"#, vec!["targets[0].provdier", "targets[0].provider"]),
+        (MODELS, r#"{"id": "a", "endpoint": "http://x/v1", "hedge": {"max": 9}}"#, vec!["hedge.after", "hedge.max"]),
         (MODELS, r#"{"id": "a"}"#, vec![""]),
     ] {
         let answer = scene.call("POST", path, body).await;
@@ -72,6 +74,25 @@ async fn everything_that_is_wrong_is_told_at_once() {
         assert_eq!(scene.call("POST", PROVIDERS, body).await.error().1, code, "{body}");
     }
     assert_eq!(scene.store.writes(), 0);
+}
+
+#[tokio::test]
+async fn who_mistypes_a_field_is_told_what_it_is_called() {
+    let scene = Scene::new();
+    for (path, field, expected) in [
+        (PROVIDERS, "wieght", "weight"),
+        (PROVIDERS, "type", "provider_type"),
+        (PROVIDERS, "enabled", "is_enabled"),
+        (PROVIDERS, "name", "id"),
+        (MODELS, "affinty", "affinity"),
+    ] {
+        let answer = scene.call("POST", path, &json!({ "id": "a", field: 1 }).to_string()).await;
+        assert_eq!(answer.error().0, 422, "{field}");
+        let errors = answer.json()["error"]["errors"].clone();
+        let error = errors.as_array().unwrap().iter().find(|error| error["param"] == field).unwrap();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(&format!("did you mean `{expected}`?")), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -64,3 +64,20 @@ fn nothing_secret_is_shown() {
     assert_eq!(shown["api_key_previews"][1], "***");
     assert_eq!((&shown["api-key"], &shown["weight"]), (&"***".into(), &1.into()));
 }
+
+#[test]
+fn addresses_are_shown_without_what_some_put_credentials_in() {
+    for (address, expected) in [
+        ("https://a.example/v1", "https://a.example/v1"),
+        ("https://a.example:8443", "https://a.example:8443"),
+        ("https://a.example/chat?key=secret", "https://a.example/chat?***"),
+        ("https://a.example?key=secret@x/y", "https://a.example?***"),
+        ("https://me:secret@a.example/v1", "https://***@a.example/v1"),
+        ("https://me:secret@b@a.example/v1#secret", "https://***@a.example/v1?***"),
+        ("https://a.example/v1@7/x", "https://a.example/v1@7/x"),
+        ("no address", "no address"),
+    ] {
+        let shown = audited(&record(&format!(r#"{{"api_base":"{address}"}}"#), None));
+        assert_eq!(shown, format!(r#"{{"id":"a","api_base":"{expected}"}}"#));
+    }
+}
