@@ -3,4 +3,5 @@
 
 mod crowd;
 mod inherited;
+mod notified;
 mod reuse_port;

@@ -79,8 +79,10 @@ impl<K: Kind> JsonSchema for Changed<K> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = K::Body::json_schema(generator);
-        if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            members.remove("id");
+        for place in ["/properties", "/examples/0"] {
+            if let Some(members) = schema.pointer_mut(place).and_then(Value::as_object_mut) {
+                members.remove("id");
+            }
         }
         schema
     }

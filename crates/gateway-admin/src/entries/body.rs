@@ -38,7 +38,11 @@ const ENDPOINT: &str = concat!(origin!(), r"(/[!$&-;=A-Z_a-z~]*(\?[!$&-;=?A-Z_a-
 /// those that are null go back to their defaults.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
-#[schemars(deny_unknown_fields, rename = "Provider", extend("allOf" = [not_both("api_key", "api_keys")]))]
+#[schemars(
+    deny_unknown_fields,
+    rename = "Provider",
+    extend("allOf" = [not_both("api_key", "api_keys")], "examples" = [example_of_provider()])
+)]
 pub(crate) struct ProviderBody {
     /// Its name, unique among providers; it does not change.
     #[schemars(with = "String", length(min = 1, max = 256), regex(pattern = PROVIDER_NAME))]
@@ -84,7 +88,10 @@ pub(crate) struct ProviderBody {
 #[schemars(
     deny_unknown_fields,
     rename = "Model",
-    extend("allOf" = [not_both("api_key", "api_keys"), not_both("targets", "endpoint")])
+    extend(
+        "allOf" = [not_both("api_key", "api_keys"), not_both("targets", "endpoint")],
+        "examples" = [json!({ "id": "smart", "targets": [{ "provider": "openai-main", "model": "gpt-4o" }] })]
+    )
 )]
 pub(crate) struct ModelBody {
     /// The public name; it does not change.
@@ -260,6 +267,17 @@ fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D)
 fn one_of(names: impl Iterator<Item = &'static str>) -> Schema {
     let names: Vec<_> = names.map(Some).chain([None]).collect();
     json_schema!({ "type": ["string", "null"], "enum": names })
+}
+
+/// What pages that try the API out begin with: their own inventions fit the patterns, and nobody's eye.
+fn example_of_provider() -> Value {
+    json!({
+        "id": "openai-main",
+        "provider_type": "openai",
+        "api_base": "https://api.openai.com/v1",
+        "api_key": "sk-...",
+        "model_mapping": { "gpt-4o": "gpt-4o-2024-08-06" },
+    })
 }
 
 /// That of two members only one may be there, unless the other is null.
