@@ -12,6 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use gateway_config::{Difference, Settings, Sources, Vocabulary};
 use gateway_keystore::{SettingsKind, SettingsRecord, StoredSettings};
 use jiff::Timestamp;
+use tempfile::TempDir;
 
 const PROVIDERS: usize = 1_000;
 const MAPPINGS: usize = 10;
@@ -63,17 +64,23 @@ fn rows() -> StoredSettings {
     StoredSettings { records, unreadable: Vec::new() }
 }
 
-fn settings(text: &str) -> Settings {
-    let directory = tempfile::tempdir().expect("a directory for the file");
+/// A file of its own in a folder, which goes with the first of both.
+fn written(text: &str) -> (TempDir, Sources) {
+    let directory = TempDir::new().expect("a directory for the file");
     std::fs::write(directory.path().join("config.yaml"), text).expect("the file is written");
     let sources = Sources { working_directory: directory.path().to_owned(), ..Sources::default() };
-    Settings::read(&sources).expect("the file is read")
+    (directory, sources)
+}
+
+fn settings(sources: &Sources) -> Settings {
+    Settings::read(sources).expect("the file is read")
 }
 
 fn resolve(criterion: &mut Criterion) {
-    let (vocabulary, nothing, stored, text) = (Vocabulary::default(), StoredSettings::default(), rows(), file());
-    criterion.bench_function("read the file", |bencher| bencher.iter(|| black_box(settings(&text))));
-    let (of_file, of_store) = (settings(&text), settings("auth: none\n"));
+    let (vocabulary, nothing, stored) = (Vocabulary::default(), StoredSettings::default(), rows());
+    let ((_large, large), (_small, small)) = (written(&file()), written("auth: none\n"));
+    criterion.bench_function("read the file", |bencher| bencher.iter_with_large_drop(|| settings(&large)));
+    let (of_file, of_store) = (settings(&large), settings(&small));
     let file_alone = || of_file.resolve(Some(&nothing), &vocabulary).expect("the file is right");
     let store_alone = || of_store.resolve(Some(&stored), &vocabulary).expect("the file is right");
     assert_eq!((file_alone().config.models.len(), store_alone().config.models.len()), (PROVIDERS, PROVIDERS));

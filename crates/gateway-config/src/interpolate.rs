@@ -10,12 +10,14 @@
 //! key at all; one left empty by a plain `${VAR}` is an empty text, which most settings refuse.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::report::Report;
-use crate::tree::{Entry, Node, Place, Value, entry_path, item_path};
+use crate::tree::{Entry, Node, Place, Value};
+use crate::way::Way;
 
 /// What is wrong with a scalar's variables. Never repeats the scalar, which may be part of a secret.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -50,37 +52,22 @@ enum Form {
 
 /// Expands every scalar that came from the file; an override from the environment is taken literally.
 pub(crate) fn expand_tree(root: &mut Node, variables: &HashMap<String, String>, report: &Report) {
-    expand_node(root, &Way::Root, variables, report);
+    expand_node(root, Way::Root, variables, report);
 }
 
-/// The way to a value. It is written out for errors only; most of a large file has none.
-enum Way<'w> {
-    Root,
-    Key(&'w Way<'w>, &'w str, usize),
-    Element(&'w Way<'w>, usize),
-}
-
-impl Way<'_> {
-    fn path(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Key(parent, key, index) => entry_path(&parent.path(), key, *index),
-            Self::Element(parent, index) => item_path(&parent.path(), *index),
-        }
-    }
-}
-
-fn expand_node(node: &mut Node, way: &Way<'_>, variables: &HashMap<String, String>, report: &Report) {
+fn expand_node(node: &mut Node, way: Way<'_>, variables: &HashMap<String, String>, report: &Report) {
     match &mut node.value {
         Value::Null | Value::Withheld | Value::Refused => {}
         Value::Sequence(items) => {
+            let way = Rc::new(way);
             for (index, item) in items.iter_mut().enumerate() {
-                expand_node(item, &Way::Element(way, index), variables, report);
+                expand_node(item, Way::Element(Rc::clone(&way), index), variables, report);
             }
         }
         Value::Mapping(entries) => {
+            let way = Rc::new(way);
             for (index, Entry { key, node, .. }) in entries.iter_mut().enumerate() {
-                expand_node(node, &Way::Key(way, key, index), variables, report);
+                expand_node(node, Way::Key(Rc::clone(&way), key, index), variables, report);
             }
         }
         Value::Text(text) => {

@@ -13,8 +13,9 @@ use gateway_secret::Secret;
 use crate::fields::Fields;
 use crate::report::Report;
 use crate::suggestion;
-use crate::tree::{Entry, Node, Place, Value, entry_path, item_path};
+use crate::tree::{Entry, Node, Place, Value};
 use crate::unit::{self, UnitError};
+use crate::way::Way;
 
 /// How much of a wrong value an error repeats, in characters.
 const MAX_SHOWN: usize = 60;
@@ -25,24 +26,6 @@ pub(crate) struct Item<'a> {
     node: &'a Node,
     way: Way<'a>,
     report: &'a Report,
-}
-
-/// The way to a value. It is written out for messages only: of the ten thousand values of a large file, few have one.
-#[derive(Clone)]
-enum Way<'a> {
-    Root,
-    Key(Rc<Way<'a>>, &'a str, usize),
-    Element(Rc<Way<'a>>, usize),
-}
-
-impl Way<'_> {
-    fn path(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Key(parent, key, index) => entry_path(&parent.path(), key, *index),
-            Self::Element(parent, index) => item_path(&parent.path(), *index),
-        }
-    }
 }
 
 /// What stands in a mapping or a list, as values with the way to it.

@@ -50,6 +50,7 @@ mod suggestion;
 mod tree;
 mod unit;
 mod vocabulary;
+mod way;
 mod written;
 mod yaml;
 

@@ -66,7 +66,7 @@ const FORM: &str = "a form";
 
 /// What says how to present a key for an operation.
 fn key(operation: &Value) -> Option<&'static str> {
-    let schemes: Vec<_> = operation["security"].as_array().unwrap().iter().flat_map(Value::as_object).collect();
+    let schemes: Vec<_> = operation["security"].as_array().unwrap().iter().filter_map(Value::as_object).collect();
     match schemes.first()?.keys().next().unwrap().as_str() {
         "adminKey" => Some(ADMIN_KEY),
         "callerKey" => Some(CALLER_KEY),

@@ -35,7 +35,7 @@ pub(crate) fn is_there() -> bool {
         "{missing}; install tests/openapi/requirements.txt and name the python in GATEWAY_TEST_PYTHON"
     );
     // `eprintln!` would show only if the test failed.
-    writeln!(io::stderr(), "skipped because of tests/openapi/requirements.txt: {missing}").unwrap();
+    writeln!(io::stderr(), "skipped because of tests/openapi/requirements.txt: {missing}").expect("standard error");
     false
 }
 

@@ -26,9 +26,9 @@ const PROVIDER_ROWS: [(&str, &str, &str, &str); 17] = [
         "secret-list",
         "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'",
         "'[\"SECRET\"]'",
-        "the secrets are not a JSON object",
+        "not a JSON object",
     ),
-    ("secret-text", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'SECRET'", "the secrets are not a JSON object"),
+    ("secret-text", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'SECRET'", "not a JSON object"),
     ("secret-number", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'{\"api_key\":[\"SECRET\"]}'", "api_key"),
     ("bad-header", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'{\"headers\":{\"a b\":\"SECRET\"}}'", "headers"),
     (

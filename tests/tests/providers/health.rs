@@ -69,12 +69,12 @@ async fn what_is_wrong_is_told_and_harms_nobody() {
     let failing = upstream().await;
     for (number, (script, words)) in [
         (Script::json(401, r#"{"error":{"message":"no such key","code":"invalid_api_key"}}"#), "credentials"),
-        (Script::json(403, r#"{"error":{"message":"not here"}}"#), "40"),
+        (Script::json(403, r#"{"error":{"message":"not here"}}"#), "credentials"),
         (
             Script::json(404, r#"{"error":{"message":"The model `m` does not exist","code":"model_not_found"}}"#),
-            "does not exist",
+            "does not know the model",
         ),
-        (Script::json(429, r#"{"error":{"message":"slow down"}}"#), "429"),
+        (Script::json(429, r#"{"error":{"message":"slow down"}}"#), "limits"),
         (Script::json(500, r#"{"error":{"message":"out of order"}}"#), "50"),
         (Script::new().reset(), "50"),
     ]

@@ -83,8 +83,8 @@ impl Draft {
             _ => {
                 let names: Vec<_> = field::fields(kind).iter().map(|field| field.name).collect();
                 let suggestion = field::nearest(kind, &name);
-                let suggestion = suggestion.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-                let problem = format!("unknown field{suggestion}; a {kind} has id, {}", names.join(", "));
+                let suggestion = suggestion.map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
+                let problem = format!("unknown field;{suggestion} allowed here: id, {}", names.join(", "));
                 self.problems.push(Problem::of(&name, problem));
             }
         }

@@ -56,7 +56,7 @@ fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
 mod tests {
     use super::*;
 
-    fn headers(name: HeaderName, lines: &[&'static str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&'static str]) -> HeaderMap {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect()
     }
 
@@ -86,7 +86,7 @@ mod tests {
             (&["gzip;q"], false),
             (&["gzipped"], false),
         ] {
-            assert_eq!(accepts_gzip(&headers(header::ACCEPT_ENCODING, lines)), expected, "{lines:?}");
+            assert_eq!(accepts_gzip(&headers(&header::ACCEPT_ENCODING, lines)), expected, "{lines:?}");
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
             (&["\"a\""], false),
             (&["a-gzip"], false),
         ] {
-            assert_eq!(knows(&headers(header::IF_NONE_MATCH, lines), &tag), expected, "{lines:?}");
+            assert_eq!(knows(&headers(&header::IF_NONE_MATCH, lines), &tag), expected, "{lines:?}");
         }
     }
 }
