@@ -22,12 +22,7 @@ const PROVIDER_ROWS: [(&str, &str, &str, &str); 17] = [
     ("unknown-type", "'{\"type\":\"opnai\",\"api_base\":\"http://127.0.0.1:9/v1\"}'", "NULL", "did you mean `openai`?"),
     ("filed", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "NULL", "config.yaml"),
     ("a/b", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "NULL", "name"),
-    (
-        "secret-list",
-        "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'",
-        "'[\"SECRET\"]'",
-        "not a JSON object",
-    ),
+    ("secret-list", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'[\"SECRET\"]'", "not a JSON object"),
     ("secret-text", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'SECRET'", "not a JSON object"),
     ("secret-number", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'{\"api_key\":[\"SECRET\"]}'", "api_key"),
     ("bad-header", "'{\"api_base\":\"http://127.0.0.1:9/v1\"}'", "'{\"headers\":{\"a b\":\"SECRET\"}}'", "headers"),

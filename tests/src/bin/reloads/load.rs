@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +31,6 @@ pub(crate) struct Load {
     pub(crate) gateway: SocketAddr,
     /// Calls a second.
     pub(crate) rate: u32,
-    pub(crate) lasts: Duration,
     pub(crate) began: Instant,
 }
 
@@ -51,15 +51,15 @@ pub(crate) struct Call {
 type Idle = Arc<Mutex<Vec<SendRequest<Full<Bytes>>>>>;
 
 impl Load {
-    /// Makes all calls, and waits for the last answer.
-    pub(crate) async fn drive(self) -> Vec<Call> {
+    /// Makes calls until it is over, and waits for the last answer.
+    pub(crate) async fn drive(self, is_over: Arc<AtomicBool>) -> Vec<Call> {
         let idle = Idle::default();
         let mut calls = JoinSet::new();
         for number in 0.. {
-            let due = Duration::from_secs(1) * number / self.rate;
-            if due >= self.lasts {
+            if is_over.load(Ordering::Relaxed) {
                 break;
             }
+            let due = Duration::from_secs(1) * number / self.rate;
             sleep_until(self.began + due).await;
             calls.spawn(self.call(number as usize, due, Arc::clone(&idle)));
         }

@@ -17,6 +17,8 @@ mod machine;
 mod report;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -64,13 +66,15 @@ async fn main() -> ExitCode {
     println!("{}\n", file.summary());
 
     let began = Instant::now();
-    let load = Load { gateway: gateway.address(), rate: arguments.rate, lasts: course.lasts(), began };
-    let calls = tokio::spawn(load.drive());
+    let load = Load { gateway: gateway.address(), rate: arguments.rate, began };
+    let is_over = Arc::new(AtomicBool::new(false));
+    let calls = tokio::spawn(load.drive(Arc::clone(&is_over)));
     let before = Usage::now(gateway.id());
     let edits = course.make(&gateway, &file, began).await;
+    is_over.store(true, Ordering::Relaxed);
     let calls = calls.await.expect("the calls are made");
     let usage = Usage::now(gateway.id()).since(&before);
-    let report = Report { course: &course, calls: &calls, edits: &edits, usage: &usage };
+    let report = Report { calls: &calls, edits: &edits, usage: &usage };
     println!("{report}");
     let missed = missed_bounds(&report);
     for bound in &missed {

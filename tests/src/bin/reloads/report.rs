@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::edits::{Course, Extent, Made};
+use crate::edits::{Extent, Made};
 use crate::load::Call;
 use crate::machine::Cores;
 
@@ -29,7 +29,6 @@ const RELOADS_HEAD: &str = "\
 /// Everything that was seen.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    pub(crate) course: &'a Course,
     pub(crate) calls: &'a [Call],
     pub(crate) edits: &'a [Made],
     pub(crate) usage: &'a Cores,
@@ -38,7 +37,13 @@ pub(crate) struct Report<'a> {
 impl Report<'_> {
     /// How long calls took while nobody touched the file, sorted.
     pub(crate) fn quiet(&self) -> Vec<Duration> {
-        self.calls_that(|call| self.course.is_quiet(call.at))
+        self.calls_that(|call| self.is_quiet(call))
+    }
+
+    /// Whether a call was over before the first edit, or made well after the last.
+    fn is_quiet(&self, call: &Call) -> bool {
+        let is_before = self.edits.first().is_none_or(|first| call.at + call.took < first.written);
+        is_before || self.edits.last().is_some_and(|last| call.at >= last.in_force + AROUND)
     }
 
     /// How long calls took that were under way around a reload of this extent, sorted.
@@ -48,7 +53,7 @@ impl Report<'_> {
 
     /// How long calls took between the reloads, sorted.
     fn between(&self) -> Vec<Duration> {
-        self.calls_that(|call| !self.course.is_quiet(call.at) && !self.edits.iter().any(|made| is_around(call, made)))
+        self.calls_that(|call| !self.is_quiet(call) && !self.edits.iter().any(|made| is_around(call, made)))
     }
 
     fn calls_that(&self, are_meant: impl Fn(&Call) -> bool) -> Vec<Duration> {
