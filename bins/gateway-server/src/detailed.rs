@@ -1,15 +1,22 @@
 //! `/health/detailed`: how each part is doing, for whoever may call or administer.
+//!
+//! What is wrong with the configuration is for administrators alone: the texts name files, lines and what stands there, which
+//! may be a credential in the wrong place. Callers are told that something is wrong, and so is everybody where no key is
+//! asked for.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gateway_admin::AdminService;
-use gateway_core::Gateway;
 use gateway_core::resilience::BreakerState;
+use gateway_core::{Gateway, TargetReport};
 use gateway_reload::{Reloader, Status};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
+
+/// What callers are told in the place of an error.
+const UNTOLD: &str = "the last change was refused";
 
 /// Answers what it is asked of the process.
 #[derive(Clone)]
@@ -31,18 +38,17 @@ impl Detailed {
 
     /// The answer to a request with these headers. It names providers and models, so it is for those who have a key.
     pub(crate) async fn answer(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        if self.admin.knows(headers) || self.gateway.knows_caller(headers).await {
-            return json_response(StatusCode::OK, &self.report());
-        }
-        let message = "This takes the admin key or a caller's key. Send `Authorization: Bearer KEY`.";
-        let error =
-            json!({ "message": message, "type": "authentication_error", "code": "invalid_api_key", "param": null });
-        let mut response = json_response(StatusCode::UNAUTHORIZED, &json!({ "error": error }));
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        response
+        let reader = if self.admin.knows(headers) {
+            Reader::Administrator
+        } else if self.gateway.knows_caller(headers).await {
+            Reader::Caller
+        } else {
+            return refused(headers);
+        };
+        json_response(StatusCode::OK, &self.report(reader))
     }
 
-    fn report(&self) -> Value {
+    fn report(&self, reader: Reader) -> Value {
         let status = self.reloader.status();
         let conditions = self.gateway.conditions();
         let is_well = status.last_error.is_none()
@@ -51,7 +57,7 @@ impl Detailed {
         let conditions: BTreeMap<_, _> = conditions.iter().map(|it| (it.name(), it.state())).collect();
         json!({
             "status": if is_well { "ok" } else { "degraded" },
-            "config": configuration(&status),
+            "config": configuration(&status, reader),
             "conditions": conditions,
             "providers": self.providers(),
         })
@@ -59,37 +65,98 @@ impl Detailed {
 
     /// Every provider that is served, with its targets.
     fn providers(&self) -> Vec<Value> {
-        let mut targets: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut targets: BTreeMap<String, Vec<TargetReport>> = BTreeMap::new();
         for target in self.gateway.targets() {
-            let breaker = match target.breaker {
-                BreakerState::Closed => "closed",
-                BreakerState::Open { .. } => "open",
-                BreakerState::HalfOpen => "half_open",
-            };
-            let view = json!({ "model": target.model, "breaker": breaker, "in_flight": target.in_flight });
-            targets.entry(target.provider).or_default().push(view);
+            targets.entry(target.provider.clone()).or_default().push(target);
         }
         let config = self.gateway.config();
         let providers = config.providers.iter().map(|provider| {
             let targets = targets.remove(&provider.name).unwrap_or_default();
-            json!({ "name": provider.name, "targets": targets })
+            let views: Vec<_> = targets.iter().map(target_view).collect();
+            json!({ "name": provider.name, "status": provider_status(&targets), "targets": views })
         });
         providers.collect()
     }
 }
 
-fn configuration(status: &Status) -> Value {
-    let left_out = status
-        .left_out
-        .iter()
-        .map(|it| json!({ "kind": it.kind.as_str(), "name": it.name, "problem": it.reason.to_string() }));
-    json!({
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Somebody with the admin key.
+    Administrator,
+    /// Somebody who may call.
+    Caller,
+}
+
+fn target_view(target: &TargetReport) -> Value {
+    let breaker = match target.breaker {
+        BreakerState::Closed => "closed",
+        BreakerState::Open { .. } => "open",
+        BreakerState::HalfOpen => "half_open",
+    };
+    json!({ "model": target.model, "breaker": breaker, "in_flight": target.in_flight })
+}
+
+/// How a provider is doing, as far as calls have shown: `down` if no target is asked any more, `degraded` if not all of them
+/// are as usual. One that nobody has called is `ok`.
+fn provider_status(targets: &[TargetReport]) -> &'static str {
+    let is_open = |target: &TargetReport| matches!(target.breaker, BreakerState::Open { .. });
+    if targets.iter().all(|target| target.breaker == BreakerState::Closed) {
+        "ok"
+    } else if targets.iter().all(is_open) {
+        "down"
+    } else {
+        "degraded"
+    }
+}
+
+fn configuration(status: &Status, reader: Reader) -> Value {
+    let last_error = status.last_error.as_ref().map(|error| match reader {
+        Reader::Administrator => error.to_string(),
+        Reader::Caller => UNTOLD.to_owned(),
+    });
+    let mut view = json!({
         "version": status.version,
         "source": status.source,
         "loaded_at": status.loaded_at.to_string(),
-        "last_error": status.last_error.as_ref().map(ToString::to_string),
-        "left_out": left_out.collect::<Vec<_>>(),
-    })
+        "last_error": last_error,
+        "left_out_count": status.left_out.len(),
+    });
+    if reader == Reader::Administrator {
+        let left_out = status
+            .left_out
+            .iter()
+            .map(|it| json!({ "kind": it.kind.as_str(), "name": it.name, "problem": it.reason.to_string() }));
+        view["left_out"] = left_out.collect();
+    }
+    view
+}
+
+/// The refusal, in the words of the gateway's own.
+fn refused(headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let (code, message) = if presents_key(headers) {
+        ("invalid_api_key", "The API key is not known here. Check it, or ask this gateway's administrator for another.")
+    } else {
+        (
+            "missing_api_key",
+            "The request carries no API key. Send `Authorization: Bearer KEY`, with the admin key or a caller's.",
+        )
+    };
+    let error = json!({ "message": message, "type": "authentication_error", "code": code, "param": null });
+    let mut response = json_response(StatusCode::UNAUTHORIZED, &json!({ "error": error }));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// Whether there is a key in one of the places where the gateway looks for one, good or not.
+fn presents_key(headers: &HeaderMap) -> bool {
+    let token = |value: &HeaderValue| {
+        let parts = value.as_bytes().split_at_checked(7);
+        parts.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case(b"bearer ") && !token.trim_ascii().is_empty())
+    };
+    let named = ["x-api-key", "api-key"].into_iter().flat_map(|name| headers.get_all(name));
+    headers.get_all(header::AUTHORIZATION).iter().any(token)
+        || named.into_iter().any(|value| !value.as_bytes().trim_ascii().is_empty())
 }
 
 fn json_response(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {

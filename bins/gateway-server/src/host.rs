@@ -1,7 +1,7 @@
 //! What this process has beside the gateway that a configuration concerns: its simulator and its certificates.
 
 use gateway_config::{Config, ConfigError, ConfigErrors, ProviderEndpoint};
-use gateway_listener::Certificates;
+use gateway_listener::{BindError, Certificates};
 use gateway_reload::Host;
 use gateway_simulator::{RunningSimulator, Simulator, SimulatorConfig};
 use http::Uri;
@@ -21,9 +21,6 @@ pub(crate) struct ProcessHost {
 
 impl Host for ProcessHost {
     fn prepare(&self, config: &mut Config) -> Result<(), ConfigErrors> {
-        if let Some(files) = tls_files(&config.server) {
-            files.check().map_err(|error| ConfigError::of_key("server.tls", error.to_string()))?;
-        }
         for provider in &mut config.providers {
             if let ProviderEndpoint::Simulator { at } = &mut provider.endpoint {
                 let unavailable =
@@ -34,19 +31,24 @@ impl Host for ProcessHost {
         Ok(())
     }
 
-    fn adopt(&self, config: &Config) {
+    fn adopt(&self, config: &Config) -> Result<(), ConfigErrors> {
         if config.master_keys.iter().any(|key| key.limits.counts_tokens()) {
             // Otherwise the first call whose tokens count would wait for it. It takes more memory than all else.
             gateway_tokens::load();
         }
-        let Some(files) = tls_files(&config.server) else { return };
-        for certificates in self.certificates.lock().iter() {
-            match certificates.reload(&files) {
-                Ok(true) => tracing::info!("another certificate is in use"),
-                Ok(false) => {}
-                Err(error) => tracing::error!(%error, "the certificate cannot be read; the one in use stays"),
+        let Some(files) = tls_files(&config.server) else { return Ok(()) };
+        let unusable = |error: BindError| ConfigError::of_key("server.tls", error.to_string());
+        let certificates = self.certificates.lock();
+        if certificates.is_empty() {
+            // They are used from the next start on, which had better not fail then.
+            files.check().map_err(unusable)?;
+        }
+        for certificates in certificates.iter() {
+            if certificates.reload(&files).map_err(unusable)? {
+                tracing::info!("another certificate is in use");
             }
         }
+        Ok(())
     }
 }
 

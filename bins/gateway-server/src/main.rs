@@ -20,6 +20,7 @@ mod import;
 mod keys;
 mod migrate;
 mod probe;
+mod reseal;
 mod serve;
 mod service_manager;
 mod simulate;
@@ -61,6 +62,8 @@ enum Command {
     Import(import::Options),
     /// Print the store as a configuration file, with digests in the place of keys
     Export(export::Options),
+    /// Seal the credentials in the store anew, with the first key of `STORE_ENCRYPTION_KEY`
+    Reseal(ConfigSource),
     /// Manage callers' keys in the store
     #[command(subcommand)]
     Keys(keys::Command),
@@ -79,8 +82,9 @@ fn main() -> ExitCode {
         Some(Command::Check(source)) => check::run(source),
         Some(Command::Import(options)) => import::run(options),
         Some(Command::Export(options)) => export::run(options),
+        Some(Command::Reseal(source)) => reseal::run(source),
         Some(Command::Keys(command)) => keys::run(command),
-        Some(Command::Migrate(command)) => migrate::run(command),
+        Some(Command::Migrate(command)) => migrate::run(&command),
         Some(Command::Simulate(options)) => simulate::run(&options),
     };
     match result {

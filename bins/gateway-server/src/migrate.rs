@@ -20,10 +20,10 @@ pub(crate) enum Command {
 }
 
 /// Does what was asked, on the store of the configuration.
-pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     run_to_end(async {
         let may_make = matches!(command, Command::Up(_));
-        let (Command::Up(source) | Command::Down(source) | Command::Version(source)) = &command;
+        let (Command::Up(source) | Command::Down(source) | Command::Version(source)) = command;
         let backend = required_backend(&source.clone().load()?, may_make)?;
         let known = backend.known_version();
         let before = backend.version().await?;

@@ -1,7 +1,7 @@
 //! Whether a provider answers: asked with a real request, the smallest there is.
 //!
 //! The request takes the way of every call, through a gateway that has this one provider and nothing else. So it is made,
-//! sent and judged like any other, also for a provider that is switched off, and leaves no trace in the health, the limits
+//! sent and judged like any other, and leaves no trace in the health, the limits
 //! and the logs of the gateway that serves.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 /// What is read of an answer, in bytes. The request asks for one token.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// Asks the providers of a gateway's configuration, enabled or not.
+/// Asks the providers that a gateway serves.
 pub(crate) struct Probes(pub(crate) Gateway);
 
 impl Prober for Probes {
@@ -31,8 +31,7 @@ impl Prober for Probes {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Duration, String>> + Send + 'a>> {
         Box::pin(async move {
             let config = self.0.config();
-            let known = config.providers.iter().chain(&config.disabled_providers);
-            let provider = known.into_iter().find(|it| it.name == provider);
+            let provider = config.providers.iter().find(|it| it.name == provider);
             let provider =
                 provider.ok_or_else(|| "there is no such provider in the configuration in force".to_owned())?;
             let alone = alone(&config, provider, limit);
@@ -99,6 +98,21 @@ async fn send(gateway: &Gateway, path: &str, body: &Value) -> Result<(), (Status
         return Ok(());
     }
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let words = said["error"]["message"].as_str().unwrap_or("no reason was given");
-    Err((status, format!("{}: {words}", status.as_u16())))
+    Err((status, failure(status, &said)))
+}
+
+/// What went wrong, for whoever administers the provider: with its own status if it has answered, because callers are told
+/// another.
+fn failure(status: StatusCode, said: &Value) -> String {
+    let attempts = said["gateway"]["attempts"].as_array();
+    let upstream = attempts.and_then(|attempts| attempts.last()).and_then(|last| last["status"].as_u64());
+    match upstream {
+        Some(refused @ 401..=403) => format!("{refused}: it refuses the credentials; check `api_key`"),
+        Some(upstream) => format!("{upstream}: {}", words(said)),
+        None => format!("{}: {}", status.as_u16(), words(said)),
+    }
+}
+
+fn words(said: &Value) -> &str {
+    said["error"]["message"].as_str().unwrap_or("no reason was given")
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use gateway_admin::AdminService;
@@ -14,16 +15,18 @@ use gateway_listener::{
 };
 use gateway_reload::{Cause, Reloader};
 use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::detailed::Detailed;
 use crate::front::Front;
 use crate::host::ProcessHost;
-use crate::service_manager::ServiceManager;
 use crate::state::State;
-use crate::{administration, banner};
+use crate::{administration, banner, service_manager};
+
+/// How long work on threads that may wait is waited for when everything else has ended.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Serves the configuration until a signal to stop, and then until its calls are over.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
@@ -41,7 +44,10 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     }
     let runtime = runtime(&loaded.config.server)?;
     let process = Process { host, reloader, sockets: Sockets { callers, administrators } };
-    runtime.block_on(process.serve(builder, &loaded.config, &log))
+    let served = runtime.block_on(process.serve(builder, &loaded.config, &log));
+    // A file that does not answer is no reason to stay.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    served
 }
 
 /// What the process has before it serves.
@@ -68,13 +74,12 @@ impl Process {
         host.keep(listeners.certificates());
         banner::print(&config, listeners.callers.local_addr());
         tracing::info!(address = %listeners.callers.local_addr(), "listening");
-        let service_manager = ServiceManager;
-        service_manager.ready();
+        service_manager::ready();
         let stopping = {
             let gateway = gateway.clone();
             async move {
                 stop.next().await;
-                service_manager.stopping();
+                service_manager::stopping();
                 gateway.begin_drain();
                 tracing::info!("stopping: no new connections, calls in flight go on");
             }
@@ -83,14 +88,17 @@ impl Process {
             stop_at_once.next().await;
             stop_at_once.next().await;
         };
+        tokio::spawn(reload_on_hangups(hangups, reloader.clone()));
+        // A thread of its own: to look at files may take long, and nobody else is to wait for that.
+        let (files, runtime, ended) = (reloader.clone(), Handle::current(), CancellationToken::new());
+        let _ends_with_this = ended.clone().drop_guard();
+        tokio::task::spawn_blocking(move || runtime.block_on(ended.run_until_cancelled(files.watch_files())));
         let admin = administration::service(&gateway, &reloader, state.stored.as_ref());
         let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone());
         let front = Front::new(&gateway, detailed);
         let drained = tokio::select! {
             drained = listeners.serve(front, admin, stopping) => drained,
             problem = state.keep_house() => return Err(problem),
-            never = reloader.watch_files() => match never {},
-            never = reload_on_hangups(hangups, &reloader, service_manager) => match never {},
             () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
         };
         host.stop().await;
@@ -101,13 +109,13 @@ impl Process {
 }
 
 /// Reloads the configuration whenever the process is sent SIGHUP, for ever.
-async fn reload_on_hangups(mut hangups: Signal, reloader: &Reloader, service_manager: ServiceManager) -> Infallible {
+async fn reload_on_hangups(mut hangups: Signal, reloader: Reloader) -> Infallible {
     loop {
         hangups.recv().await;
-        service_manager.reloading();
+        service_manager::reloading();
         // Whatever is wrong has been logged.
         drop(reloader.reload(Cause::Signal).await);
-        service_manager.ready();
+        service_manager::ready();
     }
 }
 

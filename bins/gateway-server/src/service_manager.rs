@@ -1,28 +1,22 @@
-//! What the process tells systemd of itself (`sd_notify(3)`), if that is who has started it.
+//! What the process tells systemd of itself (`sd_notify(3)`), if that is who has started it; nobody is told otherwise.
 
 use std::io;
 
 use sd_notify::NotifyState;
 
-/// Whoever watches over the process; told nothing if nobody does.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ServiceManager;
+/// It serves, on the configuration that it has.
+pub(crate) fn ready() {
+    note(sd_notify::notify(&[NotifyState::Ready]));
+}
 
-impl ServiceManager {
-    /// It serves, on the configuration that it has.
-    pub(crate) fn ready(self) {
-        note(sd_notify::notify(&[NotifyState::Ready]));
-    }
+/// It reads its configuration again; [`ready`] follows.
+pub(crate) fn reloading() {
+    note(NotifyState::monotonic_usec_now().and_then(|since| sd_notify::notify(&[NotifyState::Reloading, since])));
+}
 
-    /// It reads its configuration again; [`ready`](Self::ready) follows.
-    pub(crate) fn reloading(self) {
-        note(NotifyState::monotonic_usec_now().and_then(|since| sd_notify::notify(&[NotifyState::Reloading, since])));
-    }
-
-    /// It ends once its calls are over.
-    pub(crate) fn stopping(self) {
-        note(sd_notify::notify(&[NotifyState::Stopping]));
-    }
+/// It ends once its calls are over.
+pub(crate) fn stopping() {
+    note(sd_notify::notify(&[NotifyState::Stopping]));
 }
 
 /// The gateway serves, whether systemd hears of it or not.

@@ -1,26 +1,31 @@
 //! What outlives the process, and what several processes share: the store of keys, and the counters of limits.
 
+mod condition;
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use gateway_config::{Config, OnRedisError, Redis, StorePlace};
 use gateway_core::{Condition, GatewayBuilder};
 use gateway_keystore::{Changes, KeyDirectory, StoreError, StoredSettings};
 use gateway_ratelimit::{LocalLimits, Moment, SpendBook};
-use gateway_ratelimit_redis::{OnError, RedisLimits, RedisSettings, RedisStatus};
+use gateway_ratelimit_redis::{OnError, RedisLimits, RedisSettings};
 use gateway_reload::Reloader;
 use gateway_secret::KeyDigester;
-use gateway_store::{Backend, Follower, Following, LoadedFrom, SettingsBook, SqliteStore, Vault};
+use gateway_store::{Backend, Follower, Following, SettingsBook, SqliteStore, Vault};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, interval, sleep, timeout};
 
-/// How long the start waits for the keys of a store. With SQLite it takes milliseconds; while a server is away, the process
-/// had better listen and say so.
+use self::condition::{AwaitedCondition, RedisCondition, StoreCondition};
+use crate::serve::StopSignals;
+
+/// How long the start waits for the keys of a store before it says so. With SQLite it takes milliseconds; while a server is
+/// away, a process had better listen and say that it is not ready, unless another serves at its address.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often to look for a store that nobody has made yet.
@@ -28,9 +33,6 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// How often counters that say nothing any more are forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
-
-/// What the store is called in `/readyz`.
-const STORE: &str = "store";
 
 /// What a process has of all this.
 pub(crate) struct State {
@@ -81,7 +83,14 @@ impl State {
         };
         let plan = Plan::of(config, counters.book(), Arc::new(Forwarded(reloader.clone())))?;
         let (stored, awaited) = match (backend(config)?, &config.store.place) {
-            (Some(backend), _) => (Some(Stored::follow(backend, plan).await?), None),
+            (Some(backend), _) => {
+                let stored = Stored::follow(backend, plan).await?;
+                // The calls that would come to this process have one that can serve them until then.
+                if config.server.reuse_port {
+                    stored.known().await?;
+                }
+                (Some(stored), None)
+            }
             (None, StorePlace::Default(path)) => (None, Some(Arc::new(Awaited::new(path.clone(), plan)))),
             (None, _) => {
                 plan.settings.take(StoredSettings::default());
@@ -175,6 +184,19 @@ impl Stored {
         let _ = timeout(PATIENCE, follower.ready()).await;
         Ok(Self { backend, follower: Arc::new(follower), directory: plan.directory })
     }
+
+    /// Returns when there are keys, however long that takes; an error if there never will be any.
+    async fn known(&self) -> anyhow::Result<()> {
+        let Err(_) = timeout(Duration::ZERO, self.follower.ready()).await else { return Ok(()) };
+        tracing::warn!("waiting for the store: with server.reuse_port, this process listens once it knows its keys");
+        // Nobody else heeds them yet.
+        let mut stop = StopSignals::listen()?;
+        tokio::select! {
+            () = self.follower.ready() => Ok(()),
+            problem = self.follower.failed() => Err(anyhow!(problem)),
+            () = stop.next() => bail!("stopped while it waited for the store"),
+        }
+    }
 }
 
 impl Plan {
@@ -201,7 +223,8 @@ impl Plan {
         })
     }
 
-    /// An error says what is wrong with what, and what to do.
+    /// Follows a store, and says so if what is secret in it is not sealed. An error says what is wrong with what, and what to
+    /// do.
     async fn follow(&self, backend: Arc<dyn Backend>) -> Result<Follower, String> {
         let following = Following {
             backend,
@@ -212,10 +235,17 @@ impl Plan {
             digester: self.digester.clone(),
             remedy: self.remedy.clone(),
         };
-        Follower::start(following).await.map_err(|error| match error {
+        let follower = Follower::start(following).await.map_err(|error| match error {
             StoreError::Damaged { .. } => format!("{error}; {}", self.remedy),
             _ => error.with_cause(),
-        })
+        })?;
+        if self.vault.is_none() {
+            tracing::warn!(
+                "STORE_ENCRYPTION_KEY is not set: credentials of providers are kept in the store as they are given; \
+                 `openssl rand -hex 32` makes a key to seal them with"
+            );
+        }
+        Ok(follower)
     }
 }
 
@@ -364,72 +394,5 @@ fn settings(redis: &Redis) -> RedisSettings {
         },
         timeout: redis.timeout.unwrap_or(usual.timeout),
         ..usual
-    }
-}
-
-/// What `/readyz` says of the store. While it is away, known keys are served; before any are known, nothing is.
-struct StoreCondition(Arc<Follower>);
-
-impl Condition for StoreCondition {
-    fn name(&self) -> &'static str {
-        STORE
-    }
-
-    fn state(&self) -> &'static str {
-        let follower = &self.0;
-        let status = follower.status();
-        match (status.is_reachable, status.needs_attention, status.loaded_from) {
-            (true, ..) if follower.is_store_refusing() => "read only: it refused the last write",
-            (true, ..) if follower.is_snapshot_failing() => "reachable, but the last good state cannot be written",
-            (true, ..) => "reachable",
-            (false, false, LoadedFrom::Store) => "unreachable, serving the keys known",
-            (false, false, LoadedFrom::Snapshot) => "unreachable, serving the keys of the last good snapshot",
-            (false, false, LoadedFrom::Nothing) => "unreachable, no keys known",
-            (false, true, LoadedFrom::Store) => "unusable, serving the keys known",
-            (false, true, LoadedFrom::Snapshot) => "unusable, serving the keys of the last good snapshot",
-            (false, true, LoadedFrom::Nothing) => "unusable, no keys known",
-        }
-    }
-
-    fn is_serviceable(&self) -> bool {
-        self.0.status().loaded_from != LoadedFrom::Nothing
-    }
-}
-
-/// The same of a store that may not be there yet.
-struct AwaitedCondition(Arc<Awaited>);
-
-impl Condition for AwaitedCondition {
-    fn name(&self) -> &'static str {
-        STORE
-    }
-
-    fn state(&self) -> &'static str {
-        let follower = self.0.follower.get();
-        follower.map_or("none yet", |follower| StoreCondition(Arc::clone(follower)).state())
-    }
-
-    fn is_serviceable(&self) -> bool {
-        true
-    }
-}
-
-/// What `/readyz` says of Redis, without which calls are served as `redis.on_error` says.
-struct RedisCondition(Arc<RedisLimits>);
-
-impl Condition for RedisCondition {
-    fn name(&self) -> &'static str {
-        "redis"
-    }
-
-    fn state(&self) -> &'static str {
-        match self.0.status() {
-            RedisStatus::Reachable => "reachable",
-            RedisStatus::Unreachable { .. } => "unreachable",
-        }
-    }
-
-    fn is_serviceable(&self) -> bool {
-        true
     }
 }

@@ -39,8 +39,8 @@ pub trait Configuration: Send + Sync {
 
 /// Sends real requests to providers.
 pub trait Prober: Send + Sync {
-    /// Sends the smallest request there is to an enabled provider, for a model by its public name, and says how long the
-    /// answer took.
+    /// Sends the smallest request there is to a provider, for a model by its public name, and says how long the answer took.
+    /// Only enabled providers are asked for: a check of one that is disabled answers 409, and nothing is sent to it.
     ///
     /// # Errors
     ///

@@ -3,6 +3,11 @@
 //! The admin API comes here, and the command line can. A change is first tried on the whole configuration, so that nothing is
 //! stored that would not work; each write takes its line in the audit log with it, and is live on this node when the method
 //! returns. Entries of the configuration file are shown beside those of the store and cannot be changed.
+//!
+//! Changes through one node are made one after the other, each tried on what the one before has made. Changes through two
+//! nodes, and those of `gateway-server import`, may still be tried at the same time, each without the other; so may one that
+//! follows on another which this node does not see yet. What then does not go together is left out of the configuration and
+//! reported as such. To prevent it, all nodes would have to wait while one of them tries a configuration.
 
 mod body;
 mod draft;
@@ -19,6 +24,7 @@ use gateway_keystore::{
     StoreChange, StoreError, Version,
 };
 use jiff::Timestamp;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) use body::{ModelBody, ProviderBody};
 pub use draft::Draft;
@@ -38,6 +44,8 @@ const MAX_TRIES: usize = 8;
 const UNNAMED: &str = "(unnamed)";
 
 /// The providers and models of a store, and those of the configuration file beside them, for administrators.
+///
+/// Clones make their changes one after the other. There has to be one for each store in a process, and its clones.
 #[derive(Clone)]
 pub struct StoredEntries {
     /// None if there are only those of the file.
@@ -52,12 +60,15 @@ pub struct StoredEntries {
 struct Store {
     repository: Arc<dyn SettingsRepository>,
     actor: Actor,
+    /// Held from the first look at what is stored until this node sees what was made of it. Calls never wait for it.
+    alone: Arc<Mutex<()>>,
 }
 
 impl StoredEntries {
     /// The entries of a store that is a part of this configuration. `actor` is who the audit log says it was.
     pub fn new(repository: Arc<dyn SettingsRepository>, configuration: Arc<dyn Configuration>, actor: Actor) -> Self {
-        Self { store: Some(Store { repository, actor }), ..Self::without_store(configuration) }
+        let store = Store { repository, actor, alone: Arc::default() };
+        Self { store: Some(store), ..Self::without_store(configuration) }
     }
 
     /// No entries but those of the configuration file, which can be looked at and not changed.
@@ -107,6 +118,7 @@ impl StoredEntries {
         if self.is_in_file(kind, id) {
             return Err(EntryError::TakenInFile { kind, id: id.to_owned() });
         }
+        let _alone = store.alone.lock().await;
         match store.repository.find(kind, id).await {
             Ok(None) => {}
             Ok(Some(_)) | Err(StoreError::Unreadable { .. }) => {
@@ -134,6 +146,7 @@ impl StoredEntries {
             let message = format!("is `{id}` and does not change; create `{other}` and delete this one");
             return Err(EntryError::Invalid(vec![Problem::of("id", message)]));
         }
+        let _alone = self.alone().await;
         for _ in 0..MAX_TRIES {
             let before = self.stored(kind, id).await?;
             let after = record::changed(&before, draft, self.now());
@@ -163,6 +176,7 @@ impl StoredEntries {
     ///
     /// There is no such entry, it is one of the configuration file, or something else needs it.
     pub async fn remove(&self, kind: SettingsKind, id: &str) -> Result<(), EntryError> {
+        let _alone = self.alone().await;
         let before = match self.stored(kind, id).await {
             Ok(record) => record::audited(&record),
             Err(EntryError::Unreadable { problem, .. }) => record::audited_damage(id, &problem),
@@ -228,6 +242,14 @@ impl StoredEntries {
 
     fn store(&self) -> Result<&Store, EntryError> {
         self.store.as_ref().ok_or(EntryError::NoStore)
+    }
+
+    /// Keeps the changes of others through this node waiting. Without a store there is nothing to change.
+    async fn alone(&self) -> Option<MutexGuard<'_, ()>> {
+        match &self.store {
+            Some(store) => Some(store.alone.lock().await),
+            None => None,
+        }
     }
 
     async fn go_live(&self, version: Version) -> Result<(), EntryError> {

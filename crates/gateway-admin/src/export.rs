@@ -3,6 +3,8 @@
 //! Keys are exported as digests, which is all that is kept of them. The credentials of providers are left to the environment,
 //! as references to variables, unless they are asked for.
 
+use std::collections::HashMap;
+
 use gateway_keystore::{Changes, KeyRecord, SettingsKind, SettingsRecord};
 use gateway_ratelimit::{RateLimit, UsdBudget};
 use gateway_secret::Secret;
@@ -58,7 +60,8 @@ impl Serialize for Export<'_> {
         let models: Vec<_> =
             models.map(|record| (literal(&record.name), Ordered::Object(self.settings(record)))).collect();
         let keys = &self.stored.keys;
-        let master_keys = keys.iter().map(|key| ExportedKey::new(key, keys)).collect();
+        let names = names(keys);
+        let master_keys = keys.iter().map(|key| ExportedKey::new(key, names[&*key.name] == 1)).collect();
         File { providers, models: Members(models), master_keys }.serialize(serializer)
     }
 }
@@ -90,8 +93,7 @@ struct ExportedKey<'k> {
 
 impl<'k> ExportedKey<'k> {
     /// In a file names are unique, so one that is not gives way to the identifier.
-    fn new(key: &'k KeyRecord, all: &[KeyRecord]) -> Self {
-        let is_unique = all.iter().filter(|other| other.name == key.name).count() == 1;
+    fn new(key: &'k KeyRecord, is_unique: bool) -> Self {
         let mut metadata = Members::parse(&key.metadata).unwrap_or_default();
         metadata.0.iter_mut().for_each(|(_, value)| escape(value));
         Self {
@@ -106,6 +108,18 @@ impl<'k> ExportedKey<'k> {
             metadata,
         }
     }
+}
+
+/// How many keys a name could stand for: those of that name, and one with that identifier, which may have to stand for its name.
+fn names(keys: &[KeyRecord]) -> HashMap<&str, usize> {
+    let mut names = HashMap::new();
+    for key in keys {
+        *names.entry(&*key.name).or_default() += 1;
+        if key.id != key.name {
+            *names.entry(&*key.id).or_default() += 1;
+        }
+    }
+    names
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -19,6 +19,8 @@ const MAX_CONCURRENT: u64 = 16;
 const MAX_TIMEOUT: u64 = 300;
 /// The most models, and the most providers, of a request.
 const MAX_NAMED: usize = 1000;
+/// The most requests that one check comes to: models times providers. Each of them costs money and is a real call.
+const MAX_PROBES: usize = 1000;
 /// The longest name of a provider or a model, in bytes.
 const MAX_NAME: usize = 256;
 
@@ -37,7 +39,7 @@ pub struct CheckProvider {
     pub timeout_secs: Option<u64>,
 }
 
-/// Which models of which providers are tried, and how.
+/// Which models of which providers are tried, and how. They must not come to more than 1000 requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckProviders {
@@ -158,6 +160,13 @@ pub async fn check_providers(
         let listed = listed(config).filter(|it| models.is_some() || exact_names(it).next().is_some());
         listed.map(|provider| Job::new(provider, models)).collect::<Result<_, _>>()?
     };
+    let count: usize = jobs.iter().map(|job| job.models.len()).sum();
+    if count > MAX_PROBES {
+        let problem = format!(
+            "comes to {count} requests, and one check sends at most {MAX_PROBES}; name fewer providers or models"
+        );
+        return Err(Invalid::new(Fault::InvalidValue, None, problem).into());
+    }
     let providers = tried(prober, jobs, pace).await;
     let status = Health::of(&providers.iter().flat_map(|provider| &provider.models).collect::<Vec<_>>());
     Ok(ProvidersHealth { status, providers })

@@ -1,6 +1,12 @@
 //! A configuration file on its way into the store: what is to be made, what changed, and what is there already.
 //!
 //! The whole is one list of changes, for one transaction. Done again, it comes to nothing.
+//!
+//! A key is told from others by its value, and then by its name: an identifier cannot tell them apart, since several names come to
+//! the same one. No key ever gets another value by an import, because the one in the store may be newer: it may have been
+//! rotated, and then the one in the file is what it was rotated for.
+
+mod known;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +18,7 @@ use gateway_keystore::{
 use gateway_secret::Secret;
 use jiff::Timestamp;
 
+use self::known::{Known, KnownKeys};
 use crate::entries::record;
 use crate::json::Members;
 use crate::master_keys::{FileKey, audited};
@@ -47,7 +54,7 @@ pub enum ImportError {
     },
 }
 
-/// What an import comes to, for a store in a certain state.
+/// What something done to a whole store comes to, for one in a certain state.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// What has to be written, in this order.
@@ -56,8 +63,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// One thing of the file.
+/// One thing of the file, or of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// It is new.
     Create(String),
@@ -65,6 +73,15 @@ pub enum Step {
     Update(String),
     /// The store has it as it is.
     Keep(String),
+    /// The store has it, and has its secrets sealed anew.
+    Seal(String),
+    /// The store has something else in its place, which stays as it is.
+    LeaveAlone {
+        /// What it is.
+        what: String,
+        /// Why it stays, and what somebody can do who does not want that.
+        why: String,
+    },
 }
 
 impl fmt::Display for Step {
@@ -73,6 +90,8 @@ impl fmt::Display for Step {
             Self::Create(what) => write!(f, "create {what}"),
             Self::Update(what) => write!(f, "update {what}"),
             Self::Keep(what) => write!(f, "unchanged {what}"),
+            Self::Seal(what) => write!(f, "seal {what}"),
+            Self::LeaveAlone { what, why } => write!(f, "keep {what} ({why})"),
         }
     }
 }
@@ -113,8 +132,9 @@ impl Import {
         for entry in &self.entries {
             planning.entry(entry, settings)?;
         }
+        let mut known = KnownKeys::new(stored, &self.keys);
         for key in &self.keys {
-            planning.key(key, &stored.keys);
+            planning.key(key, known.find(key));
         }
         Ok(planning.plan)
     }
@@ -153,17 +173,37 @@ impl Planning {
         Ok(())
     }
 
-    /// A key is known by its value first: one that was made under another identifier is the same key.
-    fn key(&mut self, key: &FileKey, stored: &[KeyRecord]) {
-        let entry = self.key_record(key);
+    fn key(&mut self, key: &FileKey, known: Known<'_>) {
         let what = format!("key {}", key.name);
-        let by_value = stored.iter().find(|record| record.digest == entry.digest);
-        let Some(before) = by_value.or_else(|| stored.iter().find(|record| record.id == entry.id)) else {
-            let note = AuditEntry { after: audited(&entry), ..self.note(Action::CreateKey, &entry.id) };
-            return self.write(StoreChange::Key(KeyChange::Insert(entry)), note, Step::Create(what));
-        };
+        match known {
+            Known::New(id) => {
+                let entry = self.key_record(key, &id);
+                let note = AuditEntry { after: audited(&entry), ..self.note(Action::CreateKey, &entry.id) };
+                self.write(StoreChange::Key(KeyChange::Insert(entry)), note, Step::Create(what));
+            }
+            Known::Same(before) => self.key_of_value(key, before, what),
+            Known::Retired => {
+                let why = "the store has replaced its value, and the new one stays".to_owned();
+                self.plan.steps.push(Step::LeaveAlone { what, why });
+            }
+            Known::OtherValue(other) => {
+                let alias = if *other.name == *key.name { String::new() } else { format!(", as {}", other.name) };
+                let why = format!("the store has another value for it{alias}; delete it there to import this one");
+                self.plan.steps.push(Step::LeaveAlone { what, why });
+            }
+        }
+    }
+
+    /// A key that the store has by the same value, perhaps under another name.
+    fn key_of_value(&mut self, key: &FileKey, before: &KeyRecord, what: String) {
+        let entry = self.key_record(key, &before.id);
+        // An export gives the identifier where the name is not unique.
+        let is_name = *before.id != *key.name;
         let next = KeyRecord {
             id: Arc::clone(&before.id),
+            name: if is_name { Arc::clone(&entry.name) } else { Arc::clone(&before.name) },
+            // A file that has the digest alone does not know.
+            is_weak: entry.is_weak || before.is_weak,
             previous: before.previous,
             created_at: before.created_at,
             updated_at: before.updated_at,
@@ -180,7 +220,7 @@ impl Planning {
         self.write(StoreChange::Key(KeyChange::Replace(next)), note, Step::Update(what));
     }
 
-    fn key_record(&self, key: &FileKey) -> KeyRecord {
+    fn key_record(&self, key: &FileKey, id: &str) -> KeyRecord {
         let metadata: serde_json::Map<_, _> =
             key.metadata.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         KeyRecord {
@@ -195,7 +235,7 @@ impl Planning {
             metadata: serde_json::Value::Object(metadata).to_string(),
             created_at: self.now,
             updated_at: self.now,
-            ..KeyRecord::unlimited(&identifier(&key.name), key.digest)
+            ..KeyRecord::unlimited(id, key.digest)
         }
     }
 
@@ -207,13 +247,6 @@ impl Planning {
         self.plan.changes.push(NotedChange { change, note });
         self.plan.steps.push(step);
     }
-}
-
-/// A name as an identifier, which can stand in a path: `Production Key` is `Production-Key`.
-fn identifier(name: &str) -> String {
-    const MAX: usize = 64;
-    let plain = |it: char| if it.is_ascii_alphanumeric() || matches!(it, '.' | '_') { it } else { '-' };
-    name.chars().take(MAX).map(plain).collect()
 }
 
 #[cfg(test)]

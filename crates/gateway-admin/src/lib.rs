@@ -30,6 +30,7 @@ mod master_keys;
 mod openapi;
 mod query;
 mod reply;
+mod reseal;
 mod service;
 mod swagger_ui;
 mod system;
@@ -47,5 +48,6 @@ pub use master_keys::{
     Change, CreateKey, Cursor, FileKey, Issued, KeyError, KeyPage, KeySource, KeyView, MasterKeys, RotateKey,
     UpdateKey, UpdateLimits, Visibility,
 };
+pub use reseal::reseal;
 pub use service::{AdminService, Parts};
 pub use system::{Clock, Rng, System};

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 pub use error::KeyError;
 pub use page::{Cursor, KeyPage};
 pub use request::{Change, CreateKey, RotateKey, UpdateKey, UpdateLimits};
-pub(crate) use rule::{missing, to_microsecond};
+pub(crate) use rule::{MAX_ID, missing, to_microsecond};
 pub(crate) use view::IssuedKey;
 pub(crate) use view::audited;
 pub use view::{FileKey, Issued, KeySource, KeyView};

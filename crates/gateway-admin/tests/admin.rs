@@ -4,6 +4,8 @@
 
 #[path = "admin/access.rs"]
 mod access;
+#[path = "admin/at_once.rs"]
+mod at_once;
 #[path = "admin/changes.rs"]
 mod changes;
 #[path = "admin/creation.rs"]

@@ -8,6 +8,7 @@ mod admin;
 mod catalogue;
 mod ceiling;
 mod circuit_breaker;
+mod crowd;
 mod fallback;
 mod header;
 mod hedge;

@@ -15,7 +15,7 @@ use crate::item::Item;
 use crate::loaded::Loaded;
 use crate::report::{Problem, Report};
 use crate::sources::{Document, Sources, Variables};
-use crate::stored::Stored;
+use crate::stored::{Dangling, Stored};
 use crate::tree::{Node, Value};
 use crate::vocabulary::Vocabulary;
 use crate::{environment, section, yaml};
@@ -74,8 +74,39 @@ impl Settings {
     /// An error is every error of the file and its environment. What is wrong in the store is never one: such an entry is
     /// [left out](Loaded::left_out), whole, and a reference to it counts as one to something disabled.
     pub fn resolve(&self, stored: Option<&StoredSettings>, vocabulary: &Vocabulary) -> Result<Loaded, ConfigErrors> {
+        self.resolve_with(Stored::open(stored, Dangling::Refused), vocabulary)
+    }
+
+    /// The same, but that references of the file to a provider or a model that neither the file nor the store has count as
+    /// references to a disabled one, each with a warning.
+    ///
+    /// It is for a process that starts with a store or follows one. What the file refers to may have been taken out of the store
+    /// by somebody who does not have this file, and everything else is to be served. Whoever *makes* a change wants to hear of
+    /// such a reference, which is most often a misspelling: [`resolve`](Self::resolve) refuses it.
+    ///
+    /// ```
+    /// use gateway_config::{Settings, Sources, Vocabulary};
+    /// use gateway_keystore::StoredSettings;
+    ///
+    /// let directory = std::env::temp_dir().join("a directory that does not exist");
+    /// let environment = [("GATEWAY__PASSTHROUGH".to_owned(), "gone".to_owned())].into();
+    /// let settings = Settings::read(&Sources { path: None, environment, working_directory: directory })?;
+    /// let (stored, vocabulary) = (StoredSettings::default(), Vocabulary::default());
+    /// assert!(settings.resolve(Some(&stored), &vocabulary).is_err());
+    /// let loaded = settings.resolve_tolerantly(Some(&stored), &vocabulary)?;
+    /// assert_eq!((loaded.config.passthrough, loaded.warnings[0].contains("passthrough")), (None, true));
+    /// # Ok::<(), gateway_config::ConfigErrors>(())
+    /// ```
+    pub fn resolve_tolerantly(
+        &self,
+        stored: Option<&StoredSettings>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Loaded, ConfigErrors> {
+        self.resolve_with(Stored::open(stored, Dangling::Tolerated), vocabulary)
+    }
+
+    fn resolve_with(&self, stored: Stored<'_>, vocabulary: &Vocabulary) -> Result<Loaded, ConfigErrors> {
         let report = Report::of_file(self.origin.clone(), self.problems.clone());
-        let stored = Stored::open(stored);
         let config = section::read(&Item::root(&self.root, &report), &stored, vocabulary);
         let mut warnings = report.conclude()?;
         // Only a root that is no mapping has no configuration, and that has been reported.

@@ -26,6 +26,17 @@ pub(crate) struct Stored<'s> {
     unreadable: &'s [UnreadableSettings],
     /// Whether this is all there is. If not, it may hold anything.
     pub(crate) is_read: bool,
+    /// What becomes of references of the file to what is nowhere.
+    pub(crate) dangling: Dangling,
+}
+
+/// What becomes of references of the file that lead nowhere, to what the store may have had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dangling {
+    /// They are errors.
+    Refused,
+    /// They count as references to something disabled.
+    Tolerated,
 }
 
 /// One entry.
@@ -39,7 +50,7 @@ pub(crate) struct StoredEntry<'s> {
 
 impl<'s> Stored<'s> {
     /// Parses every entry. `None` is a store that has not been read yet.
-    pub(crate) fn open(settings: Option<&'s StoredSettings>) -> Self {
+    pub(crate) fn open(settings: Option<&'s StoredSettings>, dangling: Dangling) -> Self {
         let of_kind = |kind| {
             let records = settings.map(|settings| settings.records.as_slice()).unwrap_or_default();
             let mut records: Vec<_> = records.iter().filter(|record| record.kind == kind).collect();
@@ -52,6 +63,7 @@ impl<'s> Stored<'s> {
             models: of_kind(SettingsKind::Model),
             unreadable: settings.map(|settings| settings.unreadable.as_slice()).unwrap_or_default(),
             is_read: settings.is_some(),
+            dangling,
         }
     }
 

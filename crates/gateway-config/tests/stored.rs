@@ -4,6 +4,8 @@
 
 #[path = "stored/bounds.rs"]
 mod bounds;
+#[path = "stored/crowded.rs"]
+mod crowded;
 #[path = "stored/references.rs"]
 mod references;
 

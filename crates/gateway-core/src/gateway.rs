@@ -201,6 +201,15 @@ impl GatewayBuilder {
         Vocabulary { protocols: protocols.names().collect(), policies: policies.names().collect() }
     }
 
+    /// Whether a configuration could be compiled into a gateway of these parts, without doing so.
+    ///
+    /// # Errors
+    ///
+    /// Everything in it that cannot work, together.
+    pub fn check(&self, config: &Config) -> Result<(), CompileErrors> {
+        Snapshot::compile(Arc::new(config.clone()), &self.parts, None, Instant::now().into_std()).map(drop)
+    }
+
     /// Compiles a configuration into a gateway.
     ///
     /// # Errors

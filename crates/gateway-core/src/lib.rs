@@ -50,6 +50,7 @@ mod retired;
 mod service;
 mod settle;
 mod snapshot;
+mod suggestion;
 
 pub use gateway::{Gateway, GatewayBuilder};
 pub use health::Condition;

@@ -18,16 +18,7 @@ use crate::ingest::Asked;
 use crate::rejection::Rejection;
 use crate::settle::Settlement;
 use crate::snapshot::{ModelSettings, ProviderRuntime, Snapshot};
-
-/// The most names that a refusal suggests.
-const SUGGESTIONS: usize = 3;
-
-/// The most names that one is compared with, which takes a tenth of a millisecond. Among more, callers who guess would hold up
-/// those who call.
-const MAX_COMPARED: usize = 500;
-
-/// How alike a suggestion has to be, from 0 to 1 (Jaro-Winkler).
-const ALIKE: f64 = 0.8;
+use crate::suggestion::nearest;
 
 /// The models of a call in the order in which they are tried; never empty.
 #[derive(Debug)]
@@ -245,21 +236,6 @@ pub(crate) fn model_not_found(
     caller: &Caller,
     snapshot: &Snapshot,
 ) -> Rejection {
-    if snapshot.routes.name_count() > MAX_COMPARED {
-        return Rejection::ModelNotFound { model: spelled.to_string(), near: Vec::new() };
-    }
-    let alike = |known: &str| strsim::jaro_winkler(&known.to_lowercase(), &name.as_str().to_lowercase());
-    let mut near: Vec<(f64, &str)> = snapshot
-        .routes
-        .names()
-        .into_iter()
-        .filter(|known| caller.allows(known) && *known != name.as_str())
-        .map(|known| (alike(known), known))
-        .filter(|(score, _)| *score >= ALIKE)
-        .collect();
-    near.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
-    Rejection::ModelNotFound {
-        model: spelled.to_string(),
-        near: near.into_iter().take(SUGGESTIONS).map(|(_, known)| known.to_owned()).collect(),
-    }
+    let others = snapshot.routes.each_name().filter(|known| caller.allows(known) && *known != name.as_str());
+    Rejection::ModelNotFound { model: spelled.to_string(), near: nearest(name.as_str(), others) }
 }

@@ -177,7 +177,8 @@ fn body_limits(config: &Config) -> BodyLimits {
 #[derive(Debug, thiserror::Error)]
 #[error("{at}: {problem}")]
 pub struct CompileError {
-    /// The key path of the setting.
+    /// The entry that is to blame, as `providers.NAME` or `models.NAME`. If there are several that only together cannot work, the
+    /// last of them.
     pub at: String,
     /// What is wrong and what to do.
     pub problem: String,

@@ -1,10 +1,14 @@
 //! What a new configuration takes over from the one before it, and what begins afresh.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "reconfigure/faults.rs"]
+mod faults;
 #[path = "reconfigure/gone.rs"]
 mod gone;
 #[path = "reconfigure/keys.rs"]
 mod keys;
+#[path = "reconfigure/named.rs"]
+mod named;
 #[path = "in_process/scene.rs"]
 mod scene;
 #[path = "reconfigure/unchanged.rs"]

@@ -39,8 +39,9 @@ impl fmt::Display for SettingsKind {
     }
 }
 
-/// One provider or model as a store keeps it.
-#[derive(Debug, Clone)]
+/// One provider or model as a store keeps it. `Debug` shows no settings: in a row made by hand, credentials may stand among
+/// them.
+#[derive(Clone)]
 pub struct SettingsRecord {
     /// Which of both.
     pub kind: SettingsKind,
@@ -57,6 +58,16 @@ pub struct SettingsRecord {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for SettingsRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsRecord")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
 }
 
 /// All providers and models of a store, as they were at one moment.

@@ -8,11 +8,16 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     ///
-    /// This process cannot serve it, because a file that it names is missing for instance. It is refused then.
+    /// This process cannot serve it. It is refused then.
     fn prepare(&self, config: &mut Config) -> Result<(), ConfigErrors>;
 
-    /// Notes that a configuration which was prepared has come into force. Called from threads that may wait.
-    fn adopt(&self, config: &Config);
+    /// Takes over what files that the configuration names hold now, just before it comes into force. Not called when the store
+    /// has changed, which is no reason to look at files. Called from threads that may wait.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing or of no use. The configuration is refused then, and nothing was taken over.
+    fn adopt(&self, config: &Config) -> Result<(), ConfigErrors>;
 }
 
 /// A process without anything of its own.
@@ -24,5 +29,7 @@ impl Host for NoHost {
         Ok(())
     }
 
-    fn adopt(&self, _: &Config) {}
+    fn adopt(&self, _: &Config) -> Result<(), ConfigErrors> {
+        Ok(())
+    }
 }

@@ -13,8 +13,10 @@
 mod hops;
 mod host;
 mod looks;
+mod making;
 mod pending;
 mod reloader;
+mod report;
 mod status;
 mod watch;
 

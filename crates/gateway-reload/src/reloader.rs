@@ -2,15 +2,14 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateway_config::{
     Config, ConfigError, ConfigErrors, Difference, LeftOut, LeftOutReason, Loaded, Settings, Sources, Vocabulary,
 };
-use gateway_core::{CompileErrors, Gateway, GatewayBuilder};
+use gateway_core::{Gateway, GatewayBuilder};
 use gateway_keystore::{SettingsChange, StoredSettings};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -19,6 +18,8 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::looks::Looks;
+use crate::making::{Made, Making};
+use crate::report;
 use crate::status::{Reloaded, Status};
 use crate::watch::FileWatch;
 
@@ -26,6 +27,9 @@ use crate::watch::FileWatch;
 #[derive(Clone)]
 pub struct Reloader {
     shared: Arc<Shared>,
+    /// One reads the files at a time, so that what is read later also comes into force later. Nobody waits for this but who
+    /// reads them: files may be on a disk that does not answer.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Shared {
@@ -40,11 +44,17 @@ struct Shared {
 /// What the configuration in force is made of.
 struct Parts {
     /// What the file and the environment said when that was last good.
-    settings: Settings,
+    settings: Arc<Settings>,
     /// What the store says; none before it was first read.
-    stored: Option<StoredSettings>,
+    stored: Option<Arc<StoredSettings>>,
     /// The gateway to keep; none before the start.
     gateway: Option<Gateway>,
+    /// Why the file is not in force as it is, if it is not.
+    file_error: Option<Arc<ConfigErrors>>,
+    /// The same of the store.
+    store_error: Option<Arc<ConfigErrors>>,
+    /// What the file says and only a restart brings into force.
+    waiting: Vec<String>,
 }
 
 /// Why a configuration is loaded.
@@ -82,8 +92,14 @@ impl Reloader {
     ///
     /// A file cannot be read, or is no YAML.
     pub fn new(sources: Sources, vocabulary: Vocabulary, host: Arc<dyn Host>) -> Result<Self, ConfigErrors> {
-        let settings = Settings::read(&sources)?;
-        let parts = Parts { settings, stored: None, gateway: None };
+        let parts = Parts {
+            settings: Arc::new(Settings::read(&sources)?),
+            stored: None,
+            gateway: None,
+            file_error: None,
+            store_error: None,
+            waiting: Vec::new(),
+        };
         let status = Status {
             version: 0,
             source: "nothing",
@@ -92,7 +108,7 @@ impl Reloader {
             left_out: Vec::new(),
         };
         let shared = Shared { sources, vocabulary, host, parts: Mutex::new(parts), status: RwLock::new(status) };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), reading: Arc::default() })
     }
 
     /// The configuration of the file and the environment alone: where the store is, for one.
@@ -108,9 +124,9 @@ impl Reloader {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the configuration.
+    /// Everything that is wrong with the configuration of the file. What is wrong with the store is left out.
     pub async fn start(&self, builder: GatewayBuilder) -> Result<Gateway, ConfigErrors> {
-        self.run(move |shared| shared.start(builder)).await
+        self.run(move |shared| guarded(|| shared.start(builder))).await
     }
 
     /// Reads the sources again, and puts them into force if they are good and say something else.
@@ -119,7 +135,8 @@ impl Reloader {
     ///
     /// Everything that is wrong. The configuration in force stays.
     pub async fn reload(&self, cause: Cause) -> Result<Reloaded, ConfigErrors> {
-        self.run(move |shared| shared.reload(cause)).await
+        let _turn = self.reading.lock().await;
+        self.run(move |shared| shared.reload(cause, Instant::now())).await
     }
 
     /// Whether the store could be changed like this, here and now.
@@ -128,14 +145,15 @@ impl Reloader {
     ///
     /// Everything that would be wrong.
     pub async fn check(&self, change: SettingsChange) -> Result<(), ConfigErrors> {
-        self.run(move |shared| shared.check(&change)).await
+        self.run(move |shared| guarded(|| shared.check(&change))).await
     }
 
-    /// Takes what the store says from now on. Without a store, that is nothing. Waits for a reload that is under way.
+    /// Takes what the store says from now on. Without a store, that is nothing. Waits for a configuration that is being made,
+    /// but never for files that are being read.
     ///
     /// What cannot be put into force is remembered for the next reload, and [`status`](Self::status) says why.
     pub fn take_stored(&self, stored: StoredSettings) {
-        self.shared.take_stored(stored);
+        self.shared.take_stored(stored, Instant::now());
     }
 
     /// How it stands.
@@ -143,16 +161,18 @@ impl Reloader {
         self.shared.status.read().clone()
     }
 
-    /// Reloads whenever a file has changed, for ever.
+    /// Reloads whenever a file has changed, for ever. Looks at files, which may take its time: not for a task that others
+    /// wait for.
     pub async fn watch_files(&self) -> Infallible {
-        let mut watch = FileWatch::new(self.files()).await;
+        let mut watch = FileWatch::new(self.files());
         loop {
+            watch.changed().await;
+            let _turn = self.reading.lock().await;
             let looks = watch.looks().clone();
-            if !self.run(move |shared| shared.reload_whole_files(&looks)).await {
+            if !self.run(move |shared| shared.reload_whole_files(&looks, Instant::now())).await {
                 watch.forget();
             }
-            watch.set_files(self.files()).await;
-            watch.changed().await;
+            watch.set_files(self.files());
         }
     }
 
@@ -172,152 +192,159 @@ impl Reloader {
         let shared = Arc::clone(&self.shared);
         match spawn_blocking(move || work(&shared)).await {
             Ok(done) => done,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The runtime is shutting down, and nobody waits for an answer any more.
+            // All work is guarded, so the runtime is shutting down, and nobody waits for an answer any more.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
+/// A fault of the program's own is no reason to stop serving what is in force.
+fn guarded<T>(work: impl FnOnce() -> Result<T, ConfigErrors>) -> Result<T, ConfigErrors> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("a configuration made the program panic; this is a bug");
+        Err(ConfigError::of_key("", "the configuration made the program panic, which is a bug; the log has more")
+            .into())
+    })
+}
+
 impl Shared {
+    fn making(&self, cause: Cause) -> Making<'_> {
+        // Nobody waits at a start or behind a change of the store who could mend the file.
+        let is_strict = !matches!(cause, Cause::Start | Cause::Store);
+        Making { vocabulary: &self.vocabulary, host: &*self.host, is_strict }
+    }
+
     fn start(&self, builder: GatewayBuilder) -> Result<Gateway, ConfigErrors> {
         let mut parts = self.parts.lock();
-        let loaded = parts.settings.resolve(parts.stored.as_ref(), &self.vocabulary)?;
-        let mut config = loaded.config;
-        self.host.prepare(&mut config)?;
-        let gateway = builder.build(&config).map_err(|errors| compile_errors(&errors))?;
-        self.host.adopt(&config);
-        say_what_is_left_out(&loaded.left_out, &[]);
+        let attempt = |config: Config, _: &[LeftOut]| Ok(builder.check(&config).map(|()| config)?);
+        let Made { done: config, left_out, warnings } =
+            self.making(Cause::Start).make(&parts.settings, parts.stored.as_deref(), attempt)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        self.host.adopt(&config)?;
+        // It has just been found to work.
+        let built = builder.build(&config);
+        let gateway = built.map_err(|errors| ConfigError::of_key("", errors.to_string()))?;
+        report::left_out(&left_out, &[]);
         parts.gateway = Some(gateway.clone());
-        self.note_in_force(&gateway, &parts, loaded.left_out);
+        self.note_in_force(&gateway, source(&parts.settings, parts.stored.as_deref()), left_out);
         Ok(gateway)
     }
 
-    fn reload(&self, cause: Cause) -> Result<Reloaded, ConfigErrors> {
-        let mut parts = self.parts.lock();
-        let began = Instant::now();
-        let settings = self.read_again(&parts);
-        self.replace_settings(&mut parts, settings, (cause, began))
+    fn reload(&self, cause: Cause, began: Instant) -> Result<Reloaded, ConfigErrors> {
+        let settings = Settings::read(&self.sources);
+        self.replace_settings(settings, cause, began)
     }
 
     /// The same for files that were whole when they looked like this, unless somebody has begun to write them again. Returns
     /// whether nobody has.
-    fn reload_whole_files(&self, looks: &Looks) -> bool {
-        let mut parts = self.parts.lock();
-        let began = Instant::now();
-        let settings = self.read_again(&parts);
+    fn reload_whole_files(&self, looks: &Looks, began: Instant) -> bool {
+        let settings = Settings::read(&self.sources);
         let is_whole = looks.are_the_same();
         if is_whole {
             // Whatever is wrong is noted.
-            drop(self.replace_settings(&mut parts, settings, (Cause::File, began)));
+            drop(self.replace_settings(settings, Cause::File, began));
         }
         is_whole
     }
 
     fn replace_settings(
         &self,
-        parts: &mut Parts,
         settings: Result<Settings, ConfigErrors>,
-        (cause, began): (Cause, Instant),
+        cause: Cause,
+        began: Instant,
     ) -> Result<Reloaded, ConfigErrors> {
-        let done = settings.and_then(|settings| {
-            let made = self.make(&settings, parts.stored.as_ref())?;
-            self.refuse_new_clashes(&made.left_out)?;
-            let done = self.enforce(made, parts, (cause, began))?;
-            parts.settings = settings;
+        let mut parts = self.parts.lock();
+        let done = guarded(|| {
+            let settings = settings?;
+            refuse_missing(&settings, &parts.settings)?;
+            let stored = parts.stored.clone();
+            let done = self.enforce(&settings, stored.as_deref(), &mut parts, (cause, began))?;
+            parts.settings = Arc::new(settings);
             Ok(done)
         });
-        self.note(cause, done)
-    }
-
-    /// A file that was there and is not any more is no configuration: somebody is about to put another in its place.
-    fn read_again(&self, parts: &Parts) -> Result<Settings, ConfigErrors> {
-        let settings = Settings::read(&self.sources)?;
-        match parts.settings.origin().filter(|_| settings.origin().is_none()) {
-            Some(gone) => Err(ConfigError::of_key("", format!("{} does not exist any more", gone.display())).into()),
-            None => Ok(settings),
+        parts.file_error = noted(cause, &done);
+        if done.is_ok() {
+            // What the store says is part of what came into force.
+            parts.store_error = None;
         }
+        self.note_errors(&parts);
+        done
     }
 
-    fn take_stored(&self, stored: StoredSettings) {
+    fn take_stored(&self, stored: StoredSettings, began: Instant) {
         let mut parts = self.parts.lock();
-        let began = Instant::now();
-        parts.stored = Some(stored);
-        if parts.gateway.is_none() {
-            return;
+        if parts.gateway.is_some() {
+            let settings = Arc::clone(&parts.settings);
+            let done = guarded(|| self.enforce(&settings, Some(&stored), &mut parts, (Cause::Store, began)));
+            parts.store_error = noted(Cause::Store, &done);
         }
-        let done = self
-            .make(&parts.settings, parts.stored.as_ref())
-            .and_then(|made| self.enforce(made, &parts, (Cause::Store, began)));
-        // Whatever is wrong has been noted.
-        drop(self.note(Cause::Store, done));
+        parts.stored = Some(Arc::new(stored));
+        self.note_errors(&parts);
     }
 
     fn check(&self, change: &SettingsChange) -> Result<(), ConfigErrors> {
         let parts = self.parts.lock();
-        let mut stored = parts.stored.clone().unwrap_or_default();
+        let mut stored = parts.stored.as_deref().cloned().unwrap_or_default();
         change_stored(&mut stored, change);
-        let made = self.make(&parts.settings, Some(&stored))?;
-        self.refuse_new_left_out(&made.left_out, change)?;
-        match &parts.gateway {
-            Some(gateway) => gateway.check(made.config.into()).map_err(|errors| compile_errors(&errors)),
+        let attempt = |config: Config, _: &[LeftOut]| match &parts.gateway {
+            Some(gateway) => Ok(gateway.check(config.into())?),
             None => Ok(()),
-        }
+        };
+        let made = self.making(Cause::Request).make(&parts.settings, Some(&stored), attempt)?;
+        self.refuse_new_left_out(&made.left_out, change)
     }
 
-    /// Makes a configuration of its parts, as far as that goes without putting it into force.
-    fn make(&self, settings: &Settings, stored: Option<&StoredSettings>) -> Result<Made, ConfigErrors> {
-        let Loaded { mut config, left_out, warnings, .. } = settings.resolve(stored, &self.vocabulary)?;
-        self.host.prepare(&mut config)?;
-        Ok(Made { config, left_out, warnings })
-    }
-
-    fn enforce(&self, made: Made, parts: &Parts, (cause, began): (Cause, Instant)) -> Result<Reloaded, ConfigErrors> {
-        let Some(gateway) = &parts.gateway else {
+    /// Makes a configuration and puts it into force, by one swap.
+    fn enforce(
+        &self,
+        settings: &Settings,
+        stored: Option<&StoredSettings>,
+        parts: &mut Parts,
+        (cause, began): (Cause, Instant),
+    ) -> Result<Reloaded, ConfigErrors> {
+        let Some(gateway) = parts.gateway.clone() else {
             return Err(ConfigError::of_key("", "the gateway has not been started").into());
         };
-        let Made { mut config, left_out, warnings } = made;
         let before = gateway.config();
-        let difference = Difference::between(&before, &config);
-        config.keep_fixed(&before);
-        let config = Arc::new(config);
+        let known = self.status.read().left_out.clone();
+        let attempt = |mut config: Config, left_out: &[LeftOut]| {
+            let difference = Difference::between(&before, &config);
+            if cause != Cause::Store {
+                refuse_new_clashes(left_out, &known)?;
+                // Also if the configuration is the same: a certificate may be another one at its old place.
+                self.host.adopt(&config)?;
+            }
+            config.keep_fixed(&before);
+            if !difference.waits_for_restart() {
+                gateway.reconfigure(config.into())?;
+            }
+            Ok(difference)
+        };
+        let Made { done: difference, left_out, warnings } = self.making(cause).make(settings, stored, attempt)?;
         if !difference.waits_for_restart() {
-            gateway.reconfigure(Arc::clone(&config)).map_err(|errors| compile_errors(&errors))?;
+            report::in_force(cause, gateway.version(), &difference, began.elapsed());
         }
-        if !difference.is_empty() {
-            say_what_changed(cause, gateway.version(), &difference, began.elapsed());
-        }
-        // Also if the configuration is the same: a certificate may be another one at its old place.
-        self.host.adopt(&config);
-        say_what_is_left_out(&left_out, &self.status.read().left_out);
-        self.note_in_force(gateway, parts, left_out);
+        report::waiting(&difference.needs_restart, &parts.waiting);
+        parts.waiting.clone_from(&difference.needs_restart);
+        report::left_out(&left_out, &known);
+        self.note_in_force(&gateway, source(settings, stored), left_out);
         Ok(Reloaded { version: gateway.version(), difference, warnings })
     }
 
-    fn note_in_force(&self, gateway: &Gateway, parts: &Parts, left_out: Vec<LeftOut>) {
+    fn note_in_force(&self, gateway: &Gateway, source: &'static str, left_out: Vec<LeftOut>) {
         let mut status = self.status.write();
         if status.version != gateway.version() {
             status.version = gateway.version();
             status.loaded_at = Timestamp::now();
         }
-        status.source = source(parts);
-        status.last_error = None;
+        status.source = source;
         status.left_out = left_out;
     }
 
-    fn note<T>(&self, cause: Cause, done: Result<T, ConfigErrors>) -> Result<T, ConfigErrors> {
-        if let Err(errors) = &done {
-            tracing::error!(cause = cause.as_str(), %errors, "the configuration is refused; the one in force stays");
-            self.status.write().last_error = Some(Arc::new(errors.clone()));
-        }
-        done
-    }
-
-    /// A file that takes the name of a provider in the store would put that one out of service.
-    fn refuse_new_clashes(&self, left_out: &[LeftOut]) -> Result<(), ConfigErrors> {
-        let known = &self.status.read().left_out;
-        let clashes = left_out.iter().filter(|it| matches!(it.reason, LeftOutReason::NameClash { .. }));
-        none_of(clashes.filter(|clash| !known.contains(clash)).flat_map(LeftOut::errors))
+    fn note_errors(&self, parts: &Parts) {
+        self.status.write().last_error = parts.file_error.clone().or_else(|| parts.store_error.clone());
     }
 
     /// A change must not put anything out of service, neither what it is about nor what rests on that.
@@ -325,8 +352,23 @@ impl Shared {
         let known = &self.status.read().left_out;
         let (kind, name) = change.object();
         let is_object = |it: &LeftOut| it.kind == kind && it.name == **name;
-        none_of(left_out.iter().filter(|it| is_object(it) || !known.contains(it)).flat_map(LeftOut::errors))
+        let new = left_out.iter().filter(|it| is_object(it) || !report::is_among(it, known));
+        none_of(new.flat_map(LeftOut::errors))
     }
+}
+
+/// A file that was there and is not any more is no configuration: somebody is about to put another in its place.
+fn refuse_missing(settings: &Settings, before: &Settings) -> Result<(), ConfigErrors> {
+    match before.origin().filter(|_| settings.origin().is_none()) {
+        Some(gone) => Err(ConfigError::of_key("", format!("{} does not exist any more", gone.display())).into()),
+        None => Ok(()),
+    }
+}
+
+/// A file that takes the name of an entry of the store would put that one out of service.
+fn refuse_new_clashes(left_out: &[LeftOut], known: &[LeftOut]) -> Result<(), ConfigErrors> {
+    let clashes = left_out.iter().filter(|it| matches!(it.reason, LeftOutReason::NameClash { .. }));
+    none_of(clashes.filter(|clash| !report::is_among(clash, known)).flat_map(LeftOut::errors))
 }
 
 /// Fails if there are any.
@@ -335,11 +377,11 @@ fn none_of(errors: impl Iterator<Item = ConfigError>) -> Result<(), ConfigErrors
     if errors.peek().is_none() { Ok(()) } else { Err(errors.collect()) }
 }
 
-/// A configuration that is good by itself.
-struct Made {
-    config: Config,
-    left_out: Vec<LeftOut>,
-    warnings: Vec<String>,
+/// Says what was refused, and gives why.
+fn noted<T>(cause: Cause, done: &Result<T, ConfigErrors>) -> Option<Arc<ConfigErrors>> {
+    let errors = done.as_ref().err()?;
+    report::refused(cause, errors);
+    Some(Arc::new(errors.clone()))
 }
 
 /// What the store would say behind a change.
@@ -353,36 +395,13 @@ fn change_stored(stored: &mut StoredSettings, change: &SettingsChange) {
     }
 }
 
-fn source(parts: &Parts) -> &'static str {
-    let is_stored = parts.stored.as_ref().is_some_and(|stored| !stored.records.is_empty());
-    match (parts.settings.origin().is_some(), is_stored) {
+fn source(settings: &Settings, stored: Option<&StoredSettings>) -> &'static str {
+    let is_stored = stored.is_some_and(|stored| !stored.records.is_empty());
+    match (settings.origin().is_some(), is_stored) {
         (true, true) => "file and store",
         (true, false) => "file",
         (false, true) => "environment and store",
         (false, false) => "environment",
-    }
-}
-
-fn compile_errors(errors: &CompileErrors) -> ConfigErrors {
-    errors.iter().map(|error| ConfigError::of_key(error.at.as_str(), error.problem.as_str())).collect()
-}
-
-/// `took` is from the beginning of reading until calls are served by what was read.
-fn say_what_changed(cause: Cause, version: u64, difference: &Difference, took: Duration) {
-    let Difference { added, removed, changed, needs_restart } = difference;
-    let (cause, took_ms) = (cause.as_str(), took.as_secs_f64() * 1000.0);
-    tracing::info!(cause, version, took_ms, ?added, ?removed, ?changed, "another configuration is in force");
-    if !needs_restart.is_empty() {
-        tracing::warn!(settings = ?needs_restart, "these settings come into force at the next start");
-    }
-}
-
-fn say_what_is_left_out(left_out: &[LeftOut], known: &[LeftOut]) {
-    for it in left_out.iter().filter(|it| !known.contains(it)) {
-        tracing::error!(kind = %it.kind, name = it.name, problem = %it.reason, "an entry of the store is left out");
-    }
-    for it in known.iter().filter(|it| !left_out.contains(it)) {
-        tracing::info!(kind = %it.kind, name = it.name, "an entry of the store is no longer left out as it was");
     }
 }
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use gateway_secret::KeyDigest;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::hops::hops;
@@ -44,52 +43,52 @@ pub struct FileWatch {
     /// The directories that are watched, and which ones they were at that time.
     directories: BTreeMap<PathBuf, Identity>,
     looks: Looks,
-    contents: Vec<Option<KeyDigest>>,
+    /// None if nothing is known of them.
+    contents: Option<Vec<Option<KeyDigest>>>,
 }
 
 impl FileWatch {
-    /// Watches these files from now on.
-    pub async fn new(files: Vec<PathBuf>) -> Self {
+    /// Watches these files from now on. What they hold at first counts as a change.
+    pub fn new(files: Vec<PathBuf>) -> Self {
         let pending = Arc::new(Pending::default());
         let heard = Arc::clone(&pending);
         let watcher = notify::recommended_watcher(move |event| heard.note(&event));
         let watcher = watcher.map_err(|error| {
             tracing::warn!(%error, "files cannot be watched; they are looked at once a second");
         });
-        let mut watch = Self {
-            files: Vec::new(),
+        Self {
+            files,
             pending,
             watcher: watcher.ok(),
             directories: BTreeMap::new(),
             looks: Looks::default(),
-            contents: Vec::new(),
-        };
-        watch.set_files(files).await;
-        watch
-    }
-
-    /// Watches other files from now on.
-    pub async fn set_files(&mut self, files: Vec<PathBuf>) {
-        if files == self.files {
-            return;
+            contents: None,
         }
-        self.files = files;
-        self.watch_directories();
-        self.looks = self.look();
-        self.contents = self.read().await;
     }
 
-    /// Returns when some file holds something else than it did when this last returned.
+    /// Watches other files from now on. What they hold at first counts as a change.
+    pub fn set_files(&mut self, files: Vec<PathBuf>) {
+        if files != self.files {
+            self.files = files;
+            self.forget();
+        }
+    }
+
+    /// Returns when some file holds something else than it did when this last returned. Looks at files, which may take its
+    /// time: not for a task that others wait for.
     pub async fn changed(&mut self) {
         loop {
-            // An error says that it was still.
-            let is_told = timeout(LOOK, self.pending.stirred()).await.is_ok();
+            let mut is_told = false;
+            if self.look() == self.looks {
+                // An error says that it was still.
+                is_told = timeout(LOOK, self.pending.stirred()).await.is_ok();
+            }
             // Links may lead elsewhere by now, and directories may be others of the same name.
             self.watch_directories();
             if !is_told && self.look() == self.looks {
                 continue;
             }
-            let contents = self.settled().await;
+            let contents = Some(self.settled().await);
             if contents != self.contents {
                 self.contents = contents;
                 return;
@@ -103,7 +102,7 @@ impl FileWatch {
         loop {
             self.wait_for_writers(deadline).await;
             let before = self.look();
-            let contents = self.read().await;
+            let contents = self.files.iter().map(|file| digest(file)).collect();
             let is_still = self.look() == before && !self.pending.take().is_stirred;
             if is_still || Instant::now() >= deadline {
                 self.looks = before;
@@ -134,7 +133,7 @@ impl FileWatch {
 
     /// Takes whatever the files hold next for a change, be it what they held before.
     pub(crate) fn forget(&mut self) {
-        self.contents.clear();
+        self.contents = None;
         self.looks = Looks::default();
     }
 
@@ -145,16 +144,6 @@ impl FileWatch {
 
     fn look(&self) -> Looks {
         Looks::at(&self.files)
-    }
-
-    async fn read(&self) -> Vec<Option<KeyDigest>> {
-        let files = self.files.clone();
-        let read = spawn_blocking(move || files.iter().map(|file| digest(file)).collect());
-        match read.await {
-            Ok(contents) => contents,
-            // Reading does not panic, so the runtime is shutting down, and nobody waits for an answer any more.
-            Err(_) => std::future::pending().await,
-        }
     }
 
     /// Watches every directory on which it depends what the files are.

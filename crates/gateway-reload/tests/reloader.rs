@@ -153,14 +153,17 @@ async fn a_reference_to_the_store_holds_while_the_store_is_unread_and_fails_when
     let remove = SettingsChange::Remove { kind: SettingsKind::Provider, name: "more".into() };
     let errors = scene.reloader.check(remove).await.unwrap_err();
     assert_eq!(errors.iter().next().unwrap().path, "models.chat.targets[0].provider");
-    // Whoever takes it away by hand does not take it out of service.
+    // Whoever takes it away by hand takes away the model with it, and nothing else: not even at a start.
     scene.reloader.take_stored(stored([]));
-    assert_eq!(names(&gateway), ["main", "more"]);
-    assert!(scene.reloader.status().last_error.is_some());
-    // The next good word of either side settles it.
-    scene.write(FILE);
-    scene.reloader.reload(Cause::File).await.unwrap();
     assert_eq!(names(&gateway), ["main"]);
+    assert!(scene.reloader.status().last_error.is_none());
+    let again = Scene::on(&text, Arc::new(NoHost));
+    again.reloader.take_stored(stored([]));
+    assert_eq!(names(&again.reloader.start(Gateway::builder()).await.unwrap()), ["main"]);
+    // Who edits the file is there to mend it.
+    scene.write(&format!("{text}# edited\n"));
+    let errors = scene.reloader.reload(Cause::File).await.unwrap_err();
+    assert_eq!(errors.iter().next().unwrap().path, "models.chat.targets[0].provider");
 }
 
 #[tokio::test]
@@ -192,8 +195,9 @@ impl Host for Small {
         if config.providers.len() < 3 { Ok(()) } else { Err(ConfigError::of_key("providers", "too many").into()) }
     }
 
-    fn adopt(&self, config: &Config) {
+    fn adopt(&self, config: &Config) -> Result<(), ConfigErrors> {
         assert!(config.providers.len() < 3);
+        Ok(())
     }
 }
 
@@ -205,4 +209,66 @@ async fn a_process_may_refuse_what_it_cannot_serve() {
     scene.reloader.take_stored(stored([provider("a", GOOD), provider("b", GOOD)]));
     assert_eq!(names(&gateway), ["main"]);
     assert!(scene.reloader.status().last_error.unwrap().to_string().contains("too many"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_file_is_told_until_the_file_is_mended() {
+    let (scene, _gateway) = Scene::started(FILE, StoredSettings::default()).await;
+    scene.write(&FILE.replace("auth: none", "auth: perhaps"));
+    scene.reloader.reload(Cause::File).await.unwrap_err();
+    scene.reloader.take_stored(stored([provider("more", GOOD)]));
+    assert!(scene.reloader.status().last_error.unwrap().to_string().contains("auth"));
+    scene.write(FILE);
+    scene.reloader.reload(Cause::File).await.unwrap();
+    assert!(scene.reloader.status().last_error.is_none());
+    assert_eq!(scene.reloader.status().source, "file and store");
+}
+
+#[tokio::test]
+async fn what_is_left_out_already_is_in_nobodys_way() {
+    let (scene, gateway) = Scene::started(FILE, stored([provider("main", GOOD)])).await;
+    // The words of the clash tell of a line, which is another one now.
+    scene.write(&format!("# a comment\n\n{FILE}"));
+    scene.reloader.reload(Cause::File).await.unwrap();
+    let dangling = record(SettingsKind::Model, "chat", r#"{"targets":[{"provider":"mian"}]}"#);
+    scene.reloader.take_stored(stored([provider("main", GOOD), dangling]));
+    // The words of the model suggest the new name.
+    scene.reloader.check(SettingsChange::Insert(provider("mian2", GOOD))).await.unwrap();
+    assert_eq!(names(&gateway), ["main"]);
+}
+
+#[tokio::test]
+async fn an_entry_for_which_nothing_compiles_is_left_out_by_itself() {
+    // A route has 64 targets at most.
+    let crowd = (0..70).map(|number| provider(&format!("p{number:02}"), GOOD));
+    let (scene, gateway) = Scene::started(FILE, stored(crowd)).await;
+    let (served, left_out) = (names(&gateway).len(), scene.reloader.status().left_out.len());
+    assert_eq!(served + left_out, 71, "{served} served");
+    assert!(left_out > 0 && served > 60, "{served} served");
+}
+
+/// A process that panics at the third provider.
+struct Fragile;
+
+impl Host for Fragile {
+    fn prepare(&self, config: &mut Config) -> Result<(), ConfigErrors> {
+        assert!(config.providers.len() < 3, "a bug");
+        Ok(())
+    }
+
+    fn adopt(&self, _: &Config) -> Result<(), ConfigErrors> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_like_any_other() {
+    let scene = Scene::on(FILE, Arc::new(Fragile));
+    scene.reloader.take_stored(StoredSettings::default());
+    let gateway = scene.reloader.start(Gateway::builder()).await.unwrap();
+    scene.reloader.take_stored(stored([provider("a", GOOD), provider("b", GOOD)]));
+    assert_eq!(names(&gateway), ["main"]);
+    assert!(scene.reloader.status().last_error.unwrap().to_string().contains("a bug"));
+    scene.reloader.take_stored(stored([provider("a", GOOD)]));
+    assert_eq!(names(&gateway), ["main", "a"]);
 }

@@ -27,7 +27,8 @@ impl Scene {
     }
 
     async fn of(folder: TempDir) -> Self {
-        let watch = FileWatch::new(vec![folder.path().join("config.yaml")]).await;
+        let mut watch = FileWatch::new(vec![folder.path().join("config.yaml")]);
+        watch.changed().await;
         Self { folder, watch }
     }
 
@@ -119,7 +120,8 @@ async fn a_directory_that_another_takes_the_place_of() {
     let (place, aside) = (folder.path().join("conf"), folder.path().join("aside"));
     fs::create_dir(&place).unwrap();
     fs::write(place.join("config.yaml"), "one").unwrap();
-    let mut watch = FileWatch::new(vec![place.join("config.yaml")]).await;
+    let mut watch = FileWatch::new(vec![place.join("config.yaml")]);
+    watch.changed().await;
     for text in ["two", "three"] {
         fs::create_dir(&aside).unwrap();
         fs::write(aside.join("config.yaml"), text).unwrap();
@@ -163,7 +165,8 @@ async fn what_says_the_same_and_what_is_beside_is_no_change() {
 async fn other_files_can_be_watched_instead() {
     let mut scene = Scene::with("one").await;
     fs::write(scene.path("other.pem"), "one").unwrap();
-    scene.watch.set_files(vec![scene.path("other.pem")]).await;
+    scene.watch.set_files(vec![scene.path("other.pem")]);
+    timeout(PATIENCE, scene.watch.changed()).await.expect("what it holds at first was not noticed");
     fs::write(scene.path("config.yaml"), "two").unwrap();
     fs::write(scene.path("other.pem"), "two").unwrap();
     timeout(PATIENCE, scene.watch.changed()).await.expect("the change was not noticed");

@@ -43,10 +43,15 @@ impl Dialect for PostgreSql {
         begin_write: "BEGIN",
         // A node may wait here for another that makes a long migration, and be told so by its own patience alone. The number is
         // this program's own: the ASCII codes of "gateway".
+        //
+        // Then not for long: whoever waits for a table that somebody reads, to change it, has all other readers of it wait
+        // behind. It is given up well before these give up, which have the time of `prepare`, and tried again later.
         lock_schema: &[
             "SET LOCAL lock_timeout = 0",
             "SET LOCAL statement_timeout = 0",
             "SELECT pg_advisory_xact_lock(29099075147620729)",
+            "SET LOCAL lock_timeout = '2s'",
+            "SET LOCAL statement_timeout = '60s'",
         ],
         find_migrations: "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
         every_key_packed: None,

@@ -88,20 +88,29 @@ where
     for<'r> bool: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn integer(&self, column: usize) -> sqlx::Result<Option<i64>> {
-        self.try_get(column)
+        self.try_get(column).map_err(|error| in_plain_words(error, "is not a whole number"))
     }
 
     fn text(&self, column: usize) -> sqlx::Result<Option<&str>> {
-        self.try_get(column)
+        self.try_get(column).map_err(|error| in_plain_words(error, "is not text"))
     }
 
     fn bytes(&self, column: usize) -> sqlx::Result<Option<Cow<'_, [u8]>>> {
-        let bytes: Option<&[u8]> = self.try_get(column)?;
+        let bytes: sqlx::Result<Option<&[u8]>> = self.try_get(column);
+        let bytes = bytes.map_err(|error| in_plain_words(error, "is not bytes"))?;
         Ok(bytes.map(Cow::Borrowed))
     }
 
     fn flag(&self, column: usize) -> sqlx::Result<Option<bool>> {
-        self.try_get(column)
+        self.try_get(column).map_err(|error| in_plain_words(error, "is neither true nor false"))
+    }
+}
+
+/// What is wrong with a value of another kind than its column is to have, for administrators; sqlx tells it to programmers.
+fn in_plain_words(error: sqlx::Error, problem: &'static str) -> sqlx::Error {
+    match error {
+        sqlx::Error::ColumnDecode { index, .. } => sqlx::Error::ColumnDecode { index, source: problem.into() },
+        error => error,
     }
 }
 

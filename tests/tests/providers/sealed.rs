@@ -160,6 +160,26 @@ async fn what_was_in_clear_is_sealed_by_the_next_write() {
     }
 }
 
+/// Once, and where there is a store.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_that_nothing_is_sealed() {
+    let mut site = Site::of(FILE).await;
+    for (store, sealing_key, expected) in
+        [("sqlite:gateway.db", "", 1), ("sqlite:gateway.db", SEALING_KEY, 0), ("none", "", 0)]
+    {
+        site.set("DB_URL", store);
+        site.set("STORE_ENCRYPTION_KEY", sealing_key);
+        let log = site.start().process.stop();
+        let told = log.iter().filter(|line| line.contains("STORE_ENCRYPTION_KEY is not set")).count();
+        assert_eq!(told, expected, "{store} {sealing_key:?}: {log:?}");
+    }
+    // The default one is not made without an administrator.
+    let mut site = Site::of(FILE).await;
+    site.set("ADMIN_KEY", "");
+    let log = site.start().process.stop().join("\n");
+    assert!(!log.contains("STORE_ENCRYPTION_KEY"), "{log}");
+}
+
 #[tokio::test]
 async fn a_key_that_is_none_stops_the_start() {
     let mut site = Site::of(FILE).await.with("DB_URL", "sqlite:gateway.db");

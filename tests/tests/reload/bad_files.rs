@@ -8,10 +8,9 @@ use crate::scene::{Scene, file, with_model};
 
 /// What is written, and what is said of it.
 fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned()
-        + &(1..12)
-            .map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", ")))
-            .collect::<String>();
+    let level =
+        |number: usize| format!("a{number}: &a{number} [{}]\n", vec![format!("*a{}", number - 1); 9].join(", "));
+    let bomb = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |bomb, number| bomb + &level(number));
     let truncated = file("cut");
     let truncated = &truncated[..truncated.len() - 30];
     let unknown_provider = with_model("other", "models: { o3: { targets: [ { provider: mian } ] } }\n");

@@ -1,8 +1,12 @@
 //! Two processes at one address: the second is there before the first goes.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Lines};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
+use gateway_testing::{PostgresServer, binary};
 use gateway_tests::site::Site;
+use gateway_tests::stage::CALLER_KEY;
 
 use crate::crowd::{Crowd, conclude, more_calls, prepare};
 
@@ -42,13 +46,73 @@ async fn a_second_process_is_refused_unless_both_allow_it() {
     let port = first.process.address().port().to_string();
     let second = site.folder.run(
         &["--config", "config.yaml"],
-        &[
-            ("HOST", "127.0.0.1"),
-            ("PORT", &port),
-            ("UPSTREAM", &site.upstream.api_base()),
-            ("CALLER_KEY", gateway_tests::stage::CALLER_KEY),
-        ],
+        &[("HOST", "127.0.0.1"), ("PORT", &port), ("UPSTREAM", &site.upstream.api_base()), ("CALLER_KEY", CALLER_KEY)],
     );
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     assert!(second.stderr.contains("in use"), "{}", second.stderr);
+}
+
+/// Half of the new connections would come to it, while the one before can serve them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_does_not_know_its_keys_yet_takes_no_calls() {
+    let Some(mut server) = PostgresServer::start() else { return };
+    let url = server.create_database();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let site = Site::of(CONFIG).await;
+    server.stop();
+    let mut waiting = Waiting::start(&site, port, &url);
+    waiting.until_it_says("waiting for the store");
+    assert!(TcpStream::connect(address).is_err(), "it listens");
+    server.start_again();
+    waiting.until_it_says("\"listening\"");
+    assert!(TcpStream::connect(address).is_ok());
+    assert!(waiting.stop());
+
+    server.stop();
+    let mut waiting = Waiting::start(&site, port, &url);
+    waiting.until_it_says("waiting for the store");
+    assert!(!waiting.stop(), "it has never served");
+}
+
+/// A gateway that is not there yet.
+struct Waiting {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Waiting {
+    fn start(site: &Site, port: u16, store: &str) -> Self {
+        let mut command = binary::command(site.folder.path());
+        command.args(["--config", "config.yaml"]).envs([
+            ("HOST", "127.0.0.1"),
+            ("PORT", &port.to_string()),
+            ("DB_URL", store),
+            ("UPSTREAM", &site.upstream.api_base()),
+            ("CALLER_KEY", CALLER_KEY),
+        ]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, log }
+    }
+
+    /// Panics if it ends before.
+    fn until_it_says(&mut self, words: &str) {
+        assert!(self.log.by_ref().map(Result::unwrap).any(|line| line.contains(words)), "it never said {words}");
+    }
+
+    /// Asks it to stop, and returns whether it ended well.
+    fn stop(mut self) -> bool {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // It has ended already, unless a test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

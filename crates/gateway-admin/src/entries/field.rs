@@ -40,7 +40,7 @@ const PROVIDER: [Field; 12] = [
 
 const MODEL: [Field; 12] = [
     plain("targets"),
-    plain("endpoint"),
+    secret("endpoint"),
     secret("api_key"),
     secret("api_keys"),
     plain("model"),

@@ -27,13 +27,13 @@ pub(super) fn new(kind: SettingsKind, id: &str, draft: &Draft, now: Timestamp) -
 
 /// An entry as a file has it, by the names of a file.
 pub(crate) fn of_file(kind: SettingsKind, name: &str, members: Members, now: Timestamp) -> SettingsRecord {
-    let is_secret = |key: &str| field::fields(kind).iter().any(|field| field.key == key && field.is_secret);
-    let (secrets, settings): (Vec<_>, Vec<_>) = members.0.into_iter().partition(|(key, _)| is_secret(key));
+    let (mut settings, mut secrets) = (members, Members::default());
+    set_secrets_apart(kind, &mut settings, &mut secrets);
     SettingsRecord {
         kind,
         name: name.into(),
-        settings: text(&Members(settings)),
-        secrets: (!secrets.is_empty()).then(|| text(&Members(secrets)).into()),
+        settings: text(&settings),
+        secrets: (!secrets.is_empty()).then(|| text(&secrets).into()),
         revision: 1,
         created_at: now,
         updated_at: now,
@@ -42,9 +42,9 @@ pub(crate) fn of_file(kind: SettingsKind, name: &str, members: Members, now: Tim
 
 /// An entry after a change; the same if nothing is different.
 pub(super) fn changed(before: &SettingsRecord, draft: &Draft, now: Timestamp) -> SettingsRecord {
-    // What is no object held no settings that could be kept.
-    let mut settings = Members::parse(&before.settings).unwrap_or_default();
-    let mut secrets = before.secrets.as_ref().and_then(|text| Members::parse(text.expose())).unwrap_or_default();
+    let (mut settings, mut secrets) = members(before);
+    // In a row made by hand they may stand on the wrong side.
+    set_secrets_apart(before.kind, &mut settings, &mut secrets);
     for (name, value) in &draft.members.0 {
         let Some(field) = field::named(before.kind, name) else { continue };
         let rival = RIVALS.iter().find(|(given, _)| given == name).map(|(_, rival)| *rival);
@@ -53,7 +53,6 @@ pub(super) fn changed(before: &SettingsRecord, draft: &Draft, now: Timestamp) ->
             secrets.remove(rival);
         }
         let (home, other) = if field.is_secret { (&mut secrets, &mut settings) } else { (&mut settings, &mut secrets) };
-        // In a row made by hand it may stand on the wrong side.
         other.remove(field.key);
         match value {
             Ordered::Null => home.remove(field.key),
@@ -62,11 +61,43 @@ pub(super) fn changed(before: &SettingsRecord, draft: &Draft, now: Timestamp) ->
     }
     let mut after = before.clone();
     after.settings = text(&settings);
-    after.secrets = (!secrets.0.is_empty()).then(|| text(&secrets).into());
+    after.secrets = (!secrets.is_empty()).then(|| text(&secrets).into());
     if !is_same(before, &after) {
         after.updated_at = now;
     }
     after
+}
+
+/// An entry as it is, but with each secret where it is sealed; the very same if there they are.
+pub(crate) fn tidied(before: &SettingsRecord, now: Timestamp) -> SettingsRecord {
+    let (mut settings, mut secrets) = members(before);
+    if !set_secrets_apart(before.kind, &mut settings, &mut secrets) {
+        return before.clone();
+    }
+    let secrets = Some(text(&secrets).into());
+    SettingsRecord { settings: text(&settings), secrets, updated_at: now, ..before.clone() }
+}
+
+/// Settings and secrets. What is no object held none that could be kept.
+fn members(record: &SettingsRecord) -> (Members, Members) {
+    let settings = Members::parse(&record.settings).unwrap_or_default();
+    let secrets = record.secrets.as_ref().map(Secret::expose).and_then(Members::parse).unwrap_or_default();
+    (settings, secrets)
+}
+
+/// Moves secrets from the settings, which everybody reads who can read the database, to those that are sealed. One that is
+/// there already counts, and the other is gone. Says whether there was any.
+fn set_secrets_apart(kind: SettingsKind, settings: &mut Members, secrets: &mut Members) -> bool {
+    let is_secret = |key: &str| field::fields(kind).iter().any(|field| field.key == key && field.is_secret);
+    let (found, plain): (Vec<_>, Vec<_>) = settings.0.drain(..).partition(|(key, _)| is_secret(key));
+    settings.0 = plain;
+    let has_any = !found.is_empty();
+    for (key, value) in found {
+        if secrets.get(&key).is_none() {
+            secrets.set(&key, value);
+        }
+    }
+    has_any
 }
 
 /// Whether two states of an entry say the same.
@@ -77,8 +108,7 @@ pub(crate) fn is_same(one: &SettingsRecord, other: &SettingsRecord) -> bool {
 /// What may be shown of a record by the names of this API: its settings as they are, and of its secrets what they are.
 pub(super) fn shown(record: &SettingsRecord) -> Members {
     let mut shown = Members::default();
-    let settings = Members::parse(&record.settings).unwrap_or_default();
-    let secrets = record.secrets.as_ref().map(Secret::expose).and_then(Members::parse).unwrap_or_default();
+    let (settings, secrets) = members(record);
     for (key, value) in settings.0.into_iter().chain(secrets.0) {
         match field::fields(record.kind).iter().find(|field| field.key == key) {
             Some(field) if field.is_secret => {

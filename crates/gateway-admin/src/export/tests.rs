@@ -58,3 +58,17 @@ fn secrets_are_left_to_the_environment_unless_they_are_asked_for() {
         assert!(text.contains(reference), "{reference} in {text}");
     }
 }
+
+#[test]
+fn no_two_keys_are_exported_by_one_name() {
+    let key = |id: &str, name: &str| KeyRecord {
+        name: name.into(),
+        ..KeyRecord::unlimited(id, KeyDigest::of(id.as_bytes()))
+    };
+    // The last has for its name what the second is exported by.
+    let keys = vec![key("key_1", "twin"), key("key_2", "twin"), key("key_3", "key_2"), key("key_4", "key_4")];
+    let stored = Changes { keys, ..Changes::default() };
+    let exported = serde_json::to_value(Export::new(&stored, true)).unwrap();
+    let names: Vec<_> = exported["master_keys"].as_array().unwrap().iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["key_1", "key_2", "key_3", "key_4"]);
+}

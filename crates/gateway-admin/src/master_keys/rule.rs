@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Fault, Invalid};
 
-const MAX_ID: usize = 64;
+pub(crate) const MAX_ID: usize = 64;
 pub(super) const MAX_NAME: usize = 128;
 pub(super) const MAX_KEY: usize = 1024;
 pub(super) const MAX_PATTERNS: usize = 1000;

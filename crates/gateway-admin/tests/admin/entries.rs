@@ -1,11 +1,9 @@
 //! Providers and models: made, looked at, changed, taken away.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gateway_keystore::SettingsKind;
 use serde_json::{Value, json};
-use tokio::sync::Barrier;
 
 use crate::scene::Scene;
 
@@ -120,19 +118,6 @@ async fn a_change_of_nothing_is_none() {
         assert_eq!((answer.status.as_u16(), answer.json()), (200, before.clone()), "{body}");
     }
     assert_eq!(scene.store.writes(), 1);
-}
-
-#[tokio::test]
-async fn two_changes_at_once_lose_nothing() {
-    let scene = scene().await;
-    *scene.store.meeting.lock() = Some(Arc::new(Barrier::new(2)));
-    let (one, other) =
-        tokio::join!(scene.call("PATCH", P, r#"{"weight": 9}"#), scene.call("PATCH", P, r#"{"is_enabled": false}"#));
-    assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
-    let shown = scene.get(P).await.json();
-    assert_eq!((&shown["weight"], &shown["is_enabled"]), (&json!(9), &json!(false)));
-    scene.store.stale_writes.store(1000, Ordering::Relaxed);
-    assert_eq!(scene.call("PATCH", P, r#"{"weight": 8}"#).await.error(), (409, "conflict".to_owned(), None));
 }
 
 #[tokio::test]

@@ -107,3 +107,14 @@ async fn what_cannot_be_tried_is_refused() {
     }
     assert!(scene.prober.probes.lock().is_empty());
 }
+
+#[tokio::test]
+async fn a_check_comes_to_a_bounded_number_of_requests() {
+    let scene = Scene::with_file(FILE);
+    let models = |count: usize| (0..count).map(|number| format!("m-{number}")).collect::<Vec<_>>();
+    let body = |count| json!({ "provider_ids": ["any", "good"], "models": models(count) }).to_string();
+    assert_eq!(scene.call("POST", CHECK, &body(501)).await.error(), (422, "invalid_value".to_owned(), None));
+    assert!(scene.prober.probes.lock().is_empty());
+    assert_eq!(scene.call("POST", CHECK, &body(500)).await.status.as_u16(), 200);
+    assert_eq!(scene.prober.probes.lock().len(), 1000);
+}

@@ -140,6 +140,20 @@ impl Scene {
         Self { store, node, clock, configuration, prober, service: AdminService::new(parts) }
     }
 
+    /// Another node at the same store, of the same configuration.
+    pub(crate) fn other_node(&self) -> Self {
+        let Self { store, node, clock, configuration, prober, .. } = self;
+        let (store, node, clock, configuration) =
+            (Arc::clone(store), Arc::clone(node), Arc::clone(clock), Arc::clone(configuration));
+        let prober = Arc::clone(prober);
+        let entries = StoredEntries::new(Arc::clone(&store) as _, Arc::clone(&configuration) as _, Actor::Admin);
+        let entries = entries.with_visibility(Arc::clone(&node) as _).with_clock(Arc::clone(&clock) as _);
+        let keys = MasterKeys::new(Arc::clone(&store) as _, KeyDigester::default(), Actor::Admin);
+        let parts =
+            Parts { configuration: Arc::clone(&configuration) as _, keys, entries, prober: Arc::clone(&prober) as _ };
+        Self { store, node, clock, configuration, prober, service: AdminService::new(parts) }
+    }
+
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (head, body) = self.service.answer(request).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes().to_vec();

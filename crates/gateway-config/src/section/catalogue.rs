@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::config::Provider;
+use crate::config::{Origin, Provider};
 use crate::item::Item;
+use crate::stored::Dangling;
 
 /// How many unknown names are compared with all that are known. Each is an error, and a report lists no more of them.
 const MOST_SUGGESTIONS: u32 = 100;
@@ -27,6 +28,8 @@ pub(super) struct Catalogue<'a> {
     has_nameless: bool,
     /// Why there may be providers that are not known here, if there may.
     gap: Option<Absence>,
+    /// What becomes of references of the file to what is nowhere.
+    dangling: Dangling,
     suggestions_left: Cell<u32>,
 }
 
@@ -53,6 +56,8 @@ pub(super) enum Absence {
     LeftOut,
     /// The store has not been read.
     Unread,
+    /// It is nowhere, and may have been in the store until now.
+    Gone,
 }
 
 impl Absence {
@@ -61,6 +66,7 @@ impl Absence {
         match self {
             Self::LeftOut => "the provider of this name in the store is left out",
             Self::Unread => "no provider of the file has this name, and the store has not been read yet",
+            Self::Gone => "no provider of the file or the store has this name; it counts as one that is disabled",
         }
     }
 
@@ -69,6 +75,7 @@ impl Absence {
         match self {
             Self::LeftOut => "nothing serves this name; a provider of the store is left out that perhaps would",
             Self::Unread => "nothing in the file serves this name, and the store has not been read yet",
+            Self::Gone => "nothing in the file or the store serves this name",
         }
     }
 }
@@ -84,13 +91,14 @@ pub(super) enum Reference {
 
 impl<'a> Catalogue<'a> {
     /// A catalogue that may be all there is, or lack whatever a store holds.
-    pub(super) fn new(gap: Option<Absence>) -> Self {
+    pub(super) fn new(gap: Option<Absence>, dangling: Dangling) -> Self {
         Self {
             providers: Vec::new(),
             disabled: Vec::new(),
             by_name: HashMap::new(),
             has_nameless: false,
             gap,
+            dangling,
             suggestions_left: Cell::new(MOST_SUGGESTIONS),
         }
     }
@@ -139,8 +147,8 @@ impl<'a> Catalogue<'a> {
         self.by_name.get(name)?.item.as_ref()
     }
 
-    /// Finds the provider that a value names, or reports that there is none.
-    pub(super) fn find(&self, item: &Item<'_>) -> Option<Reference> {
+    /// Finds the provider that a value of the file or the store names, or reports that there is none.
+    pub(super) fn find(&self, item: &Item<'_>, origin: Origin) -> Option<Reference> {
         let name = item.name("the name of a provider")?;
         match self.by_name.get(name).map(|listed| listed.standing) {
             Some(Standing::Enabled(index)) => Some(Reference::Enabled(index)),
@@ -148,6 +156,7 @@ impl<'a> Catalogue<'a> {
             Some(Standing::LeftOut) => Some(Reference::Absent(Absence::LeftOut)),
             None if self.has_nameless => None,
             None if self.gap == Some(Absence::Unread) => Some(Reference::Absent(Absence::Unread)),
+            None if self.tolerates_dangling(origin) => Some(Reference::Absent(Absence::Gone)),
             None => {
                 let mut names: Vec<&str> = self.by_name.keys().copied().collect();
                 names.sort_unstable();
@@ -166,7 +175,7 @@ impl<'a> Catalogue<'a> {
 
     /// The provider for paths that the gateway does not know; it must be able to take them.
     pub(super) fn passthrough(&self, item: &Item<'_>) -> Option<usize> {
-        match self.find(item)? {
+        match self.find(item, Origin::File)? {
             Reference::Enabled(index) => return Some(index),
             Reference::Disabled => item.refuse("the provider is disabled; enable it or leave `passthrough` out"),
             Reference::Absent(absence) => item.warn(absence.of_provider()),
@@ -201,9 +210,36 @@ impl<'a> Catalogue<'a> {
         self.has_nameless
     }
 
-    /// Why a name may be served that no provider here serves.
-    pub(super) fn gap(&self) -> Option<Absence> {
-        self.gap
+    /// Why a name that the file or the store refers to may be served, or may have been, although no provider here serves it.
+    pub(super) fn gap(&self, origin: Origin) -> Option<Absence> {
+        self.gap.or_else(|| self.tolerates_dangling(origin).then_some(Absence::Gone))
+    }
+
+    /// Whether a reference that leads nowhere is no error. One in an entry of the store is that entry's own.
+    fn tolerates_dangling(&self, origin: Origin) -> bool {
+        self.dangling == Dangling::Tolerated && origin == Origin::File
+    }
+
+    /// Leaves out providers that are served so far: those of which `surplus` says so, in their order.
+    pub(super) fn leave_out(&mut self, surplus: &[bool]) {
+        let is_surplus = |index: usize| surplus.get(index) == Some(&true);
+        let mut kept = 0;
+        let places: Vec<usize> = (0..self.providers.len())
+            .map(|index| {
+                let place = kept;
+                kept += usize::from(!is_surplus(index));
+                place
+            })
+            .collect();
+        for listed in self.by_name.values_mut() {
+            if let Standing::Enabled(index) = listed.standing {
+                let place = places.get(index).filter(|_| !is_surplus(index));
+                listed.standing = place.map_or(Standing::LeftOut, |place| Standing::Enabled(*place));
+            }
+        }
+        let mut index = 0..;
+        self.providers.retain(|_| !index.next().is_some_and(is_surplus));
+        self.note_left_out();
     }
 
     /// Those that are served, and those that are not.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::model::Draft;
 use super::serving::{Served, Serving};
+use crate::config::Origin;
 use crate::item::Item;
 
 /// With the model itself as many as a caller may list in a request.
@@ -43,7 +44,7 @@ impl Names<'_, '_> {
             } else if list.iter().any(|other| other == name) {
                 item.refuse("the model is given twice");
             } else {
-                self.check_known(&item, name);
+                self.check_known(&item, name, draft.model.origin);
                 list.push(name.to_owned());
                 draft.fallbacks.push(item);
             }
@@ -53,7 +54,7 @@ impl Names<'_, '_> {
     /// Warns of fallbacks that lead nowhere for now, once it is known which models are left out.
     pub(super) fn warn_of_absent(&self, draft: &Draft<'_>) {
         for (item, name) in draft.fallbacks.iter().zip(&draft.model.fallback_models) {
-            match (self.models.get(name.as_str()), self.serving.of(name)) {
+            match (self.models.get(name.as_str()), self.serving.of(name, draft.model.origin)) {
                 // What nobody serves was refused when it was read.
                 (Some(Presence::Kept), _) | (_, Served::Now) | (None, Served::Never) => {}
                 (Some(Presence::LeftOut), _) => {
@@ -74,8 +75,8 @@ impl Names<'_, '_> {
         stripped.unwrap_or(name)
     }
 
-    fn check_known(&self, item: &Item<'_>, name: &str) {
-        if self.models.contains_key(name) || self.serving.of(name) != Served::Never {
+    fn check_known(&self, item: &Item<'_>, name: &str, origin: Origin) {
+        if self.models.contains_key(name) || self.serving.of(name, origin) != Served::Never {
             return;
         }
         let mut names: Vec<&str> = self.models.keys().copied().chain(self.serving.exact_names()).collect();

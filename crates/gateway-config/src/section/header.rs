@@ -21,10 +21,22 @@ const FRAMING: [&str; 12] = [
     "expect",
 ];
 
+/// The most headers of a provider, of each sort: as many as servers take of a request, most of them.
+const MAX_HEADERS: usize = 100;
+
+/// Refuses more than a request can carry.
+fn refuse_too_many(item: &Item<'_>, count: usize) {
+    if count > MAX_HEADERS {
+        item.refuse(format!("{count} headers are given; a provider may have {MAX_HEADERS}"));
+    }
+}
+
 /// Reads headers to add to every request. Values may be credentials and are not repeated.
 pub(super) fn read_added(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    for (name, value) in item.entries() {
+    let entries = item.entries();
+    refuse_too_many(item, entries.len());
+    for (name, value) in entries.into_iter().take(MAX_HEADERS) {
         let Some(name) = parse_name(&value, name) else { continue };
         if headers.iter().any(|(other, _)| *other == name) {
             value.refuse("the header is given twice; names ignore case");
@@ -41,7 +53,9 @@ pub(super) fn read_added(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
 /// Reads names of callers' headers to let through.
 pub(super) fn read_forwarded(item: &Item<'_>) -> Vec<HeaderName> {
     let mut names = Vec::new();
-    for element in item.items() {
+    let items = item.items();
+    refuse_too_many(item, items.len());
+    for element in items.into_iter().take(MAX_HEADERS) {
         let Some(name) = element.text("the name of a header").and_then(|text| parse_name(&element, text)) else {
             continue;
         };

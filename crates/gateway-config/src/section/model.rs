@@ -46,7 +46,7 @@ pub(super) fn read_one<'a>(name: &str, item: &Item<'a>, origin: Origin, around: 
     match problem_of(name) {
         Some(problem) => item.refuse(problem),
         None if has_place_of_its_own(item) => {}
-        None => check_mapped(name, item, around.serving),
+        None => check_mapped(item, around.serving.of(name, origin)),
     }
     draft
 }
@@ -64,9 +64,9 @@ fn has_place_of_its_own(item: &Item<'_>) -> bool {
 }
 
 /// A model without targets is served by whoever maps its name. That nobody does is most often a misspelling.
-fn check_mapped(name: &str, item: &Item<'_>, serving: &Serving<'_>) {
+fn check_mapped(item: &Item<'_>, served: Served) {
     const NOBODY: &str = "no enabled provider serves this name; give it `targets` or map it in a `model_mapping`";
-    match serving.of(name) {
+    match served {
         Served::Now => {}
         Served::OnceEnabled => item.warn(NOBODY),
         Served::Perhaps(absence) => item.warn(absence.of_service()),

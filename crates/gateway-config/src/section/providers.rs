@@ -3,13 +3,14 @@
 use gateway_keystore::SettingsKind;
 
 use super::catalogue::{Absence, Catalogue};
+use super::crowd;
 use super::provider::{self, Defaults};
 use crate::fields::Fields;
 use crate::stored::{Stored, StoredEntry};
 
 /// Reads all providers.
 pub(super) fn read_all<'a>(root: &mut Fields<'a>, stored: &'a Stored<'_>, defaults: &Defaults<'_>) -> Catalogue<'a> {
-    let mut catalogue = Catalogue::new((!stored.is_read).then_some(Absence::Unread));
+    let mut catalogue = Catalogue::new((!stored.is_read).then_some(Absence::Unread), stored.dangling);
     for item in root.take("providers").map(|list| list.items()).unwrap_or_default() {
         let listing = provider::read_one(&item, None, defaults);
         catalogue.list(&item, listing);
@@ -20,6 +21,7 @@ pub(super) fn read_all<'a>(root: &mut Fields<'a>, stored: &'a Stored<'_>, defaul
     for name in stored.unreadable(SettingsKind::Provider) {
         catalogue.list_stored(name, None, None);
     }
+    crowd::thin_out(&mut catalogue);
     catalogue
 }
 

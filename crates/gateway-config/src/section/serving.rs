@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use gateway_call::ModelPattern;
 
 use super::catalogue::{Absence, Catalogue};
-use crate::config::Provider;
+use crate::config::{Origin, Provider};
 
 /// The names that a catalogue's providers serve, before models with providers of their own are added.
 pub(super) struct Serving<'c> {
@@ -39,15 +39,15 @@ impl<'c> Serving<'c> {
         self.catalogue
     }
 
-    /// Whether a name is served.
-    pub(super) fn of(&self, name: &str) -> Served {
+    /// Whether a name is served that the file or the store refers to.
+    pub(super) fn of(&self, name: &str, origin: Origin) -> Served {
         if self.leads_to(name, true) || self.catalogue.has_nameless() {
             return Served::Now;
         }
         if self.leads_to(name, false) {
             return Served::OnceEnabled;
         }
-        self.catalogue.gap().map_or(Served::Never, Served::Perhaps)
+        self.catalogue.gap(origin).map_or(Served::Never, Served::Perhaps)
     }
 
     /// Whether a provider takes the name, or is named in it and takes the rest.

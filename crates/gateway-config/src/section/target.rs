@@ -1,5 +1,7 @@
 //! `models.*.targets`: which providers serve a model.
 
+use gateway_routing::MAX_TARGETS;
+
 use super::catalogue::{Catalogue, Reference};
 use super::provider::read_weight;
 use crate::config::{Model, ModelTarget, Provider};
@@ -16,7 +18,11 @@ pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>
     if item.is_sequence() && elements.is_empty() {
         item.refuse("found an empty list, expected at least one target; leave `targets` out to use the mappings");
     }
-    let readings: Vec<Reading> = elements.iter().map(|element| read_one(element, model, catalogue)).collect();
+    if elements.len() > MAX_TARGETS {
+        item.refuse(format!("the list has {} targets; a model may have {MAX_TARGETS}", elements.len()));
+    }
+    let readings: Vec<Reading> =
+        elements.iter().take(MAX_TARGETS).map(|element| read_one(element, model, catalogue)).collect();
     if !readings.is_empty() && readings.iter().all(|reading| matches!(reading, Reading::AtDisabled)) {
         item.warn("every target is at a disabled provider; the name is resolved by the providers' mappings instead");
     }
@@ -37,7 +43,7 @@ enum Reading {
 fn read_one(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>) -> Reading {
     let Some(mut fields) = item.fields() else { return Reading::Refused };
     let provider = fields.require("provider");
-    let reference = provider.as_ref().and_then(|item| catalogue.find(item));
+    let reference = provider.as_ref().and_then(|item| catalogue.find(item, model.origin));
     if let (Some(item), Some(Reference::Absent(absence))) = (&provider, reference) {
         item.warn(absence.of_provider());
     }

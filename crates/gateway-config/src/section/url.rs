@@ -1,7 +1,9 @@
 //! Upstream URLs. A refused one is not repeated if it holds credentials.
 
+use gateway_upstream::Origin;
 use http::Uri;
 use http::uri::Scheme;
+use rustls_pki_types::ServerName;
 
 use crate::item::Item;
 
@@ -14,9 +16,17 @@ pub(super) enum Query {
 
 const EXPECTED: &str = "an absolute URL such as https://api.example.com/v1";
 
+/// The longest URL, in bytes: what every server is advised to take (RFC 9110, section 4.1). Far below what a URL of this
+/// process may be, so paths can follow.
+const MAX_URL: usize = 8_000;
+
 /// An absolute http or https URL without user information and fragment; no trailing slash, unless it is the whole path.
 pub(super) fn read(item: &Item<'_>, query: Query) -> Option<Uri> {
     let text = item.text(EXPECTED)?;
+    if text.len() > MAX_URL {
+        item.refuse(format!("the URL has {} bytes; at most {MAX_URL} may be", text.len()));
+        return None;
+    }
     if let Some(problem) = forbidden_part(text, query) {
         item.refuse(problem);
         return None;
@@ -54,5 +64,11 @@ fn parse(text: &str) -> Option<Uri> {
         Some("") => true,
         _ => authority.port_u16().is_some_and(|port| port != 0),
     };
-    (is_web && !authority.host().is_empty() && has_valid_port).then_some(uri)
+    (is_web && has_valid_port && has_valid_host(&uri)).then_some(uri)
+}
+
+/// Whether connections can be opened to the host: it is there, and it can be the name in a certificate where one is asked for.
+fn has_valid_host(uri: &Uri) -> bool {
+    let is_name = |origin: &Origin| !origin.is_https() || ServerName::try_from(origin.host()).is_ok();
+    Origin::from_uri(uri).is_ok_and(|origin| is_name(&origin))
 }

@@ -77,3 +77,38 @@ fn a_disabled_provider_of_the_store_is_one_like_others() {
     let errors = resolve("passthrough: s\n", Some(&stored)).unwrap_err();
     assert!(errors.to_string().contains("the provider is disabled"), "{errors}");
 }
+
+fn tolerated(yaml: &str, stored: &StoredSettings) -> Loaded {
+    settings(yaml, &[]).resolve_tolerantly(Some(stored), &vocabulary()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn where_the_store_may_have_lost_them_they_count_as_disabled() {
+    let loaded = tolerated(FILE, &StoredSettings::default());
+    insta::assert_snapshot!(account(&loaded));
+    assert_eq!(loaded.config.passthrough, None);
+    let targets: Vec<usize> = loaded.config.models.iter().map(|it| it.targets.len()).collect();
+    assert_eq!(targets, [0, 1, 0, 1]);
+}
+
+/// What else is wrong with the file is an error as ever, and an entry of the store answers for its own references.
+#[test]
+fn only_references_of_the_file_are_tolerated() {
+    let stored = stored([
+        record(PROVIDER, "b", r#"{"weight": 0}"#),
+        record(MODEL, "n", r#"{"targets": [{"provider": "s"}]}"#),
+        record(MODEL, "o", r#"{"targets": [{"provider": "a"}], "fallback_models": ["nowhere"]}"#),
+        record(MODEL, "p", "{}"),
+    ]);
+    insta::assert_snapshot!(account(&tolerated(FILE, &stored)));
+    let faulty = format!("{FILE}server: {{ port: none }}\n");
+    let errors =
+        settings(&faulty, &[]).resolve_tolerantly(Some(&StoredSettings::default()), &vocabulary()).unwrap_err();
+    assert!(errors.iter().all(|error| error.path == "server.port"), "{errors}");
+}
+
+#[test]
+fn a_store_that_is_not_read_yet_is_the_same_to_those_who_tolerate() {
+    let tolerant = settings(FILE, &[]).resolve_tolerantly(None, &vocabulary()).unwrap();
+    assert_eq!(account(&tolerant), account(&resolve(FILE, None).unwrap()));
+}

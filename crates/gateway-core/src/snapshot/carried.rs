@@ -14,6 +14,7 @@ use gateway_resilience::{BreakerPolicy, BreakerState, BudgetPolicy, CredentialPo
 use gateway_upstream::Upstream;
 use parking_lot::Mutex;
 
+use super::named::MAX_NAMES;
 use super::{ProviderRuntime, Snapshot};
 use crate::gate::Gate;
 
@@ -50,7 +51,15 @@ struct Targets {
     before: Option<usize>,
     listed: HashMap<ModelName, Arc<TargetHealth>>,
     /// Those of names that the configuration does not list, made when they were first asked for.
-    named: Mutex<HashMap<ModelName, Arc<TargetHealth>>>,
+    named: Mutex<HashMap<ModelName, Named>>,
+}
+
+/// The health of a target that only callers have named.
+#[derive(Debug, Clone)]
+struct Named {
+    health: Arc<TargetHealth>,
+    /// Under how many configurations nobody has asked for it since somebody did.
+    unasked: u32,
 }
 
 /// A provider as the configuration in force has it.
@@ -145,7 +154,10 @@ impl Carried {
             return Arc::clone(health);
         }
         let mut named = targets.named.lock();
-        Arc::clone(named.entry(model.clone()).or_insert_with(|| fresh(self.breaker, &targets.credentials, now)))
+        let health = || fresh(self.breaker, &targets.credentials, now);
+        let target = named.entry(model.clone()).or_insert_with(|| Named { health: health(), unasked: 0 });
+        target.unasked = 0;
+        Arc::clone(&target.health)
     }
 
     /// Where the provider of this name stands in the configuration.
@@ -161,7 +173,8 @@ impl Carried {
             let entry = |(model, health): (&ModelName, &Arc<TargetHealth>)| {
                 (Arc::clone(&targets.provider), model.clone(), Arc::clone(health))
             };
-            all.extend(targets.listed.iter().chain(named.iter()).map(entry));
+            all.extend(targets.listed.iter().map(entry));
+            all.extend(named.iter().map(|(model, target)| entry((model, &target.health))));
         }
         all.sort_by(|left, right| (&left.0, &left.1).cmp(&(&right.0, &right.1)));
         all
@@ -182,23 +195,31 @@ impl Targets {
             credentials,
             before: before.map(|it| it.place),
             listed: former.map_or_else(HashMap::new, |it| HashMap::with_capacity(it.listed.len())),
-            named: former.map_or_else(Mutex::default, |it| Mutex::new(it.eventful_named(now))),
+            named: former.map_or_else(Mutex::default, |it| Mutex::new(it.known_named(now))),
         }
     }
 
-    /// The targets that callers have named, as far as there is anything to remember of them. So no number of configurations
-    /// lets them grow.
-    fn eventful_named(&self, now: Instant) -> HashMap<ModelName, Arc<TargetHealth>> {
-        let is_eventful = |health: &TargetHealth| {
-            health.breaker(now) != BreakerState::Closed || health.in_flight() > 0 || !health.cool_down(now).is_zero()
-        };
-        let named = self.named.lock();
-        let eventful = named.iter().filter(|(_, health)| is_eventful(health));
-        eventful.map(|(model, health)| (model.clone(), Arc::clone(health))).collect()
+    /// The targets that callers have named: as many as get a health under one configuration, so that no number of
+    /// configurations lets them grow. First come those that calls are kept away from or are at, and then those that somebody
+    /// has asked for of late; what is forgotten of the others is at most a few failures.
+    fn known_named(&self, now: Instant) -> HashMap<ModelName, Named> {
+        let known = self.named.lock().clone();
+        let mut known: Vec<_> = known.into_iter().collect();
+        if known.len() > MAX_NAMES {
+            let is_quiet = |health: &TargetHealth| {
+                health.breaker(now) == BreakerState::Closed
+                    && health.in_flight() == 0
+                    && health.cool_down(now).is_zero()
+            };
+            known.sort_by_cached_key(|(_, target)| (is_quiet(&target.health), target.unasked));
+            known.truncate(MAX_NAMES);
+        }
+        let one_more = |target: Named| Named { unasked: target.unasked.saturating_add(1), ..target };
+        known.into_iter().map(|(model, target)| (model, one_more(target))).collect()
     }
 
     fn find(&self, model: &ModelName) -> Option<Arc<TargetHealth>> {
-        self.listed.get(model).cloned().or_else(|| self.named.lock().get(model).cloned())
+        self.listed.get(model).cloned().or_else(|| self.named.lock().get(model).map(|it| Arc::clone(&it.health)))
     }
 }
 

@@ -16,9 +16,9 @@ use super::Snapshot;
 use super::provider::PASSTHROUGH;
 use super::routes::ANY_MODEL;
 
-/// How many names get a health of their own. With a few hundred bytes a target this is a megabyte at most for a handful of
+/// How many names get a health of their own, and of how many that is kept when another configuration comes. With a few hundred bytes a target this is a megabyte at most for a handful of
 /// providers, and more models than any of them has.
-const MAX_NAMES: usize = 1024;
+pub(super) const MAX_NAMES: usize = 1024;
 
 /// The routes that have been made, by the public name.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use gateway_call::Endpoint;
-use gateway_config::{Provider as ProviderConfig, ProviderEndpoint};
+use gateway_config::{Config, Model, Provider as ProviderConfig, ProviderEndpoint};
 use gateway_extension::Registry;
 use gateway_protocol::Provider;
 use gateway_resilience::TargetHealth;
@@ -107,10 +107,18 @@ pub(super) fn compile(build: &mut Build<'_>, protocols: &Registry<dyn Provider>)
     for (index, provider) in config.providers.iter().enumerate() {
         match compile_one(index, provider, protocols, build) {
             Ok(runtime) => runtimes.push(runtime),
-            Err(problem) => build.report(format!("providers.{}", provider.name), problem),
+            Err(problem) => build.report(entry(index, config), problem),
         }
     }
     runtimes
+}
+
+/// The key path of the entry that a provider was written in: its own, or that of the model that has it inline.
+pub(super) fn entry(place: usize, config: &Config) -> String {
+    let Some(provider) = config.providers.get(place) else { return "providers".to_owned() };
+    let is_its = |model: &&Model| model.targets.iter().any(|target| target.provider == place);
+    let model = config.models.iter().filter(|_| !provider.resolvable).find(is_its);
+    model.map_or_else(|| format!("providers.{}", provider.name), |model| format!("models.{}", model.name))
 }
 
 fn compile_one(

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use gateway_call::ModelName;
-use gateway_config::{Config, Mapping, Model, ModelTarget, Provider};
+use gateway_call::{ModelName, ModelPattern};
+use gateway_config::{Config, Model, ModelTarget, Provider};
 use gateway_extension::Registry;
 use gateway_resilience::TargetHealth;
-use gateway_routing::{Resolved, Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted, identity};
+use gateway_routing::{
+    MAX_TARGETS, Resolved, Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted, identity,
+};
 use tokio::time::Instant;
 
+use super::provider::entry;
 use super::{Build, CompileError, Snapshot};
 
 /// What a target calls the model if it has no name of its own for it.
@@ -22,14 +25,14 @@ const FIRST_TIER: u32 = 1;
 pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPolicy>) -> RouteTable {
     let Build { config, previous, carried, now, errors } = build;
     let health = |provider, model: &ModelName| carried.target(provider, model, *previous, *now);
-    let mut builder = Builder::new(&config.providers, health);
+    let mut builder = Builder::new(config, health);
     let resolvable = config.providers.iter().enumerate().filter(|(_, provider)| provider.resolvable);
     let mut table = builder.table(resolvable);
     for model in &config.models {
-        builder.at = format!("models.{}", model.name);
+        builder.model = Some(&model.name);
         match policies.build_default(&model.balance) {
             Ok(policy) => builder.policy = policy,
-            Err(error) => builder.report(format!("balance: {error}")),
+            Err(error) => builder.report(None, format!("balance: {error}")),
         }
         match builder.targets_of(model, &table) {
             // The configuration warned of it; the name does not exist until somebody serves it.
@@ -82,7 +85,7 @@ impl Snapshot {
         let make = || {
             let now = Instant::now().into_std();
             let health = |provider, model: &ModelName| self.carried.named_target(provider, model, now);
-            Builder::new(&self.config.providers, health).table([(place, provider)].into_iter())
+            Builder::new(&self.config, health).table([(place, provider)].into_iter())
         };
         Some(self.own_routes.0.get(place)?.get_or_init(make))
     }
@@ -90,18 +93,25 @@ impl Snapshot {
 
 /// Builds routes over providers, whose targets get their health from `health`.
 struct Builder<'a, H> {
-    providers: &'a [Provider],
+    config: &'a Config,
     health: H,
     policy: Arc<dyn RoutingPolicy>,
     any_model: ModelName,
-    at: String,
+    /// The model whose route is built; none while those of the mappings are.
+    model: Option<&'a str>,
     errors: Vec<CompileError>,
 }
 
 impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
-    fn new(providers: &'a [Provider], health: H) -> Self {
-        let (policy, at) = (Arc::new(Weighted), "providers".to_owned());
-        Self { providers, health, policy, any_model: ANY_MODEL.into(), at, errors: Vec::new() }
+    fn new(config: &'a Config, health: H) -> Self {
+        Self {
+            config,
+            health,
+            policy: Arc::new(Weighted),
+            any_model: ANY_MODEL.into(),
+            model: None,
+            errors: Vec::new(),
+        }
     }
 
     /// A model's own targets, or those that the providers' mappings give its name.
@@ -129,7 +139,7 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
 
     fn resolve_behind_provider(&mut self, name: &ModelName) -> Option<Resolved> {
         let (provider, model) = name.as_str().split_once('/')?;
-        let mut providers = self.providers.iter().enumerate();
+        let mut providers = self.config.providers.iter().enumerate();
         let found = providers.find(|(_, it)| it.resolvable && it.name == provider)?;
         self.table([found].into_iter()).resolve(&model.into())
     }
@@ -139,7 +149,7 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
             UpstreamModel::Fixed(name) => name,
             UpstreamModel::Same => &self.any_model,
         };
-        let owner = self.providers.get(provider).map_or("", |provider| provider.name.as_str());
+        let owner = self.config.providers.get(provider).map_or("", |provider| provider.name.as_str());
         let health = (self.health)(provider, name);
         let identity = identity(&[owner, name.as_str()]);
         Target { provider, model, weight, priority: FIRST_TIER, health, identity }
@@ -150,7 +160,7 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
     fn table<'p>(&mut self, providers: impl Iterator<Item = (usize, &'p Provider)> + Clone) -> RouteTable {
         let mut exact =
             ByName::with_capacity(providers.clone().map(|(_, provider)| provider.model_mapping.len()).sum());
-        let mut patterns: Vec<(&Mapping, Vec<Target>)> = Vec::new();
+        let mut patterns = ByName::with_capacity(0);
         let mut any = Vec::new();
         for (index, provider) in providers {
             if provider.model_mapping.is_empty() {
@@ -162,28 +172,23 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
                 let upstream = upstream.or_else(|| mapping.public.is_exact().then_some(mapping.public.as_str()));
                 let model = upstream.map_or(UpstreamModel::Same, |name| UpstreamModel::Fixed(name.into()));
                 let target = self.target(index, model, provider.weight);
-                if mapping.public.is_exact() {
-                    exact.push(mapping.public.as_str(), target);
-                } else if let Some((_, targets)) = patterns.iter_mut().find(|(it, _)| it.public == mapping.public) {
-                    targets.push(target);
-                } else {
-                    patterns.push((mapping, vec![target]));
-                }
+                let names = if mapping.public.is_exact() { &mut exact } else { &mut patterns };
+                names.push(mapping.public.as_str(), target);
             }
         }
         self.assemble(exact, patterns, any)
     }
 
-    fn assemble(&mut self, exact: ByName<'_>, patterns: Vec<(&Mapping, Vec<Target>)>, any: Vec<Target>) -> RouteTable {
+    fn assemble(&mut self, exact: ByName<'_>, patterns: ByName<'_>, any: Vec<Target>) -> RouteTable {
         let mut table = RouteTable::default();
         for (name, targets) in exact.entries {
             if let Some(route) = self.route(targets) {
                 table.insert_exact(name, route);
             }
         }
-        for (mapping, targets) in patterns {
+        for (pattern, targets) in patterns.entries {
             if let Some(route) = self.route(targets) {
-                table.push_pattern(mapping.public.clone(), route);
+                table.push_pattern(ModelPattern::new(pattern), route);
             }
         }
         if !any.is_empty()
@@ -195,11 +200,16 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
     }
 
     fn route(&mut self, targets: Vec<Target>) -> Option<Route> {
-        Route::new(targets, Arc::clone(&self.policy)).map_err(|error| self.report(error.to_string())).ok()
+        // The first that is one too many, if there is one.
+        let surplus = targets.get(MAX_TARGETS).map(|target| target.provider);
+        Route::new(targets, Arc::clone(&self.policy)).map_err(|error| self.report(surplus, error.to_string())).ok()
     }
 
-    fn report(&mut self, problem: String) {
-        self.errors.push(CompileError { at: self.at.clone(), problem });
+    /// Reports what is wrong with the model whose route is built, or with a provider.
+    fn report(&mut self, provider: Option<usize>, problem: String) {
+        let of_provider = || provider.map_or_else(|| "providers".to_owned(), |place| entry(place, self.config));
+        let at = self.model.map_or_else(of_provider, |name| format!("models.{name}"));
+        self.errors.push(CompileError { at, problem });
     }
 }
 

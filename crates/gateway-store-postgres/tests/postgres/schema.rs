@@ -8,7 +8,7 @@ use gateway_store::{Dialect, Driven, Failure, Fault, Migration, Schema, SqlStore
 use gateway_store_postgres::{PostgreSql, PostgresStore};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
@@ -141,7 +141,54 @@ async fn the_version_is_read_without_any_right_but_to_read() {
     assert_eq!(reader.version().await.unwrap(), 3);
     // Whoever migrates holds this lock meanwhile.
     let holder = store(&database.url);
-    let mut locked = sqlx::postgres::PgConnection::connect_with(holder.dialect().options()).await.unwrap();
+    let mut locked = PgConnection::connect_with(holder.dialect().options()).await.unwrap();
     locked.execute("SELECT pg_advisory_lock(29099075147620729)").await.unwrap();
     assert_eq!(reader.version().await.unwrap(), 3);
+}
+
+async fn connection(database: &Database) -> PgConnection {
+    PgConnection::connect_with(database.store.dialect().options()).await.unwrap()
+}
+
+/// Whoever waits for a table, to change it, keeps all other readers of it waiting.
+#[tokio::test]
+async fn a_migration_does_not_wait_long_for_who_reads() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    assert_eq!(database.store.migrate_down().await.unwrap(), 2);
+    let mut reader = connection(&database).await;
+    reader.execute("BEGIN; SELECT * FROM config_version").await.unwrap();
+    let answer = database.store.migrate_up().await;
+    assert!(
+        matches!(&answer, Err(StoreError::Refused { source }) if source.to_string().contains("lock")),
+        "{answer:?}"
+    );
+    assert_eq!(database.store.version().await.unwrap(), 2, "nothing of it is left");
+    reader.execute("SELECT * FROM config_version; COMMIT").await.unwrap();
+    assert_eq!(database.store.migrate_up().await.unwrap(), 3);
+    reader.execute("BEGIN; SELECT * FROM config_version").await.unwrap();
+    let answer = database.store.migrate_down().await;
+    assert!(matches!(&answer, Err(StoreError::Refused { .. })), "{answer:?}");
+    reader.execute("COMMIT").await.unwrap();
+    assert_eq!(database.store.migrate_down().await.unwrap(), 2);
+}
+
+/// Those who write lock `config_version` first. Were a migration to begin elsewhere, one of both would be a deadlock's victim.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_locks_in_the_order_of_who_writes() {
+    let Some(server) = server() else { return };
+    let database = Database::with_tables(server).await;
+    let mut writer = connection(&database).await;
+    writer.execute("BEGIN; UPDATE config_version SET version = version").await.unwrap();
+    let store = Arc::clone(&database.store);
+    let migration = tokio::spawn(async move { store.migrate_down().await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'config_version'::regclass";
+    while server.query(&database.url, waits).trim() != "1" {
+        tokio::task::yield_now().await;
+        assert!(!migration.is_finished(), "it waits for the writer");
+    }
+    let insert = "INSERT INTO providers (name, settings) VALUES ('p', '{}'); \
+                  INSERT INTO models (name, settings) VALUES ('m', '{}'); COMMIT";
+    writer.execute(insert).await.unwrap();
+    assert_eq!(migration.await.unwrap().unwrap(), 2);
 }

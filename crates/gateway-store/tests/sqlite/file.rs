@@ -38,6 +38,14 @@ impl File {
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("gateway.db")
     }
+
+    /// The one text that a query returns.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let mut connection = SqliteConnection::connect(self.path().to_str().unwrap()).await.unwrap();
+        let text = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        text
+    }
 }
 
 /// A vault of one key, 32 times this byte.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use gateway_keystore::{SettingsChange, SettingsKind, SettingsRecord, StoredSettings};
+use gateway_keystore::{SettingsChange, SettingsKind, SettingsRecord, SettingsRepository, StoredSettings};
 use gateway_secret::Secret;
 use gateway_store::{Backend, LoadedFrom, Vault};
 use gateway_testing::store_conformance::{Subject, plain_provider, plain_settings, write_settings};
@@ -74,6 +74,10 @@ async fn a_row_that_cannot_be_read_is_left_out_and_told() {
             "{name}: {unreadable:?}"
         );
     }
+    let is_plain = |problem: &str| !problem.contains("Rust") && !problem.contains("::");
+    assert!(unreadable.iter().all(|(_, problem)| is_plain(problem)), "{unreadable:?}");
+    assert!(unreadable.contains(&("blob", "settings: is not text")), "{unreadable:?}");
+    assert!(unreadable.contains(&("revision", "revision: is not a whole number")), "{unreadable:?}");
     assert_eq!(unreadable.len(), 5);
     assert!(follower.status().is_reachable);
 
@@ -130,6 +134,27 @@ async fn without_the_store_the_last_good_state_stands_in_and_is_sealed_like_it()
         (found, file) = stand_in(file, keys).await;
         assert!(found.records.is_empty() && found.unreadable.len() == 2, "{found:?}");
         assert!(found.unreadable[0].problem.contains("STORE_ENCRYPTION_KEY"), "{found:?}");
+    }
+}
+
+/// So that a key can be replaced by another, and what is in clear sealed, without a change to what is stored.
+#[tokio::test]
+async fn what_is_written_again_as_it_is_is_sealed_by_the_first_key() {
+    const SECRETS: &str = "SELECT secrets FROM providers";
+    let find = async |scene: &Scene| scene.backend.find(SettingsKind::Provider, "first").await.unwrap().unwrap();
+    let mut scene = Scene::new().await;
+    write_settings(&*scene.backend, insert(secret("first"))).await;
+    assert!(scene.file.text(SECRETS).await.contains("geheim"));
+    for keys in [&["11"][..], &["22", "11"], &["33", "22"]] {
+        scene = sealed(scene.file, keys);
+        let before = (find(&scene).await, scene.file.text(SECRETS).await);
+        write_settings(&*scene.backend, SettingsChange::Replace(before.0.clone())).await;
+        let written = scene.file.text(SECRETS).await;
+        assert!(written.starts_with("sealed:v1:") && written != before.1, "{keys:?}");
+        // The first key is enough from now on.
+        scene = sealed(scene.file, &keys[..1]);
+        let after = find(&scene).await;
+        assert_eq!((after.settings, after.secrets), (before.0.settings, before.0.secrets), "{keys:?}");
     }
 }
 

@@ -44,11 +44,18 @@ fn what_is_given_changes_and_null_takes_away() {
 }
 
 #[test]
-fn a_secret_on_the_wrong_side_goes_where_it_belongs_when_it_is_changed() {
+fn a_secret_on_the_wrong_side_goes_where_it_belongs_with_any_change() {
     let before = record(r#"{"api_key":"k"}"#, None);
     assert_eq!(after(&before, r#"{"api_key": "l"}"#), ("{}".to_owned(), Some(r#"{"api_key":"l"}"#.to_owned())));
     assert_eq!(after(&before, r#"{"api_keys": ["l"]}"#), ("{}".to_owned(), Some(r#"{"api_keys":["l"]}"#.to_owned())));
-    assert_eq!(after(&before, r#"{"weight": 3}"#), (r#"{"api_key":"k","weight":3}"#.to_owned(), None));
+    let moved = Some(r#"{"api_key":"k"}"#.to_owned());
+    assert_eq!(after(&before, r#"{"weight": 3}"#), (r#"{"weight":3}"#.to_owned(), moved.clone()));
+    assert_eq!(after(&before, "{}"), ("{}".to_owned(), moved));
+    assert_eq!(after(&before, r#"{"api_key": null}"#), ("{}".to_owned(), None));
+    // Of two, the one that was kept apart counts.
+    let both = record(r#"{"headers":{"x":"y"},"weight":2,"api_key":"k"}"#, Some(r#"{"api_key":"l"}"#));
+    let expected = Some(r#"{"api_key":"l","headers":{"x":"y"}}"#.to_owned());
+    assert_eq!(after(&both, "{}"), (r#"{"weight":2}"#.to_owned(), expected));
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! Several changes to providers and models at the same time, through one node and through two.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use tokio::sync::Barrier;
+
+use crate::entries::{MODELS, PROVIDERS};
+use crate::scene::Scene;
+
+const P: &str = "/admin/v1/providers/p";
+
+async fn scene() -> Scene {
+    let scene = Scene::new();
+    assert_eq!(scene.call("POST", PROVIDERS, r#"{"id": "p", "weight": 3}"#).await.status.as_u16(), 201);
+    scene
+}
+
+#[tokio::test]
+async fn two_changes_on_two_nodes_lose_nothing() {
+    let scene = scene().await;
+    let other_node = scene.other_node();
+    *scene.store.meeting.lock() = Some(Arc::new(Barrier::new(2)));
+    let (one, other) = tokio::join!(
+        scene.call("PATCH", P, r#"{"weight": 9}"#),
+        other_node.call("PATCH", P, r#"{"is_enabled": false}"#)
+    );
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
+    let shown = scene.get(P).await.json();
+    assert_eq!((&shown["weight"], &shown["is_enabled"]), (&json!(9), &json!(false)));
+    scene.store.stale_writes.store(1000, Ordering::Relaxed);
+    assert_eq!(scene.call("PATCH", P, r#"{"weight": 8}"#).await.error(), (409, "conflict".to_owned(), None));
+}
+
+#[tokio::test]
+async fn changes_on_one_node_are_tried_on_what_the_others_have_made() {
+    let model = json!({ "id": "n", "targets": [{ "provider": "p", "model": "x" }] }).to_string();
+    let scene = scene().await;
+    let (gone, made) = tokio::join!(scene.call("DELETE", P, ""), scene.call("POST", MODELS, &model));
+    assert_eq!((gone.status.as_u16(), made.status.as_u16()), (204, 422), "{}", made.text);
+    assert!(made.text.contains("`p`"), "{}", made.text);
+
+    let scene = self::scene().await;
+    let (made, gone) = tokio::join!(scene.call("POST", MODELS, &model), scene.call("DELETE", P, ""));
+    assert_eq!((made.status.as_u16(), gone.status.as_u16()), (201, 409), "{}", gone.text);
+
+    // A change is not tried on a configuration without the one before it.
+    let renamed = json!({ "targets": [{ "provider": "q", "model": "x" }] }).to_string();
+    let (made, changed) = tokio::join!(
+        scene.call("POST", PROVIDERS, r#"{"id": "q"}"#),
+        scene.call("PATCH", "/admin/v1/models/n", &renamed)
+    );
+    assert_eq!((made.status.as_u16(), changed.status.as_u16()), (201, 200), "{}", changed.text);
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_waits_for_any_more_holds_up_no_other() {
+    let scene = scene().await;
+    {
+        let mut abandoned = std::pin::pin!(scene.call("PATCH", P, r#"{"weight": 8}"#));
+        assert!(futures_util::poll!(&mut abandoned).is_pending());
+    }
+    assert_eq!(scene.call("PATCH", P, r#"{"weight": 9}"#).await.json()["weight"], 9);
+}
