@@ -34,7 +34,7 @@ pub(crate) fn service(gateway: &Gateway, reloader: &Reloader, stored: Option<&St
     let listing = gateway.clone();
     let listed = move || listing.config().master_keys.iter().map(|key| file_key(key, &digester)).collect();
     let keys = keys.with_file_keys(listed);
-    AdminService::new(Parts { configuration, keys, entries, prober: Arc::new(Probes(gateway.clone())) })
+    AdminService::new(Parts { configuration, keys, entries, prober: Arc::new(Probes::new(gateway.clone())) })
 }
 
 /// A key of the file, as administrators see it.

@@ -1,26 +1,42 @@
 //! Whether a provider answers: asked with a real request, the smallest there is.
 //!
 //! The request takes the way of every call, through a gateway that has this one provider and nothing else. So it is made,
-//! sent and judged like any other, and leaves no trace in the health, the limits
-//! and the logs of the gateway that serves.
+//! sent and judged like any other, and leaves no trace in the health, the limits and the logs of the gateway that serves.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use gateway_admin::Prober;
-use gateway_config::{Auth, Config, Provider, Timeouts};
+use gateway_config::{Config, Mapping, Provider, Timeouts};
 use gateway_core::Gateway;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::service::Service;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 /// What is read of an answer, in bytes. The request asks for one token.
 const MAX_ANSWER: usize = 1 << 20;
 
+/// How many requests are on their way at once, over all checks of the process.
+const MAX_AT_ONCE: usize = 16;
+
+/// What stands around the provider that is asked.
+const ALONE: &str = "auth: none\nretry: { max_retries: 0 }\n";
+
 /// Asks the providers that a gateway serves.
-pub(crate) struct Probes(pub(crate) Gateway);
+pub(crate) struct Probes {
+    gateway: Gateway,
+    places: Semaphore,
+}
+
+impl Probes {
+    pub(crate) fn new(gateway: Gateway) -> Self {
+        Self { gateway, places: Semaphore::new(MAX_AT_ONCE) }
+    }
+}
 
 impl Prober for Probes {
     fn probe<'a>(
@@ -28,14 +44,16 @@ impl Prober for Probes {
         provider: &'a str,
         model: &'a str,
         limit: Duration,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Duration, String>> + Send + 'a>> {
+    ) -> BoxFuture<'a, Result<Duration, String>> {
         Box::pin(async move {
-            let config = self.0.config();
+            let config = self.gateway.config();
             let provider = config.providers.iter().find(|it| it.name == provider);
             let provider =
                 provider.ok_or_else(|| "there is no such provider in the configuration in force".to_owned())?;
-            let alone = alone(&config, provider, limit);
+            let alone = alone(provider, model, limit)?;
             let gateway = Gateway::builder().build(&alone).map_err(|errors| errors.to_string())?;
+            // They are never closed, so there is a place at some time.
+            let _place = self.places.acquire().await;
             let began = Instant::now();
             match timeout(limit, ask(&gateway, model)).await {
                 Ok(answered) => answered.map(|()| began.elapsed()),
@@ -45,23 +63,33 @@ impl Prober for Probes {
     }
 }
 
-/// A configuration with this provider alone, that tries nothing twice.
-fn alone(config: &Config, provider: &Provider, limit: Duration) -> Config {
-    let total = limit.min(provider.timeouts.total);
-    let timeouts = Timeouts { total, ..provider.timeouts };
-    let mut retry = config.retry;
-    retry.max_retries = 0;
-    Config {
-        providers: vec![Provider { timeouts, max_in_flight: None, ..provider.clone() }],
-        disabled_providers: Vec::new(),
-        models: Vec::new(),
-        master_keys: Vec::new(),
-        auth: Auth::None,
-        passthrough: None,
-        provider_suffix: None,
-        retry,
-        ..config.clone()
+/// A configuration with this provider alone, that tries nothing twice. Of its mapping it has what the model needs: a provider
+/// may have ten thousand names, and each of them is asked about.
+fn alone(provider: &Provider, model: &str, limit: Duration) -> Result<Config, String> {
+    let fits = |mapping: &&Mapping| mapping.public.as_str() == model || mapping.public.matches(model);
+    let model_mapping: Vec<_> = provider.model_mapping.iter().filter(fits).cloned().collect();
+    if model_mapping.is_empty() && !provider.model_mapping.is_empty() {
+        return Err(format!("its `model_mapping` has no `{model}`"));
     }
+    let timeouts = Timeouts { total: limit.min(provider.timeouts.total), ..provider.timeouts };
+    let mut config = Config::from_yaml(ALONE).map_err(|errors| errors.to_string())?;
+    config.providers = vec![Provider {
+        name: provider.name.clone(),
+        kind: provider.kind.clone(),
+        endpoint: provider.endpoint.clone(),
+        api_keys: provider.api_keys.clone(),
+        weight: provider.weight,
+        model_mapping,
+        max_in_flight: None,
+        headers: provider.headers.clone(),
+        forward_headers: Vec::new(),
+        verify_ssl: provider.verify_ssl,
+        timeouts,
+        resolvable: true,
+        enabled: true,
+        origin: provider.origin,
+    }];
+    Ok(config)
 }
 
 /// Models that answer chats are asked for one token. Some take its limit by another name only, and say so.

@@ -33,6 +33,7 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     let sources = Sources::from_process(path);
     let sockets = inherited(sources.environment.get("LISTEN_FDNAMES").map(String::as_str))?;
     let [callers, administrators] = sockets.assign(["callers", "administrators"])?;
+    outlive_hangups()?;
     let builder = Gateway::builder().observer(Arc::new(AccessLog));
     let directives = sources.environment.get("RUST_LOG").cloned();
     let host = Arc::new(ProcessHost::default());
@@ -48,6 +49,15 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     // A file that does not answer is no reason to stay.
     runtime.shutdown_timeout(LAST_MOMENT);
     served
+}
+
+/// Sees to it that SIGHUP does not end the process from now on, as it would otherwise until it is listened for. One that comes
+/// before that is heard by nobody, and the configuration is read after it.
+fn outlive_hangups() -> anyhow::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build().context("the runtime cannot be started")?;
+    let _inside = runtime.enter();
+    // What is set up for the process stays when this ends.
+    signal(SignalKind::hangup()).map(drop).context("SIGHUP cannot be handled")
 }
 
 /// What the process has before it serves.

@@ -133,7 +133,7 @@ impl StoredEntries {
         self.check(&change, draft).await?;
         let version = store.write(change, note).await.map_err(|error| EntryError::of_write(error, kind, id))?;
         self.go_live(version).await?;
-        self.find(kind, id).await
+        self.in_force(kind, id).await
     }
 
     /// Changes an entry. If somebody else changes it at the same time, neither change is lost.
@@ -163,7 +163,7 @@ impl StoredEntries {
                 Err(StoreError::Stale) => {}
                 written => {
                     self.go_live(written.map_err(|error| EntryError::of_write(error, kind, id))?).await?;
-                    return self.find(kind, id).await;
+                    return self.in_force(kind, id).await;
                 }
             }
         }
@@ -193,6 +193,14 @@ impl StoredEntries {
         let note = AuditEntry { at, actor, action, object: name, before: Some(before), after: None };
         let version = store.write(change, note).await.map_err(|error| EntryError::of_write(error, kind, id))?;
         self.go_live(version).await
+    }
+
+    /// What has just been written, as it is served. Another node may have changed what it rests on, or it itself, meanwhile.
+    async fn in_force(&self, kind: SettingsKind, id: &str) -> Result<EntryView, EntryError> {
+        match self.find(kind, id).await {
+            Err(EntryError::NotFound { kind, id }) => Err(EntryError::NotInForce { kind, id }),
+            found => found,
+        }
     }
 
     /// Everything that is wrong with a draft that has no name, or none that it could have.

@@ -251,6 +251,7 @@ fn entry_verdict(error: &EntryError) -> (StatusCode, &'static str) {
         EntryError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
         EntryError::NoStore => (StatusCode::CONFLICT, "no_store"),
         EntryError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
+        EntryError::NotInForce { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_in_force"),
         EntryError::Contended { .. } => (StatusCode::CONFLICT, "conflict"),
         EntryError::NotLive(_)
         | EntryError::Unconfirmed(_)

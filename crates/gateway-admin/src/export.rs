@@ -3,7 +3,7 @@
 //! Keys are exported as digests, which is all that is kept of them. The credentials of providers are left to the environment,
 //! as references to variables, unless they are asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gateway_keystore::{Changes, KeyRecord, SettingsKind, SettingsRecord};
 use gateway_ratelimit::{RateLimit, UsdBudget};
@@ -30,14 +30,14 @@ impl<'c> Export<'c> {
         records.unwrap_or_default().iter().filter(move |record| record.kind == kind)
     }
 
-    fn provider(&self, record: &SettingsRecord) -> Ordered {
+    fn provider(&self, record: &SettingsRecord, variables: &mut Variables) -> Ordered {
         let mut members = Members(vec![("name".to_owned(), Ordered::Text(literal(&record.name)))]);
-        members.0.extend(self.settings(record).0);
+        members.0.extend(self.settings(record, variables).0);
         Ordered::Object(members)
     }
 
     /// The settings of an entry with its secrets among them.
-    fn settings(&self, record: &SettingsRecord) -> Members {
+    fn settings(&self, record: &SettingsRecord, variables: &mut Variables) -> Members {
         let mut settings = Members::parse(&record.settings).unwrap_or_default();
         settings.0.iter_mut().for_each(|(_, value)| escape(value));
         let secrets = record.secrets.as_ref().map(Secret::expose).and_then(Members::parse).unwrap_or_default();
@@ -45,7 +45,7 @@ impl<'c> Export<'c> {
             if self.with_secrets {
                 escape(&mut value);
             } else {
-                refer(&mut value, &format!("{}_{}_{key}", record.kind, record.name));
+                variables.stand_in(&mut value, &format!("{}_{}_{key}", record.kind, record.name));
             }
             settings.set(&key, value);
         }
@@ -55,10 +55,12 @@ impl<'c> Export<'c> {
 
 impl Serialize for Export<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let providers: Vec<_> = self.entries(SettingsKind::Provider).map(|record| self.provider(record)).collect();
+        let variables = &mut Variables::default();
+        let providers = self.entries(SettingsKind::Provider).map(|record| self.provider(record, variables)).collect();
         let models = self.entries(SettingsKind::Model);
-        let models: Vec<_> =
-            models.map(|record| (literal(&record.name), Ordered::Object(self.settings(record)))).collect();
+        // The keys of a file hold no variables, so that these names stand as they are.
+        let models = models.map(|record| (record.name.to_string(), Ordered::Object(self.settings(record, variables))));
+        let models = models.collect();
         let keys = &self.stored.keys;
         let names = names(keys);
         let master_keys = keys.iter().map(|key| ExportedKey::new(key, names[&*key.name] == 1)).collect();
@@ -140,27 +142,36 @@ fn literal(text: &str) -> String {
     text.replace("${", "$${")
 }
 
-/// Puts references to variables in the place of secrets: `PROVIDER_MAIN_API_KEY` for the `api_key` of the provider `main`.
-fn refer(value: &mut Ordered, name: &str) {
-    match value {
-        Ordered::Text(text) => *text = format!("${{{}}}", variable(name)),
-        Ordered::List(items) => {
-            items.iter_mut().enumerate().for_each(|(index, item)| refer(item, &format!("{name}_{}", index + 1)));
-        }
-        Ordered::Object(Members(members)) => {
-            for (key, value) in members {
-                refer(value, &format!("{name}_{key}"));
+/// The variables of the environment that an export refers to.
+#[derive(Default)]
+struct Variables(HashSet<String>);
+
+impl Variables {
+    /// Puts references in the place of secrets: `PROVIDER_MAIN_API_KEY` for the `api_key` of the provider `main`.
+    fn stand_in(&mut self, value: &mut Ordered, name: &str) {
+        match value {
+            Ordered::List(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.stand_in(item, &format!("{name}_{}", index + 1));
+                }
             }
-        }
-        other @ (Ordered::Null | Ordered::Flag(_) | Ordered::Number(_)) => {
-            *other = Ordered::Text(format!("${{{}}}", variable(name)));
+            Ordered::Object(Members(members)) => {
+                for (key, value) in members {
+                    self.stand_in(value, &format!("{name}_{key}"));
+                }
+            }
+            scalar => *scalar = Ordered::Text(format!("${{{}}}", self.free(name))),
         }
     }
-}
 
-/// What a variable of the environment may be called.
-fn variable(name: &str) -> String {
-    name.chars().map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' }).collect()
+    /// What a variable may be called that no other secret has: `a-b` and `a_b` are one name to the environment.
+    fn free(&mut self, name: &str) -> String {
+        let plain = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' };
+        let wanted: String = name.chars().map(plain).collect();
+        let numbered = (2..).map(|number| format!("{wanted}_{number}"));
+        let mut names = std::iter::once(wanted.clone()).chain(numbered);
+        names.find(|name| self.0.insert(name.clone())).unwrap_or(wanted)
+    }
 }
 
 #[cfg(test)]

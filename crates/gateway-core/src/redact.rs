@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
 
 /// From this length on, in bytes, any configured header's value is taken for a credential. Shorter ones are words.
-const LONG: usize = 16;
+const LONG: usize = 8;
 
 /// What must not be quoted of the requests to one provider. Cheap to clone.
 #[derive(Clone)]

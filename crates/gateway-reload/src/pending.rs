@@ -1,7 +1,7 @@
 //! What the system says about files, from its thread to the task that waits for it.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind};
@@ -43,8 +43,10 @@ impl Pending {
                 EventKind::Access(AccessKind::Close(AccessMode::Write))
                 | EventKind::Modify(ModifyKind::Name(_))
                 | EventKind::Remove(_) => false,
-                // Followed by the event that its writer has closed it, unless it is a link, or a system that has no such event.
-                EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => true,
+                // Nobody closes a link.
+                EventKind::Create(_) => event.paths.iter().any(|path| is_plain_file(path)),
+                // Followed by the event that its writer has closed it, unless it is a system that has no such event.
+                EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => true,
                 _ => return,
             },
         };
@@ -74,4 +76,8 @@ impl Pending {
     pub(crate) fn give_up_on_writer(&self) {
         self.seen.lock().is_writing = false;
     }
+}
+
+fn is_plain_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }

@@ -233,20 +233,31 @@ impl Shared {
     }
 
     fn reload(&self, cause: Cause, began: Instant) -> Result<Reloaded, ConfigErrors> {
-        let settings = Settings::read(&self.sources);
+        let settings = self.read();
         self.replace_settings(settings, cause, began)
     }
 
     /// The same for files that were whole when they looked like this, unless somebody has begun to write them again. Returns
     /// whether nobody has.
     fn reload_whole_files(&self, looks: &Looks, began: Instant) -> bool {
-        let settings = Settings::read(&self.sources);
+        let settings = self.read();
         let is_whole = looks.are_the_same();
         if is_whole {
             // Whatever is wrong is noted.
             drop(self.replace_settings(settings, Cause::File, began));
         }
         is_whole
+    }
+
+    /// Reads the sources, of which none may be a pipe by now: nobody may ever write into it.
+    fn read(&self) -> Result<Settings, ConfigErrors> {
+        let files = self.parts.lock().settings.files().to_vec();
+        let is_odd = |file: &&PathBuf| file.metadata().is_ok_and(|metadata| !metadata.is_file());
+        if let Some(odd) = files.iter().find(is_odd) {
+            let problem = format!("{} cannot be read: it is not a file any more", odd.display());
+            return Err(ConfigError::of_key("", problem).into());
+        }
+        Settings::read(&self.sources)
     }
 
     fn replace_settings(

@@ -3,10 +3,10 @@
 //! Directories are watched, not files: a file that another has replaced is gone from its watch. A file is read when its writer
 //! has closed it or has renamed it into its place, so nobody sees half of one; a writer that keeps it open counts as done when
 //! it has been still for a while. Where the system says nothing, on a network file system or out of watches, a look at the
-//! files once a second has to do.
+//! files four times a second has to do.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,16 +20,18 @@ use crate::hops::hops;
 use crate::looks::{Identity, Looks, identity};
 use crate::pending::Pending;
 
-/// How often to look where the system says nothing.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often to look where the system says nothing: on a network, or when a directory further up was replaced.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long it has to be still behind a file that was closed or renamed: several of them often come together.
 const QUIET: Duration = Duration::from_millis(15);
-/// How long it has to be still behind a write whose end nobody tells.
+/// How long it has to be still behind a write whose end nobody tells, where nobody ever does.
 const STALL: Duration = Duration::from_millis(250);
+/// The same where the system tells when a writer has closed a file: this one keeps it open, or is slow.
+const UNCLOSED: Duration = Duration::from_secs(5);
 /// How long a file may be missing, as between the two renames of some editors.
 const ABSENCE: Duration = Duration::from_millis(500);
-/// How long somebody who writes without end is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// When to say that somebody writes without end.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What is read of a file to know it, in bytes; more than any configuration may have.
 const MAX_READ: u64 = 32 << 20;
 
@@ -54,7 +56,7 @@ impl FileWatch {
         let heard = Arc::clone(&pending);
         let watcher = notify::recommended_watcher(move |event| heard.note(&event));
         let watcher = watcher.map_err(|error| {
-            tracing::warn!(%error, "files cannot be watched; they are looked at once a second");
+            tracing::warn!(%error, "files cannot be watched; they are looked at now and then");
         });
         Self {
             files,
@@ -96,29 +98,33 @@ impl FileWatch {
         }
     }
 
-    /// What the files hold once nobody seems to be writing.
+    /// What the files hold once nobody seems to be writing, however long that takes: half a file may be a good one.
     async fn settled(&mut self) -> Vec<Option<KeyDigest>> {
-        let deadline = Instant::now() + PATIENCE;
+        let mut impatient_at = Some(Instant::now() + PATIENCE);
         loop {
-            self.wait_for_writers(deadline).await;
+            self.wait_for_writers().await;
             let before = self.look();
             let contents = self.files.iter().map(|file| digest(file)).collect();
-            let is_still = self.look() == before && !self.pending.take().is_stirred;
-            if is_still || Instant::now() >= deadline {
+            if self.look() == before && !self.pending.take().is_stirred {
                 self.looks = before;
                 return contents;
+            }
+            if impatient_at.is_some_and(|at| Instant::now() >= at) {
+                tracing::warn!("a configuration file is being written all the time; it is read when that is over");
+                impatient_at = None;
             }
         }
     }
 
-    async fn wait_for_writers(&self, deadline: Instant) {
+    async fn wait_for_writers(&self) {
         let mut looks = self.look();
-        while Instant::now() < deadline {
+        loop {
             let seen = self.pending.take();
             let is_missing = looks.has_lost_any_of(&self.looks);
-            let pause = match (is_missing, seen.is_writing, &self.watcher) {
-                (true, ..) => ABSENCE,
-                (false, false, Some(_)) => QUIET,
+            let pause = match (seen.is_writing, &self.watcher) {
+                _ if is_missing => ABSENCE,
+                (false, Some(_)) => QUIET,
+                (true, Some(_)) if cfg!(any(target_os = "linux", target_os = "android")) => UNCLOSED,
                 _ => STALL,
             };
             let is_told = timeout(pause, self.pending.stirred()).await.is_ok();
@@ -160,15 +166,16 @@ impl FileWatch {
         let is_new = |(path, id): &(&PathBuf, &Identity)| self.directories.get(*path) != Some(*id);
         for (directory, _) in wanted.iter().filter(is_new) {
             if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-                tracing::warn!(%error, directory = %directory.display(), "a directory cannot be watched; its files are looked at once a second");
+                tracing::warn!(%error, directory = %directory.display(), "a directory cannot be watched; its files are looked at now and then");
             }
         }
         self.directories = wanted;
     }
 }
 
-/// What a file holds; none if it cannot be read.
+/// What a file holds; none if it cannot be read, or is something that may never end.
 fn digest(file: &Path) -> Option<KeyDigest> {
+    file.metadata().ok().filter(Metadata::is_file)?;
     let mut bytes = Vec::new();
     File::open(file).ok()?.take(MAX_READ).read_to_end(&mut bytes).ok()?;
     Some(KeyDigest::of(&bytes))

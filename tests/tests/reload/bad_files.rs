@@ -1,6 +1,8 @@
 //! Whatever stands in the file, calls go on, and the error says where it is.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::process::Command;
 
 use gateway_tests::stage::{CALL, CALLER_KEY};
 
@@ -85,4 +87,42 @@ async fn every_error_of_a_file_is_listed() {
     let places: Vec<_> = errors.iter().map(|error| error["path"].as_str().unwrap().to_owned()).collect();
     assert_eq!(places, ["server.max_body", "retri", "auth"]);
     assert!(errors.iter().all(|error| error["line"].is_u64() && error["file"] == "config.yaml"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_waited_for_by_nobody() {
+    let scene = Scene::new().await;
+    fs::remove_file(scene.path()).unwrap();
+    assert!(Command::new("mkfifo").arg(scene.path()).status().unwrap().success());
+    let answer = scene.node.admin().send("POST", "/admin/v1/config/reload", "").await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text().contains("not a file"), "{}", answer.text());
+    scene.signal("-HUP");
+    assert_eq!(scene.node.call(CALLER_KEY).await.status, 200);
+    fs::remove_file(scene.path()).unwrap();
+    scene.write(file("back"));
+    scene.served("back").await;
+    scene.node.process.stop();
+}
+
+#[tokio::test]
+async fn half_a_file_is_never_in_force_however_slow_its_writer_is() {
+    let scene = Scene::new().await;
+    // Files are watched from now on at the latest.
+    scene.write(file("watched"));
+    scene.served("watched").await;
+    let whole = with_model("whole", "# the end\n");
+    let (half, rest) = whole.split_at(whole.find("# the end").unwrap());
+    let mut writer = File::create(scene.path()).unwrap();
+    // As it stands, this is a good file.
+    writer.write_all(half.replace("whole", "half").as_bytes()).unwrap();
+    for _ in 0..100 {
+        assert!(!scene.models().await.contains(&"half".to_owned()));
+    }
+    writer.set_len(0).unwrap();
+    writer.rewind().unwrap();
+    writer.write_all(half.as_bytes()).unwrap();
+    writer.write_all(rest.as_bytes()).unwrap();
+    drop(writer);
+    scene.served("whole").await;
 }

@@ -85,6 +85,8 @@ async fn all_keys_are_listed_page_by_page() {
 async fn keys_may_be_brought_along() {
     let site = Site::new().await;
     let node = site.start();
+    // What is said at the start is about other things.
+    node.process.log_lines();
     for (key, is_weak) in [
         ("x", true),
         ("fifteen-letters", true),

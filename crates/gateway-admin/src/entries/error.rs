@@ -71,6 +71,17 @@ pub enum EntryError {
         /// What is wrong.
         problem: String,
     },
+    /// It was stored, and something that happened at the same time keeps it from being served.
+    #[error(
+        "The {kind} `{id}` is stored but not in force: something else was changed at the same time. GET \
+         /admin/v1/config/version says why."
+    )]
+    NotInForce {
+        /// What it is.
+        kind: SettingsKind,
+        /// Its name.
+        id: String,
+    },
     /// Others kept changing it at the same time.
     #[error("The {kind} `{id}` was changed by others again and again. Try again.")]
     Contended {

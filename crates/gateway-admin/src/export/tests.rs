@@ -72,3 +72,15 @@ fn no_two_keys_are_exported_by_one_name() {
     let names: Vec<_> = exported["master_keys"].as_array().unwrap().iter().map(|key| key["name"].clone()).collect();
     assert_eq!(names, ["key_1", "key_2", "key_3", "key_4"]);
 }
+
+#[test]
+fn no_two_secrets_are_left_to_one_variable() {
+    let secret = |key: &str| format!(r#"{{"api_key":"{key}"}}"#);
+    let names = ["a-b", "a_b", "研发", "测试"];
+    let records = names.map(|name| record(SettingsKind::Provider, name, "{}", Some(&secret(name))));
+    let settings = Some(StoredSettings { records: records.into(), unreadable: Vec::new() });
+    let text = serde_json::to_string(&Export::new(&Changes { settings, ..Changes::default() }, false)).unwrap();
+    for variable in ["PROVIDER_A_B_API_KEY", "PROVIDER_A_B_API_KEY_2", "PROVIDER____API_KEY", "PROVIDER____API_KEY_2"] {
+        assert_eq!(text.matches(&format!("${{{variable}}}")).count(), 1, "{variable} in {text}");
+    }
+}
