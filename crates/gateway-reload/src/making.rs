@@ -104,6 +104,7 @@ fn entry_of(stored: &StoredSettings, error: &CompileError) -> Option<usize> {
     stored.records.iter().position(|record| record.kind == kind && *record.name == *name)
 }
 
-fn compile_errors(errors: &CompileErrors) -> ConfigErrors {
+/// The same as errors of a configuration.
+pub(crate) fn compile_errors(errors: &CompileErrors) -> ConfigErrors {
     errors.iter().map(|error| ConfigError::of_key(error.at.as_str(), error.problem.as_str())).collect()
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::looks::Looks;
-use crate::making::{Made, Making};
+use crate::making::{Made, Making, compile_errors};
 use crate::report;
 use crate::status::{Reloaded, Status};
 use crate::watch::FileWatch;
@@ -216,16 +216,21 @@ impl Shared {
 
     fn start(&self, builder: GatewayBuilder) -> Result<Gateway, ConfigErrors> {
         let mut parts = self.parts.lock();
-        let attempt = |config: Config, _: &[LeftOut]| Ok(builder.check(&config).map(|()| config)?);
+        // Only what the store holds could be left out, so without that there is nothing to find out beforehand.
+        let may_leave_out = parts.stored.as_ref().is_some_and(|stored| !stored.records.is_empty());
+        let attempt = |config: Config, _: &[LeftOut]| {
+            if may_leave_out {
+                builder.check(&config)?;
+            }
+            Ok(config)
+        };
         let Made { done: config, left_out, warnings } =
             self.making(Cause::Start).make(&parts.settings, parts.stored.as_deref(), attempt)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         self.host.adopt(&config)?;
-        // It has just been found to work.
-        let built = builder.build(&config);
-        let gateway = built.map_err(|errors| ConfigError::of_key("", errors.to_string()))?;
+        let gateway = builder.build(&config).map_err(|errors| compile_errors(&errors))?;
         report::left_out(&left_out, &[]);
         parts.gateway = Some(gateway.clone());
         self.note_in_force(&gateway, source(&parts.settings, parts.stored.as_deref()), left_out);
@@ -233,14 +238,14 @@ impl Shared {
     }
 
     fn reload(&self, cause: Cause, began: Instant) -> Result<Reloaded, ConfigErrors> {
-        let settings = self.read();
+        let settings = guarded(|| self.read());
         self.replace_settings(settings, cause, began)
     }
 
     /// The same for files that were whole when they looked like this, unless somebody has begun to write them again. Returns
     /// whether nobody has.
     fn reload_whole_files(&self, looks: &Looks, began: Instant) -> bool {
-        let settings = self.read();
+        let settings = guarded(|| self.read());
         let is_whole = looks.are_the_same();
         if is_whole {
             // Whatever is wrong is noted.
