@@ -72,5 +72,6 @@ pub use redacted::{
 };
 pub use settings::{Settings, load};
 pub use sources::Sources;
+pub use suggestion::nearest;
 pub use vocabulary::Vocabulary;
 pub use written::Written;

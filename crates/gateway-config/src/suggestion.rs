@@ -5,8 +5,8 @@ pub(crate) fn did_you_mean<'n>(found: &str, names: impl IntoIterator<Item = &'n 
     nearest(found, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
-/// The name with the fewest edits, if a third of its letters or less are wrong.
-fn nearest<'n>(found: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+/// The name with the fewest edits, if a third of its letters or less are wrong; of several the first.
+pub fn nearest<'n>(found: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let found = found.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&found, &name.to_lowercase());
     let (name, distance) =

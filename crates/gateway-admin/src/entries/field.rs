@@ -71,10 +71,12 @@ pub(super) fn named(kind: SettingsKind, name: &str) -> Option<&'static Field> {
 pub(super) fn nearest(kind: SettingsKind, found: &str) -> Option<&'static str> {
     let found = found.to_lowercase();
     let of_file = || fields(kind).iter().find(|field| field.key == found).map(|field| field.name);
-    let names = || fields(kind).iter().map(|field| field.name).chain(["id"]);
-    let distance = |name: &'static str| (strsim::damerau_levenshtein(&found, name), name);
-    let near = || names().map(distance).min().filter(|(edits, name)| *edits <= name.len().div_ceil(3));
-    if found == "name" { Some("id") } else { of_file().or_else(|| Some(near()?.1)) }
+    if found == "name" {
+        return Some("id");
+    }
+    let mut names: Vec<_> = fields(kind).iter().map(|field| field.name).chain(["id"]).collect();
+    names.sort_unstable();
+    of_file().or_else(|| gateway_config::nearest(&found, names))
 }
 
 /// A path of a file's keys, such as `timeouts.connect`, in this API's names.
