@@ -45,9 +45,7 @@ impl Difference {
         let mut difference = Self::default();
         difference.compare("providers", &providers(before), &providers(after), |one, other| one == other);
         difference.compare_order("providers", &served(before), &served(after));
-        difference.compare("models", &models(before), &models(after), |one, other| {
-            is_same_model((one, before), (other, after))
-        });
+        difference.compare("models", &models(before), &models(after), |one, other| one.is_same(&other));
         difference.compare("master_keys", &master_keys(before), &master_keys(after), |one, other| one == other);
         for setting in setting::all(before, after).into_iter().filter(|setting| setting.is_changed) {
             difference.changed.push(setting.name.to_owned());
@@ -113,8 +111,32 @@ fn served(config: &Config) -> Vec<&str> {
     config.providers.iter().filter(|provider| provider.resolvable).map(|provider| provider.name.as_str()).collect()
 }
 
-fn models(config: &Config) -> Vec<(&str, &Model)> {
-    config.models.iter().map(|model| (model.name.as_str(), model)).collect()
+/// What a configuration says of a name in `models`.
+#[derive(Clone, Copy)]
+struct NamedModel<'c> {
+    config: &'c Config,
+    /// None if it is left out.
+    model: Option<&'c Model>,
+    is_withheld: bool,
+}
+
+impl NamedModel<'_> {
+    fn is_same(&self, other: &Self) -> bool {
+        let is_same = match (self.model, other.model) {
+            (Some(one), Some(another)) => is_same_model((one, self.config), (another, other.config)),
+            (one, another) => one.is_none() && another.is_none(),
+        };
+        is_same && self.is_withheld == other.is_withheld
+    }
+}
+
+/// All models, and the names of those that are left out.
+fn models(config: &Config) -> Vec<(&str, NamedModel<'_>)> {
+    let withheld: HashSet<&str> = config.withheld_models.iter().map(String::as_str).collect();
+    let named = config.models.iter().map(|model| (model.name.as_str(), Some(model)));
+    let named: HashMap<&str, Option<&Model>> = withheld.iter().map(|name| (*name, None)).chain(named).collect();
+    let entry = |(name, model)| (name, NamedModel { config, model, is_withheld: withheld.contains(name) });
+    named.into_iter().map(entry).collect()
 }
 
 fn master_keys(config: &Config) -> Vec<(&str, &MasterKey)> {

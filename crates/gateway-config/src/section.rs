@@ -55,6 +55,7 @@ pub(crate) fn read<'a>(root: &Item<'a>, stored: &'a Stored<'_>, vocabulary: &Voc
     let circuit_breaker = circuit_breaker::read(&mut fields);
     let passthrough = fields.take("passthrough").and_then(|item| catalogue.passthrough(&item));
     let (mut providers, disabled_providers) = catalogue.into_providers();
+    let withheld_models = models.withheld();
     let models = models.finish(&mut providers);
     let callers = Callers::read(&mut fields);
     let rewrite_response = fields.flag("rewrite_response").unwrap_or(true);
@@ -67,6 +68,7 @@ pub(crate) fn read<'a>(root: &Item<'a>, stored: &'a Stored<'_>, vocabulary: &Voc
         providers,
         disabled_providers,
         models,
+        withheld_models,
         verify_ssl,
         timeouts,
         retry,

@@ -84,6 +84,11 @@ impl Route {
         Ok(Self { targets, policy, turns: AtomicU64::new(0) })
     }
 
+    /// The route of a name that nobody may serve for now: all its rankings are empty.
+    pub fn closed(policy: Arc<dyn RoutingPolicy>) -> Self {
+        Self { targets: Vec::new(), policy, turns: AtomicU64::new(0) }
+    }
+
     /// A route of its own for a name that this one serves among others: the same policy, and for each target its `own`
     /// one.
     pub fn with_targets(&self, own: impl FnMut(&Target) -> Target) -> Self {

@@ -19,3 +19,4 @@ mod scene;
 mod sealed;
 mod secrets;
 mod undisturbed;
+mod withheld;

@@ -30,6 +30,8 @@ pub(super) struct Draft<'a> {
     inline: Option<Provider>,
     /// The upstream's name for the model at that provider.
     inline_model: String,
+    /// Whether all of its targets are at providers that are missing or left out.
+    pub(super) is_withheld: bool,
     /// Its fallbacks as they were written.
     pub(super) fallbacks: Vec<Item<'a>>,
 }
@@ -89,7 +91,7 @@ impl<'a> Draft<'a> {
             rewrite_response: None,
             origin,
         };
-        Self { model, inline: None, inline_model: name.to_owned(), fallbacks: Vec::new() }
+        Self { model, inline: None, inline_model: name.to_owned(), is_withheld: false, fallbacks: Vec::new() }
     }
 
     fn read(&mut self, fields: &mut Fields<'a>, around: Surroundings<'_>) {
@@ -108,7 +110,9 @@ impl<'a> Draft<'a> {
         refuse_rivals([&targets, &endpoint]);
         self.read_inline(fields, endpoint.as_ref(), around.defaults);
         if let Some(item) = targets {
-            self.model.targets = target::read_all(&item, &self.model, around.serving.catalogue());
+            let targets = target::read_all(&item, &self.model, around.serving.catalogue());
+            self.is_withheld = targets.is_withheld;
+            self.model.targets = targets.served;
         }
         let targets = self.model.targets.len() + usize::from(self.inline.is_some());
         self.model.hedge = hedge.and_then(|item| hedge::read(&item, targets));

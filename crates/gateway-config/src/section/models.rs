@@ -15,12 +15,24 @@ use crate::item::Item;
 use crate::stored::{Stored, StoredEntry};
 
 /// Models whose inline providers have no place among the others yet.
-pub(super) struct Models<'a>(Vec<Draft<'a>>);
+pub(super) struct Models<'a> {
+    drafts: Vec<Draft<'a>>,
+    /// Those that are left out.
+    left_out: Vec<String>,
+}
 
 impl Models<'_> {
+    /// The names that are to be served by nobody rather than by somebody else.
+    pub(super) fn withheld(&self) -> Vec<String> {
+        let withheld = self.drafts.iter().filter(|draft| draft.is_withheld).map(|draft| draft.model.name.clone());
+        let mut names: Vec<String> = withheld.chain(self.left_out.iter().cloned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The models, with their inline providers at the end of these.
     pub(super) fn finish(self, providers: &mut Vec<Provider>) -> Vec<Model> {
-        self.0.into_iter().map(|draft| draft.finish(providers)).collect()
+        self.drafts.into_iter().map(|draft| draft.finish(providers)).collect()
     }
 }
 
@@ -51,7 +63,9 @@ pub(super) fn read_all<'a>(
     for (draft, _) in &drafts {
         names.warn_of_absent(draft);
     }
-    Models(drafts.into_iter().map(|(draft, _)| draft).collect())
+    let left_out = names.models.iter().filter(|(_, presence)| **presence == Presence::LeftOut);
+    let left_out = left_out.map(|(name, _)| (*name).to_owned()).collect();
+    Models { drafts: drafts.into_iter().map(|(draft, _)| draft).collect(), left_out }
 }
 
 /// Reads the models of the store whose names are not taken, by the file or by each other.

@@ -12,8 +12,16 @@ pub(crate) const DEFAULT_PRIORITY: u32 = 1;
 /// The policy that looks at tiers.
 pub(crate) const BY_PRIORITY: &str = "priority";
 
+/// The targets of a model.
+pub(super) struct Targets {
+    /// Those at providers that take calls.
+    pub(super) served: Vec<ModelTarget>,
+    /// Whether nobody may serve the model, because none of its targets can and not all were switched off by somebody.
+    pub(super) is_withheld: bool,
+}
+
 /// Reads the targets of a model. Those at providers that are disabled or absent are left out.
-pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>) -> Vec<ModelTarget> {
+pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>) -> Targets {
     let elements = item.items();
     if item.is_sequence() && elements.is_empty() {
         item.refuse("found an empty list, expected at least one target; leave `targets` out to use the mappings");
@@ -23,20 +31,27 @@ pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>
     }
     let readings: Vec<Reading> =
         elements.iter().take(MAX_TARGETS).map(|element| read_one(element, model, catalogue)).collect();
-    if !readings.is_empty() && readings.iter().all(|reading| matches!(reading, Reading::AtDisabled)) {
+    let are_all_disabled = readings.iter().all(|reading| matches!(reading, Reading::AtDisabled));
+    let are_all_out = readings.iter().all(|reading| matches!(reading, Reading::AtDisabled | Reading::AtAbsent));
+    let is_withheld = are_all_out && !are_all_disabled;
+    if is_withheld {
+        item.warn("no target can be used for now; calls to this model are refused until one can");
+    } else if are_all_disabled && !readings.is_empty() {
         item.warn("every target is at a disabled provider; the name is resolved by the providers' mappings instead");
     }
-    let targets = readings.into_iter().filter_map(|reading| match reading {
+    let served = readings.into_iter().filter_map(|reading| match reading {
         Reading::Served(target) => Some(target),
-        Reading::AtDisabled | Reading::Refused => None,
+        Reading::AtDisabled | Reading::AtAbsent | Reading::Refused => None,
     });
-    targets.collect()
+    Targets { served: served.collect(), is_withheld }
 }
 
 /// What reading one target came to.
 enum Reading {
     Served(ModelTarget),
     AtDisabled,
+    /// At a provider that is missing or left out.
+    AtAbsent,
     Refused,
 }
 
@@ -53,7 +68,8 @@ fn read_one(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>) -> Readin
     fields.finish();
     match reference {
         None => Reading::Refused,
-        Some(Reference::Disabled | Reference::Absent(_)) => Reading::AtDisabled,
+        Some(Reference::Disabled) => Reading::AtDisabled,
+        Some(Reference::Absent(_)) => Reading::AtAbsent,
         Some(Reference::Enabled(index)) => {
             let public = model.name.as_str();
             let mapped = || catalogue.provider(index).map_or(public, |provider| mapped_name(provider, public));

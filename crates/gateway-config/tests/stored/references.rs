@@ -20,7 +20,9 @@ fn without_a_store_they_are_errors() {
 
 #[test]
 fn before_the_store_is_read_they_count_as_disabled() {
-    insta::assert_snapshot!(account(&resolve(FILE, None).unwrap()));
+    let loaded = resolve(FILE, None).unwrap();
+    insta::assert_snapshot!(account(&loaded));
+    assert_eq!(loaded.config.withheld_models, ["direct"]);
 }
 
 #[test]
@@ -32,6 +34,7 @@ fn once_it_is_read_they_lead_there() {
     let loaded = resolved(FILE, &stored);
     insta::assert_snapshot!(account(&loaded));
     assert_eq!(loaded.config.passthrough, Some(1));
+    assert_eq!(loaded.config.withheld_models, [""; 0]);
     assert_eq!(loaded.config.models[3].fallback_models, ["direct", "stored", "mapped-by-s", "a/x"]);
 }
 
@@ -42,7 +45,15 @@ fn what_is_left_out_counts_as_disabled() {
         records: Vec::new(),
         unreadable: vec![unreadable(PROVIDER, "s"), unreadable(MODEL, "stored")],
     };
-    let accounts = [faulty, sealed].map(|stored| account(&resolved(FILE, &stored)));
+    let accounts = [faulty, sealed].map(|stored| {
+        let loaded = resolved(FILE, &stored);
+        assert_eq!(
+            loaded.config.withheld_models,
+            ["direct", "stored"],
+            "their calls are not for whoever takes any name"
+        );
+        account(&loaded)
+    });
     insta::assert_snapshot!(accounts.join("\n\n"));
 }
 
@@ -73,7 +84,9 @@ models: { m: { targets: [{ provider: a }], fallback_models: ['3', '1'] } }
 fn a_disabled_provider_of_the_store_is_one_like_others() {
     let stored = stored([record(PROVIDER, "s", r#"{"enabled": false, "model_mapping": ["m"]}"#)]);
     let file = "auth: none\nmodels: { m: { fallback_models: [n] }, n: { targets: [{ provider: s }] } }\n";
-    insta::assert_snapshot!(account(&resolved(file, &stored)));
+    let loaded = resolved(file, &stored);
+    insta::assert_snapshot!(account(&loaded));
+    assert_eq!(loaded.config.withheld_models, [""; 0], "somebody has said that it is not to serve");
     let errors = resolve("passthrough: s\n", Some(&stored)).unwrap_err();
     assert!(errors.to_string().contains("the provider is disabled"), "{errors}");
 }

@@ -44,6 +44,9 @@ pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPoli
             }
         }
     }
+    for name in &config.withheld_models {
+        table.insert_model(name, Route::closed(Arc::new(Weighted)));
+    }
     errors.append(&mut builder.errors);
     table
 }
