@@ -122,8 +122,9 @@ fn reconfigure(criterion: &mut Criterion) {
         0 => "moved.example.com".to_owned(),
         _ => format!("provider-{provider}.example.com"),
     });
-    let build = || Gateway::builder().build(&first).unwrap();
-    let gateway = build();
+    let gateway = Gateway::builder().build(&first).unwrap();
+    let shared = Arc::new(first.clone());
+    let build = || Gateway::builder().build_shared(Arc::clone(&shared)).unwrap();
 
     let mut group = criterion.benchmark_group("1,000 providers, 10,000 mappings, 1,000 models");
     for (name, other) in [("one provider changes", &one_changed), ("every provider changes", &all_changed)] {

@@ -216,8 +216,17 @@ impl GatewayBuilder {
     ///
     /// Everything in the configuration that cannot work, together.
     pub fn build(self, config: &Config) -> Result<Gateway, CompileErrors> {
+        self.build_shared(Arc::new(config.clone()))
+    }
+
+    /// The same without a copy of the configuration, which takes milliseconds if it is large.
+    ///
+    /// # Errors
+    ///
+    /// Everything in the configuration that cannot work, together.
+    pub fn build_shared(self, config: Arc<Config>) -> Result<Gateway, CompileErrors> {
         let now = Instant::now().into_std();
-        let snapshot = Snapshot::compile(Arc::new(config.clone()), &self.parts, None, now)?;
+        let snapshot = Snapshot::compile(config, &self.parts, None, now)?;
         let instance = format!("llm-gateway-{:016x}", fastrand::u64(..));
         let via =
             HeaderValue::try_from(format!("1.1 {instance}")).unwrap_or(HeaderValue::from_static("1.1 llm-gateway"));

@@ -20,6 +20,7 @@ use crate::gate::Room;
 
 mod carried;
 mod keys;
+mod mapped;
 mod named;
 mod prices;
 mod provider;

@@ -230,7 +230,7 @@ impl Shared {
             tracing::warn!("{warning}");
         }
         self.host.adopt(&config)?;
-        let gateway = builder.build(&config).map_err(|errors| compile_errors(&errors))?;
+        let gateway = builder.build_shared(Arc::new(config)).map_err(|errors| compile_errors(&errors))?;
         report::left_out(&left_out, &[]);
         parts.gateway = Some(gateway.clone());
         self.note_in_force(&gateway, source(&parts.settings, parts.stored.as_deref()), left_out);

@@ -14,6 +14,7 @@ use gateway_resilience::{BreakerPolicy, BreakerState, BudgetPolicy, CredentialPo
 use gateway_upstream::Upstream;
 use parking_lot::Mutex;
 
+use super::mapped::{Mapped, MappedTarget};
 use super::named::MAX_NAMES;
 use super::{ProviderRuntime, Snapshot};
 use crate::gate::Gate;
@@ -42,13 +43,16 @@ pub(crate) struct Carried {
     places: HashMap<Arc<str>, usize>,
 }
 
-/// The targets of one provider, by its names for models, or what stands for any model.
+/// The targets of one provider. They are known by its names for models, or what stands for any model.
 #[derive(Debug)]
 struct Targets {
     provider: Arc<str>,
     credentials: Arc<CredentialPool>,
     /// The provider's place in the previous configuration, if all that a target's health rests on is as it was there.
     before: Option<usize>,
+    /// Those of its mapping.
+    mapped: Arc<Mapped>,
+    /// Those that models list beside them.
     listed: HashMap<ModelName, Arc<TargetHealth>>,
     /// Those of names that the configuration does not list, made when they were first asked for.
     named: Mutex<HashMap<ModelName, Named>>,
@@ -68,21 +72,37 @@ pub(super) struct Former<'a> {
     place: usize,
     snapshot: &'a Snapshot,
     /// Its settings.
-    pub(super) config: &'a ProviderConfig,
+    config: &'a ProviderConfig,
+    /// Whether they are those that it is to have.
+    pub(super) is_unchanged: bool,
     /// What was made of them.
     pub(super) runtime: &'a Arc<ProviderRuntime>,
 }
 
 impl<'a> Former<'a> {
-    /// The provider of this name, if there is one.
-    pub(super) fn find(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
-        let place = snapshot.carried.place(name)?;
+    /// The provider that has the name of the next one, if there is one.
+    pub(super) fn find(snapshot: &'a Snapshot, next: &ProviderConfig) -> Option<Self> {
+        let place = snapshot.carried.place(&next.name)?;
         let (config, runtime) = (snapshot.config.providers.get(place)?, snapshot.providers.get(place)?);
-        Some(Self { place, snapshot, config, runtime })
+        Some(Self { place, snapshot, config, is_unchanged: config == next, runtime })
     }
 
-    fn is_same_place(&self, config: &ProviderConfig) -> bool {
-        self.config.endpoint == config.endpoint && self.config.verify_ssl == config.verify_ssl
+    fn is_same_place(&self, next: &ProviderConfig) -> bool {
+        let is_same = || self.config.endpoint == next.endpoint && self.config.verify_ssl == next.verify_ssl;
+        self.is_unchanged || is_same()
+    }
+
+    fn has_same_keys(&self, next: &ProviderConfig) -> bool {
+        self.is_unchanged || self.config.api_keys == next.api_keys
+    }
+
+    fn has_same_mapping(&self, next: &ProviderConfig) -> bool {
+        let is_same = || (self.config.resolvable, &self.config.model_mapping) == (next.resolvable, &next.model_mapping);
+        self.is_unchanged || is_same()
+    }
+
+    fn targets(&self) -> Option<&'a Targets> {
+        self.snapshot.carried.providers.get(self.place)
     }
 }
 
@@ -109,23 +129,23 @@ impl Carried {
         let former = former.filter(|it| it.is_same_place(config));
         let state = former.map(|it| &it.runtime.state);
         let of_budget = former.filter(|it| it.snapshot.carried.budget == self.budget);
-        let of_keys = former.filter(|it| it.config.api_keys == config.api_keys);
+        let of_keys = former.filter(|it| it.has_same_keys(config));
         let (budget, credentials) = (of_budget.and(state), of_keys.and(state));
-        let state = ProviderState {
+        let credentials = credentials.map_or_else(
+            || Arc::new(CredentialPool::new(config.api_keys.len(), now)),
+            |state| Arc::clone(&state.credentials),
+        );
+        let before = of_keys.filter(|it| it.snapshot.carried.breaker == self.breaker);
+        let targets = self.targets_of(config, &credentials, before, now);
+        self.places.insert(Arc::clone(&targets.provider), self.providers.len());
+        self.providers.push(targets);
+        Ok(ProviderState {
             upstream: state.map_or_else(connect, |state| Ok(state.upstream.clone()))?,
             gate: state.map_or_else(Gate::new, |state| Arc::clone(&state.gate)),
             budget: budget
                 .map_or_else(|| Arc::new(RetryBudget::new(self.budget, now)), |state| Arc::clone(&state.budget)),
-            credentials: credentials.map_or_else(
-                || Arc::new(CredentialPool::new(config.api_keys.len(), now)),
-                |state| Arc::clone(&state.credentials),
-            ),
-        };
-        let before = of_keys.filter(|it| it.snapshot.carried.breaker == self.breaker);
-        let targets = Targets::new(config, Arc::clone(&state.credentials), before, now);
-        self.places.insert(Arc::clone(&targets.provider), self.providers.len());
-        self.providers.push(targets);
-        Ok(state)
+            credentials,
+        })
     }
 
     /// The health of a provider's target for a model, the same for every route that leads there.
@@ -138,7 +158,10 @@ impl Carried {
     ) -> Arc<TargetHealth> {
         let breaker = self.breaker;
         let Some(targets) = self.providers.get_mut(provider) else { return nobody(breaker, now) };
-        let Targets { credentials, before, listed, named, .. } = targets;
+        let Targets { credentials, before, mapped, listed, named, .. } = targets;
+        if let Some(health) = mapped.health(model) {
+            return Arc::clone(health);
+        }
         let listed = listed.entry(model.clone()).or_insert_with(|| {
             named.get_mut().remove(model);
             let before = before.zip(previous).and_then(|(place, it)| it.carried.providers.get(place));
@@ -150,7 +173,7 @@ impl Carried {
     /// The health of a provider's target for a model that may be one that only a caller has named.
     pub(super) fn named_target(&self, provider: usize, model: &ModelName, now: Instant) -> Arc<TargetHealth> {
         let Some(targets) = self.providers.get(provider) else { return nobody(self.breaker, now) };
-        if let Some(health) = targets.listed.get(model) {
+        if let Some(health) = targets.listed(model) {
             return Arc::clone(health);
         }
         let mut named = targets.named.lock();
@@ -158,6 +181,16 @@ impl Carried {
         let target = named.entry(model.clone()).or_insert_with(|| Named { health: health(), unasked: 0 });
         target.unasked = 0;
         Arc::clone(&target.health)
+    }
+
+    /// The name of a provider.
+    pub(super) fn name(&self, provider: usize) -> &str {
+        self.providers.get(provider).map_or("", |it| &*it.provider)
+    }
+
+    /// The targets of a provider's mapping.
+    pub(super) fn mapped(&self, provider: usize) -> &[MappedTarget] {
+        self.providers.get(provider).map_or(&[], |it| it.mapped.targets())
     }
 
     /// Where the provider of this name stands in the configuration.
@@ -173,32 +206,45 @@ impl Carried {
             let entry = |(model, health): (&ModelName, &Arc<TargetHealth>)| {
                 (Arc::clone(&targets.provider), model.clone(), Arc::clone(health))
             };
-            all.extend(targets.listed.iter().map(entry));
+            all.extend(targets.mapped.healths().chain(&targets.listed).map(entry));
             all.extend(named.iter().map(|(model, target)| entry((model, &target.health))));
         }
         all.sort_by(|left, right| (&left.0, &left.1).cmp(&(&right.0, &right.1)));
         all
     }
+
+    /// The targets of a provider as its mapping says. Whatever is known of any is taken over from `before`.
+    fn targets_of(
+        &self,
+        config: &ProviderConfig,
+        credentials: &Arc<CredentialPool>,
+        before: Option<Former<'_>>,
+        now: Instant,
+    ) -> Targets {
+        let former = before.and_then(|it| it.targets());
+        let mut named = former.map_or_else(HashMap::new, |it| it.known_named(now));
+        let mut known = |model: &ModelName| {
+            let former = former?;
+            named.remove(model);
+            former.find(model)
+        };
+        let health = |model: &ModelName| known(model).unwrap_or_else(|| fresh(self.breaker, credentials, now));
+        let mapped = match (before, former) {
+            (Some(before), Some(former)) if before.has_same_mapping(config) => Arc::clone(&former.mapped),
+            _ => Arc::new(Mapped::of(config, health)),
+        };
+        Targets {
+            provider: former.map_or_else(|| config.name.as_str().into(), |it| Arc::clone(&it.provider)),
+            credentials: Arc::clone(credentials),
+            before: before.map(|it| it.place),
+            mapped,
+            listed: former.map_or_else(HashMap::new, |it| HashMap::with_capacity(it.listed.len())),
+            named: Mutex::new(named),
+        }
+    }
 }
 
 impl Targets {
-    /// None of a provider are listed yet. Those that callers have named are taken over from `before`.
-    fn new(
-        config: &ProviderConfig,
-        credentials: Arc<CredentialPool>,
-        before: Option<Former<'_>>,
-        now: Instant,
-    ) -> Self {
-        let former = before.and_then(|it| it.snapshot.carried.providers.get(it.place));
-        Self {
-            provider: former.map_or_else(|| config.name.as_str().into(), |it| Arc::clone(&it.provider)),
-            credentials,
-            before: before.map(|it| it.place),
-            listed: former.map_or_else(HashMap::new, |it| HashMap::with_capacity(it.listed.len())),
-            named: former.map_or_else(Mutex::default, |it| Mutex::new(it.known_named(now))),
-        }
-    }
-
     /// The targets that callers have named: as many as get a health under one configuration, so that no number of
     /// configurations lets them grow. First come those that calls are kept away from or are at, and then those that somebody
     /// has asked for of late; what is forgotten of the others is at most a few failures.
@@ -218,8 +264,12 @@ impl Targets {
         known.into_iter().map(|(model, target)| (model, one_more(target))).collect()
     }
 
+    fn listed(&self, model: &ModelName) -> Option<&Arc<TargetHealth>> {
+        self.mapped.health(model).or_else(|| self.listed.get(model))
+    }
+
     fn find(&self, model: &ModelName) -> Option<Arc<TargetHealth>> {
-        self.listed.get(model).cloned().or_else(|| self.named.lock().get(model).map(|it| Arc::clone(&it.health)))
+        self.listed(model).cloned().or_else(|| self.named.lock().get(model).map(|it| Arc::clone(&it.health)))
     }
 }
 
@@ -227,7 +277,7 @@ fn fresh(breaker: BreakerPolicy, credentials: &Arc<CredentialPool>, now: Instant
     Arc::new(TargetHealth::new(breaker, Arc::clone(credentials), now))
 }
 
-/// The health of a target of no provider: some provider could not be built, and the configuration comes to nothing.
+/// The health of a target of no provider.
 fn nobody(breaker: BreakerPolicy, now: Instant) -> Arc<TargetHealth> {
     fresh(breaker, &Arc::new(CredentialPool::new(0, now)), now)
 }

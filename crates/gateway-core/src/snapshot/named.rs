@@ -13,8 +13,8 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use super::Snapshot;
+use super::mapped::ANY_MODEL;
 use super::provider::PASSTHROUGH;
-use super::routes::ANY_MODEL;
 
 /// How many names get a health of their own, and of how many that is kept when another configuration comes. With a few hundred bytes a target this is a megabyte at most for a handful of
 /// providers, and more models than any of them has.

@@ -46,8 +46,9 @@ pub(crate) struct ProviderRuntime {
     pub(crate) prices: Prices,
     /// For each credential, the headers of every request: the credential, the configured ones, the gateway's own.
     headers: Vec<HeaderMap>,
-    /// Where each endpoint is, joined when it is first asked for: of most providers, most never are.
-    urls: [OnceLock<Uri>; Endpoint::ALL.len()],
+    /// Where each endpoint is, in the order of `Endpoint::ALL`; joined when the first is asked for, which is never so of most
+    /// providers.
+    urls: OnceLock<Box<[Uri]>>,
     base: Uri,
     /// Whether every call goes to the base itself.
     is_complete: bool,
@@ -64,11 +65,17 @@ impl ProviderRuntime {
 
     /// Where requests of an endpoint go.
     pub(crate) fn url(&self, endpoint: Endpoint) -> &Uri {
-        // There is one for each endpoint, in the order of `Endpoint::ALL`, which is that of the variants.
-        let url = self.urls.get(endpoint as usize).filter(|_| !self.is_complete);
+        // The order of `Endpoint::ALL` is that of the variants.
+        self.urls.get_or_init(|| self.join_all()).get(endpoint as usize).unwrap_or(&self.base)
+    }
+
+    fn join_all(&self) -> Box<[Uri]> {
+        if self.is_complete {
+            return Box::default();
+        }
         // That the base can be joined with the longest path was found when it was compiled.
-        let joined = || join(&self.base, self.protocol.url_path(endpoint)).unwrap_or_else(|| self.base.clone());
-        url.map_or(&self.base, |url| url.get_or_init(joined))
+        let joined = |endpoint| join(&self.base, self.protocol.url_path(endpoint)).unwrap_or_else(|| self.base.clone());
+        Endpoint::ALL.into_iter().map(joined).collect()
     }
 
     /// One of its places, if there is one now that nobody waits for; none is needed if it has any number of them.
@@ -127,12 +134,12 @@ fn compile_one(
     protocols: &Registry<dyn Provider>,
     build: &mut Build<'_>,
 ) -> Result<Arc<ProviderRuntime>, String> {
-    let former = build.previous.and_then(|snapshot| Former::find(snapshot, &config.name));
+    let former = build.previous.and_then(|snapshot| Former::find(snapshot, config));
     let state = build.carried.provider(config, former, build.now, || upstream(config))?;
     let passthrough = (build.config.passthrough == Some(index))
         .then(|| build.carried.target(index, &PASSTHROUGH.into(), build.previous, build.now));
     let room = config.max_in_flight.map(|limit| Room { limit: limit as usize, queue: build.config.server.queue });
-    let unchanged = former.filter(|it| it.config == config && it.runtime.has(&state, passthrough.as_ref(), room));
+    let unchanged = former.filter(|it| it.is_unchanged && it.runtime.has(&state, passthrough.as_ref(), room));
     if let Some(former) = unchanged {
         return Ok(Arc::clone(former.runtime));
     }
@@ -154,7 +161,7 @@ fn compile_one(
         room,
         prices: Prices::of(&config.model_mapping),
         headers,
-        urls: std::array::from_fn(|_| OnceLock::new()),
+        urls: OnceLock::new(),
         base: base.clone(),
         is_complete,
     }))

@@ -2,39 +2,34 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use gateway_call::{ModelName, ModelPattern};
 use gateway_config::{Config, Model, ModelTarget, Provider};
 use gateway_extension::Registry;
-use gateway_resilience::TargetHealth;
 use gateway_routing::{
     MAX_TARGETS, Resolved, Route, RouteTable, RoutingPolicy, Target, UpstreamModel, Weighted, identity,
 };
-use tokio::time::Instant;
 
+use super::carried::Carried;
+use super::mapped::{FIRST_TIER, MappedTarget};
 use super::provider::entry;
 use super::{Build, CompileError, Snapshot};
-
-/// What a target calls the model if it has no name of its own for it.
-pub(super) const ANY_MODEL: &str = "*";
-
-/// The tier of targets that do not say theirs.
-const FIRST_TIER: u32 = 1;
 
 /// Builds the table; what cannot be built goes into the build's errors.
 pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPolicy>) -> RouteTable {
     let Build { config, previous, carried, now, errors } = build;
-    let health = |provider, model: &ModelName| carried.target(provider, model, *previous, *now);
-    let mut builder = Builder::new(config, health);
+    let mut builder = Builder::new(config);
     let resolvable = config.providers.iter().enumerate().filter(|(_, provider)| provider.resolvable);
-    let mut table = builder.table(resolvable);
+    let mut table = builder.table(carried, resolvable);
+    let mut listing = Listing { carried, previous: *previous, now: *now };
     for model in &config.models {
         builder.model = Some(&model.name);
         match policies.build_default(&model.balance) {
             Ok(policy) => builder.policy = policy,
             Err(error) => builder.report(None, format!("balance: {error}")),
         }
-        match builder.targets_of(model, &table) {
+        match builder.targets_of(model, &table, &mut listing) {
             // The configuration warned of it; the name does not exist until somebody serves it.
             targets if targets.is_empty() => {}
             targets => {
@@ -85,98 +80,95 @@ impl Snapshot {
 
     fn own_routes(&self, place: usize) -> Option<&RouteTable> {
         let provider = self.config.providers.get(place).filter(|provider| provider.resolvable)?;
-        let make = || {
-            let now = Instant::now().into_std();
-            let health = |provider, model: &ModelName| self.carried.named_target(provider, model, now);
-            Builder::new(&self.config, health).table([(place, provider)].into_iter())
-        };
+        let make = || Builder::new(&self.config).table(&self.carried, [(place, provider)].into_iter());
         Some(self.own_routes.0.get(place)?.get_or_init(make))
     }
 }
 
-/// Builds routes over providers, whose targets get their health from `health`.
-struct Builder<'a, H> {
+/// Finds the targets that models list, and adds those that no mapping has.
+struct Listing<'a> {
+    carried: &'a mut Carried,
+    previous: Option<&'a Snapshot>,
+    now: Instant,
+}
+
+impl Listing<'_> {
+    /// A provider's target for a model that it knows by this name.
+    fn target(&mut self, provider: usize, model: ModelName, weight: u32) -> Target {
+        let health = self.carried.target(provider, &model, self.previous, self.now);
+        let identity = identity(&[self.carried.name(provider), model.as_str()]);
+        Target { provider, model: UpstreamModel::Fixed(model), weight, priority: FIRST_TIER, health, identity }
+    }
+}
+
+/// Builds routes over providers.
+struct Builder<'a> {
     config: &'a Config,
-    health: H,
     policy: Arc<dyn RoutingPolicy>,
-    any_model: ModelName,
     /// The model whose route is built; none while those of the mappings are.
     model: Option<&'a str>,
     errors: Vec<CompileError>,
 }
 
-impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
-    fn new(config: &'a Config, health: H) -> Self {
-        Self {
-            config,
-            health,
-            policy: Arc::new(Weighted),
-            any_model: ANY_MODEL.into(),
-            model: None,
-            errors: Vec::new(),
-        }
+impl<'a> Builder<'a> {
+    fn new(config: &'a Config) -> Self {
+        Self { config, policy: Arc::new(Weighted), model: None, errors: Vec::new() }
     }
 
     /// A model's own targets, or those that the providers' mappings give its name.
-    fn targets_of(&mut self, model: &Model, table: &RouteTable) -> Vec<Target> {
+    fn targets_of(&mut self, model: &Model, table: &RouteTable, listing: &mut Listing<'_>) -> Vec<Target> {
         if model.targets.is_empty() {
-            return self.mapped_targets(&model.name.as_str().into(), table).unwrap_or_default();
+            return self.mapped_targets(&model.name.as_str().into(), table, listing).unwrap_or_default();
         }
         let own = |target: &ModelTarget| {
-            let name = UpstreamModel::Fixed(target.upstream_model.as_str().into());
-            Target { priority: target.priority, ..self.target(target.provider, name, target.weight) }
+            let name = target.upstream_model.as_str().into();
+            Target { priority: target.priority, ..listing.target(target.provider, name, target.weight) }
         };
         model.targets.iter().map(own).collect()
     }
 
     /// The targets that a name leads to. What they call the model is settled here, because the route of the name itself
     /// starts from all of it, also where the mapping starts behind `provider/`.
-    fn mapped_targets(&mut self, name: &ModelName, table: &RouteTable) -> Option<Vec<Target>> {
-        let found = table.resolve(name).or_else(|| self.resolve_behind_provider(name))?;
+    fn mapped_targets(
+        &mut self,
+        name: &ModelName,
+        table: &RouteTable,
+        listing: &mut Listing<'_>,
+    ) -> Option<Vec<Target>> {
+        let found = table.resolve(name).or_else(|| self.resolve_behind_provider(name, listing.carried))?;
         let named = found.route.targets().iter().enumerate().filter_map(|(index, target)| {
-            let name = UpstreamModel::Fixed(found.upstream_model(index)?);
-            Some(self.target(target.provider, name, target.weight))
+            Some(listing.target(target.provider, found.upstream_model(index)?, target.weight))
         });
         Some(named.collect())
     }
 
-    fn resolve_behind_provider(&mut self, name: &ModelName) -> Option<Resolved> {
+    fn resolve_behind_provider(&mut self, name: &ModelName, carried: &Carried) -> Option<Resolved> {
         let (provider, model) = name.as_str().split_once('/')?;
         let mut providers = self.config.providers.iter().enumerate();
         let found = providers.find(|(_, it)| it.resolvable && it.name == provider)?;
-        self.table([found].into_iter()).resolve(&model.into())
-    }
-
-    fn target(&mut self, provider: usize, model: UpstreamModel, weight: u32) -> Target {
-        let name = match &model {
-            UpstreamModel::Fixed(name) => name,
-            UpstreamModel::Same => &self.any_model,
-        };
-        let owner = self.config.providers.get(provider).map_or("", |provider| provider.name.as_str());
-        let health = (self.health)(provider, name);
-        let identity = identity(&[owner, name.as_str()]);
-        Target { provider, model, weight, priority: FIRST_TIER, health, identity }
+        self.table(carried, [found].into_iter()).resolve(&model.into())
     }
 
     /// The names, patterns and any-name routes of some providers. Where one name is mapped by several of them, they
     /// share its calls by weight.
-    fn table<'p>(&mut self, providers: impl Iterator<Item = (usize, &'p Provider)> + Clone) -> RouteTable {
+    fn table<'p>(
+        &mut self,
+        carried: &Carried,
+        providers: impl Iterator<Item = (usize, &'p Provider)> + Clone,
+    ) -> RouteTable {
         let mut exact =
             ByName::with_capacity(providers.clone().map(|(_, provider)| provider.model_mapping.len()).sum());
         let mut patterns = ByName::with_capacity(0);
         let mut any = Vec::new();
         for (index, provider) in providers {
+            let share = |target| Share { target, provider: index, weight: provider.weight };
+            let targets = carried.mapped(index);
             if provider.model_mapping.is_empty() {
-                any.push(self.target(index, UpstreamModel::Same, provider.weight));
+                any.extend(targets.iter().map(|target| share(target).target()));
             }
-            for mapping in &provider.model_mapping {
-                let upstream = mapping.upstream.as_deref();
-                // An exact name that is kept is known as well as one that is changed.
-                let upstream = upstream.or_else(|| mapping.public.is_exact().then_some(mapping.public.as_str()));
-                let model = upstream.map_or(UpstreamModel::Same, |name| UpstreamModel::Fixed(name.into()));
-                let target = self.target(index, model, provider.weight);
+            for (mapping, target) in provider.model_mapping.iter().zip(targets) {
                 let names = if mapping.public.is_exact() { &mut exact } else { &mut patterns };
-                names.push(mapping.public.as_str(), target);
+                names.push(mapping.public.as_str(), share(target));
             }
         }
         self.assemble(exact, patterns, any)
@@ -184,12 +176,12 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
 
     fn assemble(&mut self, exact: ByName<'_>, patterns: ByName<'_>, any: Vec<Target>) -> RouteTable {
         let mut table = RouteTable::default();
-        for (name, targets) in exact.entries {
+        for (name, targets) in exact.targets() {
             if let Some(route) = self.route(targets) {
                 table.insert_exact(name, route);
             }
         }
-        for (pattern, targets) in patterns.entries {
+        for (pattern, targets) in patterns.targets() {
             if let Some(route) = self.route(targets) {
                 table.push_pattern(ModelPattern::new(pattern), route);
             }
@@ -216,22 +208,54 @@ impl<'a, H: FnMut(usize, &ModelName) -> Arc<TargetHealth>> Builder<'a, H> {
     }
 }
 
-/// Targets by the public name, in the order in which the names come first.
+/// What a provider does for a public name.
+struct Share<'a> {
+    target: &'a MappedTarget,
+    provider: usize,
+    weight: u32,
+}
+
+impl Share<'_> {
+    fn target(&self) -> Target {
+        self.target.at(self.provider, self.weight)
+    }
+}
+
+/// Shares by the public name, in the order in which the names come first.
 struct ByName<'a> {
-    entries: Vec<(&'a str, Vec<Target>)>,
+    /// Each name with the number of its shares.
+    names: Vec<(&'a str, usize)>,
     places: HashMap<&'a str, usize>,
+    /// Each with the place of its name.
+    shares: Vec<(usize, Share<'a>)>,
 }
 
 impl<'a> ByName<'a> {
-    fn with_capacity(names: usize) -> Self {
-        Self { entries: Vec::with_capacity(names), places: HashMap::with_capacity(names) }
+    fn with_capacity(shares: usize) -> Self {
+        Self {
+            names: Vec::with_capacity(shares),
+            places: HashMap::with_capacity(shares),
+            shares: Vec::with_capacity(shares),
+        }
     }
 
-    fn push(&mut self, name: &'a str, target: Target) {
-        let place = *self.places.entry(name).or_insert(self.entries.len());
-        match self.entries.get_mut(place) {
-            Some((_, targets)) => targets.push(target),
-            None => self.entries.push((name, vec![target])),
+    fn push(&mut self, name: &'a str, share: Share<'a>) {
+        let place = *self.places.entry(name).or_insert(self.names.len());
+        match self.names.get_mut(place) {
+            Some((_, count)) => *count += 1,
+            None => self.names.push((name, 1)),
         }
+        self.shares.push((place, share));
+    }
+
+    /// The targets of each name. Counted before, so that none of ten thousand lists has to grow.
+    fn targets(self) -> impl Iterator<Item = (&'a str, Vec<Target>)> {
+        let mut lists: Vec<_> = self.names.into_iter().map(|(name, count)| (name, Vec::with_capacity(count))).collect();
+        for (place, share) in self.shares {
+            if let Some((_, targets)) = lists.get_mut(place) {
+                targets.push(share.target());
+            }
+        }
+        lists.into_iter()
     }
 }
