@@ -2,8 +2,6 @@
 //!
 //! Addresses and keys reach the configuration as variables, so that each suite's YAML reads as a user would write it.
 
-use std::cell::RefCell;
-
 use bytes::Bytes;
 use gateway_testing::{Answer, Client, FakeUpstream, GatewayProcess, ReceivedRequest, Script, client};
 use http::{HeaderName, HeaderValue, Request, header};
@@ -99,12 +97,7 @@ impl Stage {
     /// Asks the gateway to stop and gives what is left of its log, which then has an end to wait for.
     pub fn stop(&self) -> String {
         self.gateway.terminate().expect("a process that runs");
-        let lines = RefCell::new(Vec::new());
-        self.gateway.log_line(|line| {
-            lines.borrow_mut().push(line.to_owned());
-            line.contains(r#""message":"stopped""#)
-        });
-        lines.into_inner().join("\n")
+        self.gateway.log_until(|line| line.contains(r#""message":"stopped""#)).join("\n")
     }
 
     /// Panics if any request reached an upstream.

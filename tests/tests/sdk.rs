@@ -1,16 +1,13 @@
 //! The official OpenAI SDK for Python against the built gateway: `tests/sdk`, run by pytest.
 //!
-//! Whatever other tests say of bytes, this one says that applications work. It needs a Python with the packages of
-//! `tests/sdk/requirements.txt`, which `.ci/run` prepares and names in `GATEWAY_TEST_PYTHON`. Without them it says what
-//! is missing and passes, unless `GATEWAY_TEST_REQUIRE_ALL` is set.
+//! Whatever other tests say of bytes, this one says that applications work.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{self, Write};
-use std::path::Path;
 use std::process::Command;
 
 use gateway_testing::GatewayProcess;
+use gateway_tests::python::Python;
 
 const KEY: &str = "sk-sdk-tests-everything";
 const LIMITED_KEY: &str = "sk-sdk-tests-limited-one";
@@ -33,49 +30,26 @@ master_keys:
     )
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is how CI and a person talk to a test")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
+const PYTHON: Python = Python { folder: "sdk", modules: "openai, pytest" };
 
-/// A command of the Python to use, which ignores what the environment says of OpenAI and of proxies.
+/// A command of the Python to use, which ignores what the environment says of OpenAI.
 fn python() -> Command {
-    let mut python = Command::new(variable("GATEWAY_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned()));
+    let mut python = PYTHON.command();
     for name in ["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "PYTEST_ADDOPTS"] {
         python.env_remove(name);
     }
-    python.env("NO_PROXY", "127.0.0.1").env("PYTHONDONTWRITEBYTECODE", "1");
     python
-}
-
-/// What this machine lacks, if it lacks something.
-fn missing() -> Option<String> {
-    match python().args(["-c", "import openai, pytest"]).output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => {
-            let words = String::from_utf8_lossy(&output.stderr);
-            Some(words.lines().last().unwrap_or("python3 does not run").to_owned())
-        }
-        Err(error) => Some(format!("python3 does not run: {error}")),
-    }
 }
 
 #[test]
 fn the_official_sdk_works() {
-    if let Some(missing) = missing() {
-        assert!(
-            variable("GATEWAY_TEST_REQUIRE_ALL").is_none(),
-            "{missing}; install tests/sdk/requirements.txt and name the python in GATEWAY_TEST_PYTHON"
-        );
-        // `eprintln!` would show only if the test failed.
-        writeln!(io::stderr(), "the SDK suite is skipped, because of tests/sdk/requirements.txt: {missing}").unwrap();
+    if !PYTHON.is_there() {
         return;
     }
     let gateway = GatewayProcess::start(&config());
-    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk");
     let run = python()
         .args(["-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "-q", "--durations=5"])
-        .arg(suite)
+        .arg(PYTHON.folder())
         .envs([
             ("GATEWAY_BASE_URL", gateway.url("/v1").as_str()),
             ("GATEWAY_KEY", KEY),

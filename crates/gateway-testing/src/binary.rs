@@ -87,17 +87,24 @@ impl GatewayProcess {
 
     /// Waits for the next line of its log that `wanted` accepts. Panics if none comes within twenty seconds.
     pub fn log_line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        self.log_until(wanted).pop().unwrap_or_default()
+    }
+
+    /// The same with the lines before it. The log is written behind what it tells of, so this is how a test sees all that was
+    /// said up to some moment.
+    pub fn log_until(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let mut seen = Vec::new();
         while let Ok(line) = self.log.recv_timeout(PATIENCE) {
-            if wanted(&line) {
-                return line;
-            }
+            let is_wanted = wanted(&line);
             seen.push(line);
+            if is_wanted {
+                return seen;
+            }
         }
         panic!("the line never came; the log says:\n{}", seen.join("\n"));
     }
 
-    /// Lines of its log that were written and not yet taken.
+    /// Lines of its log that have arrived and were not yet taken. More may be under way.
     pub fn log_lines(&self) -> Vec<String> {
         self.log.try_iter().collect()
     }

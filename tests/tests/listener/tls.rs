@@ -1,64 +1,33 @@
 //! TLS: both protocols by ALPN, on a certificate from files.
 
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use gateway_testing::Script;
 use gateway_tests::patience::until;
 use gateway_tests::stage::{CHAT, Stage, authorized};
 use gateway_tests::stream::{STREAMED_CALL, finish, text};
+use gateway_tests::tls::Certificate;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
-use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 struct Secured {
     stage: Stage,
-    certificate: CertificateDer<'static>,
-    files: TempDir,
-}
-
-/// Writes a new certificate and its key into a folder, each in one go, and gives the certificate.
-fn issue(folder: &Path) -> CertificateDer<'static> {
-    let pair = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
-    for (name, text) in [("key.pem", pair.signing_key.serialize_pem()), ("cert.pem", pair.cert.pem())] {
-        fs::write(folder.join("new"), text).unwrap();
-        fs::rename(folder.join("new"), folder.join(name)).unwrap();
-    }
-    pair.cert.der().clone()
+    certificate: Certificate,
 }
 
 impl Secured {
     async fn start() -> Self {
-        let files = tempfile::tempdir().unwrap();
-        let certificate = issue(files.path());
-        let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
-        let section = format!("server: {{ tls: {{ cert: {}, key: {} }} }}\n", cert.display(), key.display());
-        let stage = Stage::with(&section).await;
-        Self { stage, certificate, files }
+        let certificate = Certificate::issue();
+        let stage = Stage::with(&format!("server: {{ {} }}\n", certificate.setting())).await;
+        Self { stage, certificate }
     }
 
     async fn connect(&self, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let stream = TcpStream::connect(self.stage.gateway.address()).await?;
-        TlsConnector::from(Arc::new(config)).connect("gateway.test".try_into().unwrap(), stream).await
+        self.certificate.trust(protocols).connect(self.stage.gateway.address()).await
     }
 }
 
@@ -122,7 +91,7 @@ async fn other_protocols_are_refused() {
 async fn another_certificate_is_used_as_soon_as_it_is_there() {
     let mut secured = Secured::start().await;
     let old = secured.connect(&[b"http/1.1"]).await.unwrap();
-    secured.certificate = issue(secured.files.path());
+    secured.certificate.replace();
     let accepted = async || secured.connect(&[b"http/1.1"]).await.ok();
     until("the other certificate", accepted).await;
     // Connections that are there stay.
@@ -134,7 +103,7 @@ async fn another_certificate_is_used_as_soon_as_it_is_there() {
     assert_streamed(sender.send_request(request).await.unwrap()).await;
 
     // One that cannot be used changes nothing, and is told of.
-    fs::write(secured.files.path().join("cert.pem"), "no certificate").unwrap();
+    secured.certificate.damage();
     secured.stage.gateway.log_line(|line| line.contains("is refused") && line.contains("server.tls"));
     secured.connect(&[b"http/1.1"]).await.unwrap();
 }

@@ -1,48 +1,28 @@
 //! Python with the packages of `tests/openapi/requirements.txt`.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-#[expect(clippy::disallowed_methods, reason = "this is how CI and a person talk to a test")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
+use gateway_tests::python::Python;
 
-/// Where the Python files are.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi")
+const PYTHON: Python = Python { folder: "openapi", modules: "openapi_spec_validator, schemathesis" };
+
+/// Whether the packages are there.
+pub(crate) fn is_there() -> bool {
+    PYTHON.is_there()
 }
 
 fn python() -> Command {
-    let mut python = Command::new(variable("GATEWAY_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned()));
-    python.env("NO_PROXY", "127.0.0.1").env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", folder());
+    let mut python = PYTHON.command();
+    python.env("PYTHONPATH", PYTHON.folder());
     python
-}
-
-/// Whether the packages are there. If they are not, says so in one line, and panics where they are required.
-pub(crate) fn is_there() -> bool {
-    let missing = match python().args(["-c", "import openapi_spec_validator, schemathesis"]).output() {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => {
-            let words = String::from_utf8_lossy(&output.stderr);
-            words.lines().last().unwrap_or("python3 does not run").to_owned()
-        }
-        Err(error) => format!("python3 does not run: {error}"),
-    };
-    assert!(
-        variable("GATEWAY_TEST_REQUIRE_ALL").is_none(),
-        "{missing}; install tests/openapi/requirements.txt and name the python in GATEWAY_TEST_PYTHON"
-    );
-    // `eprintln!` would show only if the test failed.
-    writeln!(io::stderr(), "skipped because of tests/openapi/requirements.txt: {missing}").expect("standard error");
-    false
 }
 
 /// Runs one of the Python files with something to read.
 pub(crate) fn run(file: &str, input: &[u8]) -> Output {
     let mut child = python()
-        .arg(folder().join(file))
+        .arg(PYTHON.folder().join(file))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

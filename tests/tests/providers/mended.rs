@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::scene::{KEY, Scene, left_out, one};
 
+/// Waits for what is noted a moment after it came into force, where nobody was told by an answer that it did.
 async fn until_left_out(scene: &Scene, count: usize) {
     let is_left_out = async || (left_out(&scene.node).await.len() == count).then_some(());
     until(&format!("{}: {count} rows to be left out", scene.database.name()), is_left_out).await;
@@ -28,7 +29,7 @@ async fn what_is_mended_is_served() {
         let settings = format!(r#"{{"api_base":"{base}","model_mapping":["m"]}}"#);
         scene.database.execute(&format!("UPDATE providers SET settings = '{settings}' WHERE name = 'hand'")).await;
         until_served(&scene, "m").await;
-        assert_eq!(left_out(&scene.node).await.len(), 1);
+        until_left_out(&scene, 1).await;
 
         // What would still be wrong is not stored.
         let answer = scene.admin().send("PUT", &one("api"), r#"{"weight":0}"#).await;
@@ -91,7 +92,7 @@ async fn the_file_and_the_store_want_one_name() {
         assert!(listed["problem"].as_str().is_some_and(|it| it.contains("left out")), "{listed}");
         scene.site.folder.write("config.yaml", &file);
         until_served(&scene, "m").await;
-        assert_eq!(left_out(&scene.node).await.len(), 0);
+        until_left_out(&scene, 0).await;
     }
 }
 

@@ -1,10 +1,9 @@
 //! What a reload leaves as it is: buckets, breakers and connections of whatever did not change.
 
 use gateway_testing::Script;
+use gateway_tests::edited::Scene;
 use gateway_tests::site::{bad, good, verdict};
 use gateway_tests::stage::CALLER_KEY;
-
-use crate::scene::Scene;
 
 /// Two providers, of which `weak` has a breaker that opens at once; a key of four requests in a long time.
 fn config(weak: bool, weight: u32) -> String {

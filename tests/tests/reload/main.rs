@@ -3,6 +3,5 @@
 
 mod bad_files;
 mod carried;
-mod scene;
 mod storm;
 mod triggers;

@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use gateway_tests::edited::{Scene, file};
 use gateway_tests::stage::CALLER_KEY;
-
-use crate::scene::{Scene, file};
 
 #[tokio::test]
 async fn an_edit_in_place_by_rename_and_through_links() {

@@ -86,7 +86,7 @@ async fn keys_may_be_brought_along() {
     let site = Site::new().await;
     let node = site.start();
     // What is said at the start is about other things.
-    node.process.log_lines();
+    node.process.log_line(|line| line.contains("\"listening\""));
     for (key, is_weak) in [
         ("x", true),
         ("fifteen-letters", true),
@@ -102,9 +102,10 @@ async fn keys_may_be_brought_along() {
         let made = node.admin().create(json!({ "name": "brought along", "key": key })).await;
         assert_eq!(made.key, key);
         assert_eq!(made.answer["weak"], if is_weak { json!(true) } else { json!(null) }, "{key}");
-        assert_eq!(node.verdict(key).await, good(), "{key}");
         assert_eq!(node.admin().find(&made.id).await["weak"], made.answer["weak"], "{key}");
-        let log = node.process.log_lines();
+        let answer = node.call(key).await;
+        assert_eq!(verdict(&answer), good(), "{key}");
+        let log = node.process.log_until(|line| line.contains(answer.header("x-request-id")));
         let warnings: Vec<_> = log.iter().filter(|line| line.contains("\"WARN\"")).collect();
         assert_eq!(warnings.len(), usize::from(is_weak), "{key}: {warnings:?}");
         assert!(warnings.iter().all(|line| line.contains(&made.id)), "{warnings:?}");

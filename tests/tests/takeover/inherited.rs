@@ -9,6 +9,7 @@ use gateway_testing::binary;
 use gateway_tests::site::Site;
 use gateway_tests::stage::CALLER_KEY;
 
+use crate::connection::{Protocol, Way};
 use crate::crowd::{Crowd, conclude, more_calls, prepare};
 
 const CONFIG: &str = r#"
@@ -59,7 +60,7 @@ async fn calls_wait_in_the_socket_while_the_process_is_another() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut serving, address) = Activated::start(&site, &socket);
     assert_eq!(address, socket.local_addr().unwrap());
-    let crowd = Crowd::gather(address, 5);
+    let crowd = Crowd::gather(&Way::in_clear(address, Protocol::Http1), 5);
     more_calls(&crowd, 50).await;
     for _ in 0..3 {
         // One after the other, as `systemctl restart` does it: for a moment there is no process at all.

@@ -7,8 +7,10 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use gateway_testing::{PostgresServer, binary};
 use gateway_tests::site::Site;
 use gateway_tests::stage::CALLER_KEY;
+use gateway_tests::tls::Certificate;
 
-use crate::crowd::{Crowd, conclude, more_calls, prepare};
+use crate::connection::{Protocol, Way};
+use crate::crowd::{Crowd, Manner, conclude, more_calls, prepare};
 
 const CONFIG: &str = r#"
 server: { reuse_port: true, drain_timeout: 30s }
@@ -20,13 +22,20 @@ master_keys: [ { name: team, key: "${CALLER_KEY}" } ]
 /// How often a process takes over from another.
 const TAKEOVERS: usize = 6;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_call_fails_while_processes_take_over_from_each_other() {
+/// Callers call by this protocol, with TLS or without, while processes take over from each other.
+async fn take_over(protocol: Protocol, certificate: Option<&Certificate>) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let site = Site::of(CONFIG).await.with("PORT", &port.to_string());
+    let tls = certificate.map_or_else(String::new, |certificate| format!("{}, ", certificate.setting()));
+    let config = CONFIG.replace("reuse_port: true, ", &format!("reuse_port: true, {tls}"));
+    let site = Site::of(&config).await.with("PORT", &port.to_string());
     prepare(&site);
     let mut serving = site.start();
-    let crowd = Crowd::gather(serving.process.address(), 10);
+    let address = serving.process.address();
+    let way = match certificate {
+        Some(certificate) => Way::secured(address, protocol, certificate),
+        None => Way::in_clear(address, protocol),
+    };
+    let crowd = Crowd::gather(&way, 10);
     more_calls(&crowd, 100).await;
     for _ in 0..TAKEOVERS {
         let next = site.start();
@@ -36,7 +45,39 @@ async fn no_call_fails_while_processes_take_over_from_each_other() {
         tokio::task::spawn_blocking(move || before.process.stop()).await.unwrap();
         more_calls(&crowd, 50).await;
     }
-    conclude(&format!("{TAKEOVERS} takeovers by SO_REUSEPORT"), &crowd.disperse().await);
+    let title = format!("{TAKEOVERS} takeovers by SO_REUSEPORT, {way}");
+    let seen = crowd.disperse().await;
+    conclude(&title, &seen);
+    // What was said not to have been taken was not, and nothing was taken twice.
+    let answered: usize = seen.iter().map(|(_, seen)| seen.calls).sum();
+    assert_eq!(site.upstream.requests().len(), answered);
+    if protocol == Protocol::Http2 {
+        for (manner, seen) in seen.iter().filter(|(manner, _)| *manner != Manner::Fresh) {
+            // Each takeover ended a connection that was in use, with calls under way on it.
+            assert!(seen.connections > TAKEOVERS, "{manner:?}: {seen:?}");
+            assert!(*manner == Manner::Kept || seen.outlasting >= TAKEOVERS, "{manner:?}: {seen:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_while_processes_take_over_from_each_other() {
+    take_over(Protocol::Http1, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_one_over_tls() {
+    take_over(Protocol::Http1, Some(&Certificate::issue())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_one_over_http_2() {
+    take_over(Protocol::Http2, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_one_over_http_2_and_tls() {
+    take_over(Protocol::Http2, Some(&Certificate::issue())).await;
 }
 
 #[tokio::test]

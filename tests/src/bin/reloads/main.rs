@@ -6,6 +6,9 @@
 //! `bounds` allow. What the machine did meanwhile for others is printed too, because nothing can be said of five milliseconds
 //! on one that is busy.
 //!
+//! Then a small file is edited, well and badly by turns, while streams run: every valid edit has to be in force promptly, no
+//! other one ever, and no stream may notice.
+//!
 //! `GATEWAY_SERVER` names another binary than the one of this build.
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -15,6 +18,7 @@ mod file;
 mod load;
 mod machine;
 mod report;
+mod storm;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +35,7 @@ use file::File;
 use load::Load;
 use machine::Usage;
 use report::Report;
+use storm::Edited;
 
 /// Edits the file of a gateway that is in use, and fails if calls notice.
 #[derive(Debug, Parser)]
@@ -48,6 +53,9 @@ struct Arguments {
     /// How many providers the file has, with ten mappings and a model each
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     providers: u32,
+    /// How often a small file is edited under streams, every other time by mistake
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    storm: u32,
 }
 
 /// What every call is answered.
@@ -76,7 +84,11 @@ async fn main() -> ExitCode {
     let usage = Usage::now(gateway.id()).since(&before);
     let report = Report { calls: &calls, edits: &edits, usage: &usage };
     println!("{report}");
-    let missed = missed_bounds(&report);
+    let mut missed = missed_bounds(&report);
+    drop(gateway);
+    let edited = Edited::under_streams(arguments.storm).await;
+    println!("{edited}");
+    missed.extend(edited.missed_bound());
     for bound in &missed {
         println!("MISSED: {bound}");
     }
