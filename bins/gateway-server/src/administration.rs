@@ -8,7 +8,7 @@ use gateway_admin::{
 };
 use gateway_config::{Config, ConfigErrors, KeyMaterial, LeftOut, MasterKey};
 use gateway_core::Gateway;
-use gateway_keystore::{Actor, SettingsChange, StoreError, StoreFuture, Version};
+use gateway_keystore::{Actor, Position, SettingsChange, StoreError, StoreFuture, Version};
 use gateway_reload::{Cause, Reloader};
 use gateway_secret::KeyDigester;
 use gateway_store::{Backend, Follower};
@@ -104,12 +104,21 @@ struct OwnView(Arc<Follower>);
 
 impl Visibility for OwnView {
     fn wait_until_visible(&self, version: Version) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            if self.0.wait_until_visible(version).await {
-                return Ok(());
-            }
-            let problem = self.0.status().last_error.unwrap_or_else(|| "it has not been read in time".to_owned());
-            Err(StoreError::Unavailable { source: problem.into() })
-        })
+        Box::pin(async move { if self.0.wait_until_visible(version).await { Ok(()) } else { Err(self.not_read()) } })
+    }
+
+    fn position(&self) -> Option<Position> {
+        Some(self.0.status().position)
+    }
+
+    fn wait_until_past<'a>(&'a self, position: &'a Position) -> StoreFuture<'a, ()> {
+        Box::pin(async move { if self.0.wait_until_past(position).await { Ok(()) } else { Err(self.not_read()) } })
+    }
+}
+
+impl OwnView {
+    fn not_read(&self) -> StoreError {
+        let problem = self.0.status().last_error.unwrap_or_else(|| "it has not been read in time".to_owned());
+        StoreError::Unavailable { source: problem.into() }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use gateway_admin::Import;
 use gateway_config::{Config, Settings, Sources};
 use gateway_core::Gateway;
-use gateway_keystore::Actor;
+use gateway_keystore::{Actor, StoreError};
 use gateway_secret::Secret;
 use gateway_store::Backend;
 use jiff::Timestamp;
@@ -42,7 +42,25 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     })?
 }
 
+/// How often an import is planned anew because a gateway has changed providers or models in the meantime.
+const MAX_TRIES: usize = 16;
+
 async fn import(settings: &Settings, store: &Config, backend: &dyn Backend, dry_run: bool) -> anyhow::Result<()> {
+    for _ in 0..MAX_TRIES {
+        if let Some(lines) = try_import(settings, store, backend, dry_run).await? {
+            return writeln!(stdout(), "{}", lines.join("\n")).context("standard output cannot be written");
+        }
+    }
+    bail!("nothing was imported: providers and models are being changed all the time; try again")
+}
+
+/// Says what was done; `None` if nothing was, because what is stored has changed since it was looked at.
+async fn try_import(
+    settings: &Settings,
+    store: &Config,
+    backend: &dyn Backend,
+    dry_run: bool,
+) -> anyhow::Result<Option<Vec<String>>> {
     let now = Timestamp::now();
     let stored = backend.changes(None).await?;
     // What the file names may be in the store already.
@@ -52,14 +70,13 @@ async fn import(settings: &Settings, store: &Config, backend: &dyn Backend, dry_
     match (dry_run, plan.changes.len()) {
         (true, count) => lines.push(format!("{count} changes would be made")),
         (false, 0) => lines.push("nothing to change".to_owned()),
-        (false, count) => {
-            if let Err(error) = backend.write_all(&plan.changes).await {
-                bail!("nothing was imported: {}", error.with_cause());
-            }
-            lines.push(format!("{count} changes made"));
-        }
+        (false, count) => match backend.write_all_at(&stored.position, &plan.changes).await {
+            Ok(_) => lines.push(format!("{count} changes made")),
+            Err(StoreError::Stale) => return Ok(None),
+            Err(error) => bail!("nothing was imported: {}", error.with_cause()),
+        },
     }
-    writeln!(stdout(), "{}", lines.join("\n")).context("standard output cannot be written")
+    Ok(Some(lines))
 }
 
 /// What the file holds. Keys are digested as the store does it, since that is where they are looked up.

@@ -4,15 +4,17 @@
 //! stored that would not work; each write takes its line in the audit log with it, and is live on this node when the method
 //! returns. Entries of the configuration file are shown beside those of the store and cannot be changed.
 //!
-//! Changes through one node are made one after the other, each tried on what the one before has made. Changes through two
-//! nodes, and those of `gateway-server import`, may still be tried at the same time, each without the other; so may one that
-//! follows on another which this node does not see yet. What then does not go together is left out of the configuration and
-//! reported as such. To prevent it, all nodes would have to wait while one of them tries a configuration.
+//! Changes through one node are made one after the other, each tried on what the one before has made. A change is only written
+//! to a store whose providers and models are still those that it was tried on; if somebody else has changed one meanwhile,
+//! through another node or by `gateway-server import`, this node waits until it sees that and tries the change again. So nodes
+//! need not wait for each other while one of them tries a configuration, and nothing comes about that does not go together.
+//! Only what is written by hand is not tried at all; what is wrong with it is left out of the configuration and reported.
 
 mod body;
 mod draft;
 mod error;
 mod field;
+mod planning;
 pub(crate) mod record;
 mod view;
 
@@ -20,8 +22,8 @@ use std::sync::Arc;
 
 use gateway_config::{ConfigError, ConfigErrors, Origin};
 use gateway_keystore::{
-    Action, Actor, AuditEntry, NotedChange, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository,
-    StoreChange, StoreError, Version,
+    Action, Actor, AuditEntry, NotedChange, Position, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository,
+    StoreError, Version,
 };
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
@@ -32,13 +34,15 @@ pub use error::EntryError;
 pub use view::{EntryView, LeftOutView, ModelView, ProviderView};
 pub(crate) use view::{ListedModel, ListedProvider};
 
+use self::planning::Wish;
 use crate::configuration::Configuration;
 use crate::error::Problem;
 use crate::master_keys::{AlwaysVisible, Visibility, to_microsecond};
 use crate::system::{Clock, System};
 
-/// How often a change is made again to what somebody else has just changed.
-const MAX_TRIES: usize = 8;
+/// How often a change is tried on what somebody else has just changed. Those who wait are not served in their order, least of
+/// all by SQLite, so a node may lose many times in a row to one that makes many changes at once.
+const MAX_TRIES: usize = 64;
 
 /// What stands for the name of an entry whose own cannot be.
 const UNNAMED: &str = "(unnamed)";
@@ -101,7 +105,7 @@ impl StoredEntries {
         let view = view.ok_or_else(|| EntryError::NotFound { kind, id: id.to_owned() })?;
         let EntryView::LeftOut(left_out) = view else { return Ok(view) };
         let stored = match &self.store {
-            Some(store) => store.repository.find(kind, id).await.ok().flatten(),
+            Some(store) => store.shown(kind, id).await,
             None => None,
         };
         Ok(EntryView::LeftOut(left_out.with(stored.as_ref())))
@@ -113,26 +117,10 @@ impl StoredEntries {
     ///
     /// Its name is taken, or the configuration would not work with it.
     pub async fn create(&self, kind: SettingsKind, draft: &Draft) -> Result<EntryView, EntryError> {
-        let store = self.store()?;
+        self.store()?;
         let Some(id) = draft.good_id() else { return Err(self.refused_without_name(kind, draft).await) };
-        if self.is_in_file(kind, id) {
-            return Err(EntryError::TakenInFile { kind, id: id.to_owned() });
-        }
-        let _alone = store.alone.lock().await;
-        match store.repository.find(kind, id).await {
-            Ok(None) => {}
-            Ok(Some(_)) | Err(StoreError::Unreadable { .. }) => {
-                return Err(EntryError::Taken { kind, id: id.to_owned() });
-            }
-            Err(error) => return Err(EntryError::of_read(error, kind)),
-        }
-        let record = record::new(kind, id, draft, self.now());
-        let note =
-            AuditEntry { after: Some(record::audited(&record)), ..store.note(Action::CreateSettings(kind), &record) };
-        let change = SettingsChange::Insert(record);
-        self.check(&change, draft).await?;
-        let version = store.write(change, note).await.map_err(|error| EntryError::of_write(error, kind, id))?;
-        self.go_live(version).await?;
+        let _alone = self.alone().await;
+        self.make(kind, id, Wish::Create(draft)).await?;
         self.in_force(kind, id).await
     }
 
@@ -147,27 +135,8 @@ impl StoredEntries {
             return Err(EntryError::Invalid(vec![Problem::of("id", message)]));
         }
         let _alone = self.alone().await;
-        for _ in 0..MAX_TRIES {
-            let before = self.stored(kind, id).await?;
-            let after = record::changed(&before, draft, self.now());
-            if record::is_same(&before, &after) && draft.problems.is_empty() {
-                return self.find(kind, id).await;
-            }
-            let store = self.store()?;
-            let note = store.note(Action::UpdateSettings(kind), &after);
-            let (before, after_note) = (Some(record::audited(&before)), Some(record::audited(&after)));
-            let note = AuditEntry { before, after: after_note, ..note };
-            let change = SettingsChange::Replace(after);
-            self.check(&change, draft).await?;
-            match store.write(change, note).await {
-                Err(StoreError::Stale) => {}
-                written => {
-                    self.go_live(written.map_err(|error| EntryError::of_write(error, kind, id))?).await?;
-                    return self.in_force(kind, id).await;
-                }
-            }
-        }
-        Err(EntryError::Contended { kind, id: id.to_owned() })
+        self.make(kind, id, Wish::Update(draft)).await?;
+        self.in_force(kind, id).await
     }
 
     /// Takes an entry away, also one whose row in the store makes no sense.
@@ -177,22 +146,28 @@ impl StoredEntries {
     /// There is no such entry, it is one of the configuration file, or something else needs it.
     pub async fn remove(&self, kind: SettingsKind, id: &str) -> Result<(), EntryError> {
         let _alone = self.alone().await;
-        let before = match self.stored(kind, id).await {
-            Ok(record) => record::audited(&record),
-            Err(EntryError::Unreadable { problem, .. }) => record::audited_damage(id, &problem),
-            Err(error) => return Err(error),
-        };
-        let store = self.store()?;
-        let name: Arc<str> = id.into();
-        let change = SettingsChange::Remove { kind, name: Arc::clone(&name) };
-        if let Err(errors) = self.configuration.check(&change).await {
-            let problems = errors.iter().map(Problem::from).collect();
-            return Err(EntryError::InUse { kind, id: id.to_owned(), problems });
+        self.make(kind, id, Wish::Remove).await
+    }
+
+    /// Makes a wish come true: tries it, writes it if what it was tried on is still what there is, and does so again until
+    /// that is the case.
+    async fn make(&self, kind: SettingsKind, id: &str, wish: Wish<'_>) -> Result<(), EntryError> {
+        for _ in 0..MAX_TRIES {
+            // Before it is tried: what this node then knows is this state of the store or a later one.
+            let tried_at = self.visibility.position();
+            let Some(planned) = self.plan(kind, id, wish).await? else { return Ok(()) };
+            match (self.store()?.write(tried_at.as_ref(), planned).await, tried_at) {
+                (Err(StoreError::Stale), Some(position)) => {
+                    self.visibility.wait_until_past(&position).await.map_err(EntryError::Behind)?;
+                }
+                (Err(StoreError::Stale), None) => {}
+                (written, _) => {
+                    let version = written.map_err(|error| EntryError::of_write(error, kind, id))?;
+                    return self.go_live(version).await;
+                }
+            }
         }
-        let (at, actor, action) = (self.now(), store.actor, Action::DeleteSettings(kind));
-        let note = AuditEntry { at, actor, action, object: name, before: Some(before), after: None };
-        let version = store.write(change, note).await.map_err(|error| EntryError::of_write(error, kind, id))?;
-        self.go_live(version).await
+        Err(EntryError::Contended { kind, id: id.to_owned() })
     }
 
     /// What has just been written, as it is served. Another node may have changed what it rests on, or it itself, meanwhile.
@@ -231,19 +206,6 @@ impl StoredEntries {
         if problems.is_empty() { Ok(()) } else { Err(EntryError::Invalid(problems)) }
     }
 
-    /// An entry that can be changed.
-    async fn stored(&self, kind: SettingsKind, id: &str) -> Result<SettingsRecord, EntryError> {
-        if let Some(store) = &self.store {
-            let found = store.repository.find(kind, id).await.map_err(|error| EntryError::of_read(error, kind))?;
-            if let Some(record) = found {
-                return Ok(record);
-            }
-        }
-        let is_in_file = self.is_in_file(kind, id);
-        let id = id.to_owned();
-        Err(if is_in_file { EntryError::InFile { kind, id } } else { EntryError::NotFound { kind, id } })
-    }
-
     fn is_in_file(&self, kind: SettingsKind, id: &str) -> bool {
         view::origin(kind, &self.configuration.config(), id) == Some(Origin::File)
     }
@@ -271,13 +233,25 @@ impl StoredEntries {
 
 impl Store {
     /// What is noted of something that is done to an entry.
-    fn note(&self, action: Action, record: &SettingsRecord) -> AuditEntry {
-        let object = Arc::clone(&record.name);
-        AuditEntry { at: record.updated_at, actor: self.actor, action, object, before: None, after: None }
+    fn note(&self, action: Action, object: &Arc<str>, at: Timestamp) -> AuditEntry {
+        let object = Arc::clone(object);
+        AuditEntry { at, actor: self.actor, action, object, before: None, after: None }
     }
 
-    async fn write(&self, change: SettingsChange, note: AuditEntry) -> Result<Version, StoreError> {
-        self.repository.write_all(&[NotedChange { change: StoreChange::Settings(change), note }]).await
+    /// What there is of an entry, as far as it can be read.
+    async fn shown(&self, kind: SettingsKind, id: &str) -> Option<SettingsRecord> {
+        let found = match self.repository.find(kind, id).await {
+            Err(StoreError::Unreadable { .. }) => self.repository.find_without_secrets(kind, id).await,
+            found => found,
+        };
+        found.ok().flatten()
+    }
+
+    async fn write(&self, tried_at: Option<&Position>, change: NotedChange) -> Result<Version, StoreError> {
+        match tried_at {
+            Some(position) => self.repository.write_all_at(position, &[change]).await,
+            None => self.repository.write_all(&[change]).await,
+        }
     }
 }
 

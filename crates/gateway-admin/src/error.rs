@@ -250,10 +250,11 @@ fn entry_verdict(error: &EntryError) -> (StatusCode, &'static str) {
         EntryError::Taken { .. } | EntryError::TakenInFile { .. } => (StatusCode::CONFLICT, "id_taken"),
         EntryError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
         EntryError::NoStore => (StatusCode::CONFLICT, "no_store"),
-        EntryError::Unreadable { .. } => (StatusCode::CONFLICT, "unreadable"),
+        EntryError::Unreadable { .. } | EntryError::Sealed { .. } => (StatusCode::CONFLICT, "unreadable"),
         EntryError::NotInForce { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_in_force"),
         EntryError::Contended { .. } => (StatusCode::CONFLICT, "conflict"),
         EntryError::NotLive(_)
+        | EntryError::Behind(_)
         | EntryError::Unconfirmed(_)
         | EntryError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
             (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")

@@ -13,8 +13,8 @@ mod view;
 use std::sync::Arc;
 
 use gateway_keystore::{
-    Action, Actor, AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, MintedKey, StoreError, StoreFuture,
-    Version, key_id,
+    Action, Actor, AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, MintedKey, Position, StoreError,
+    StoreFuture, Version, key_id,
 };
 use gateway_secret::{KeyDigest, KeyDigester, Secret};
 use jiff::Timestamp;
@@ -60,6 +60,16 @@ pub trait Visibility: Send + Sync {
     ///
     /// The store cannot be read now. The write stands all the same.
     fn wait_until_visible(&self, version: Version) -> StoreFuture<'_, ()>;
+
+    /// The state of the store that this node is at, or has just left for a later one; none if it is always at the latest.
+    fn position(&self) -> Option<Position>;
+
+    /// Returns when this node is past that state.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read now.
+    fn wait_until_past<'a>(&'a self, position: &'a Position) -> StoreFuture<'a, ()>;
 }
 
 impl MasterKeys {
@@ -343,6 +353,14 @@ pub(crate) struct AlwaysVisible;
 
 impl Visibility for AlwaysVisible {
     fn wait_until_visible(&self, _: Version) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn position(&self) -> Option<Position> {
+        None
+    }
+
+    fn wait_until_past<'a>(&'a self, _: &'a Position) -> StoreFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use gateway_secret::Secret;
 use jiff::Timestamp;
 
-use crate::{AuditEntry, KeyChange, StoreFuture, Version};
+use crate::{AuditEntry, KeyChange, Position, StoreFuture, Version};
 
 /// What kind of thing an entry of the store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +140,14 @@ pub trait SettingsRepository: Send + Sync {
     /// The one of this name. One that is there and cannot be read is [`crate::StoreError::Unreadable`].
     fn find<'a>(&'a self, kind: SettingsKind, name: &'a str) -> StoreFuture<'a, Option<SettingsRecord>>;
 
+    /// The same without its secrets, whatever they are like: for who gives it others.
+    fn find_without_secrets<'a>(&'a self, kind: SettingsKind, name: &'a str)
+    -> StoreFuture<'a, Option<SettingsRecord>>;
+
     /// Makes all of the changes, in their order, or none of them if one cannot be made. When this returns, they are on disk.
     fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version>;
+
+    /// The same if every provider and model is as it was at a position; [`crate::StoreError::Stale`] if one is not, or may not
+    /// be. For who has tried the changes on what the store held then, and can try them again on what it holds now.
+    fn write_all_at<'a>(&'a self, tried_at: &'a Position, changes: &'a [NotedChange]) -> StoreFuture<'a, Version>;
 }

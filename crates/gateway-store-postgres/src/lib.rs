@@ -72,6 +72,8 @@ impl Dialect for PostgreSql {
     };
 
     const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings"];
+    // <https://www.postgresql.org/docs/current/datatype-character.html>.
+    const HOLDS_NUL: bool = false;
 
     fn options(&self) -> &PgConnectOptions {
         &self.options

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gateway_keystore::{Changes, KeyDirectory, StoreError, StoredSettings, Version};
+use gateway_keystore::{Changes, KeyDirectory, Position, StoreError, StoredSettings, Version};
 use gateway_ratelimit::SpendBook;
 use gateway_secret::KeyDigester;
 use parking_lot::Mutex;
@@ -59,8 +59,8 @@ pub struct FollowerStatus {
     pub is_reachable: bool,
     /// Where the keys in memory are from.
     pub loaded_from: LoadedFrom,
-    /// Which state of the store they are.
-    pub version: Version,
+    /// Which state of the store they are, and at least that state are the providers and models that were told of.
+    pub position: Position,
     /// Why the store did not answer, without secrets; none while it does.
     pub last_error: Option<String>,
     /// Whether it will not answer before somebody sees to it.
@@ -169,8 +169,17 @@ impl Follower {
 
     /// Returns when this node has seen a version of the store, or two seconds later; and which of the two.
     pub async fn wait_until_visible(&self, version: Version) -> bool {
+        self.see(|position| position.version >= version).await
+    }
+
+    /// Returns when this node has seen a state of the store other than this, or two seconds later; and which of the two.
+    pub async fn wait_until_past(&self, position: &Position) -> bool {
+        self.see(|seen| seen != position).await
+    }
+
+    async fn see(&self, wanted: impl Fn(&Position) -> bool) -> bool {
         let is_seen = |status: &FollowerStatus| {
-            status.is_reachable && status.loaded_from == LoadedFrom::Store && status.version >= version
+            status.is_reachable && status.loaded_from == LoadedFrom::Store && wanted(&status.position)
         };
         if is_seen(&self.status.borrow()) {
             return true;

@@ -44,6 +44,8 @@ pub trait Dialect: Send + Sync + Sized + 'static {
     const STATEMENTS: Statements;
     /// How the tables come to be, in order.
     const MIGRATIONS: &'static [Migration];
+    /// Whether a text may hold U+0000. Where it may not, nothing is called that, and to ask for it is an error.
+    const HOLDS_NUL: bool;
 
     /// Where the database is, and how to get in.
     fn options(&self) -> &<Driven<Self> as Connection>::Options;
@@ -163,6 +165,11 @@ impl<D: Dialect> std::fmt::Debug for SqlStore<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqlStore").finish_non_exhaustive()
     }
+}
+
+/// Whether something may be called this.
+fn is_name<D: Dialect>(name: &str) -> bool {
+    D::HOLDS_NUL || !name.contains('\0')
 }
 
 /// Gives work a limit, and tells its failure as the rest of the gateway knows it.

@@ -122,6 +122,7 @@ impl Dialect for SqliteFile {
     };
 
     const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings"];
+    const HOLDS_NUL: bool = true;
 
     fn options(&self) -> &SqliteConnectOptions {
         &self.options

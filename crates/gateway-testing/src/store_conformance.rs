@@ -65,6 +65,8 @@ async fn run_settings<S: Subject>(fresh: &impl AsyncFn() -> S) {
     settings::are_replaced_once_for_each_revision(&fresh().await).await;
     settings::are_all_written_or_none(&fresh().await).await;
     settings::are_written_by_one_of_many_at_once(&fresh().await).await;
+    settings::are_written_only_where_they_were_tried(&fresh().await).await;
+    settings::are_written_by_one_of_many_who_tried_at_once(&fresh().await).await;
     settings::are_told_when_one_has_changed(&fresh().await).await;
     settings::are_seen_when_they_are_made_by_hand(&fresh().await).await;
     settings::are_left_out_if_they_cannot_be_read(&fresh().await).await;

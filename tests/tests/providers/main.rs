@@ -3,6 +3,7 @@
 //! What is the same in every database is tested in each. Where PostgreSQL is missing, its half says so and is left out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod conditional;
 mod damaged;
 mod detailed;
 mod empty_start;
@@ -19,4 +20,6 @@ mod scene;
 mod sealed;
 mod secrets;
 mod undisturbed;
+mod unopened;
+mod unsayable;
 mod withheld;

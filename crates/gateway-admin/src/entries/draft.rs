@@ -63,6 +63,11 @@ impl Draft {
         self.id.as_deref().filter(|_| self.problems.iter().all(|problem| problem.param.as_deref() != Some("id")))
     }
 
+    /// Whether it says what the credential is, if only that there is none.
+    pub(super) fn brings_secrets(&self) -> bool {
+        ["api_key", "api_keys"].iter().any(|name| self.members.get(name).is_some())
+    }
+
     fn take(&mut self, kind: SettingsKind, name: String, value: Ordered) {
         match (name.as_str(), value) {
             // Of any other type it has been refused.

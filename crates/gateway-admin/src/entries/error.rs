@@ -71,6 +71,19 @@ pub enum EntryError {
         /// What is wrong.
         problem: String,
     },
+    /// The entry's secrets cannot be opened, so it can only be changed by who brings others.
+    #[error(
+        "The secrets of the {kind} `{id}` cannot be read from the store: {problem}. Send `api_key`, or null for none, and \
+         `headers` if it needs any: they replace all secrets that it had, and its other settings stay."
+    )]
+    Sealed {
+        /// What it is.
+        kind: SettingsKind,
+        /// Its name.
+        id: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// It was stored, and something that happened at the same time keeps it from being served.
     #[error(
         "The {kind} `{id}` is stored but not in force: something else was changed at the same time. GET \
@@ -82,14 +95,23 @@ pub enum EntryError {
         /// Its name.
         id: String,
     },
-    /// Others kept changing it at the same time.
-    #[error("The {kind} `{id}` was changed by others again and again. Try again.")]
+    /// Others kept changing what the change was tried on.
+    #[error(
+        "Nothing was changed: others kept changing providers and models at the same time, so it could not be told whether \
+         the {kind} `{id}` goes with them. Try again."
+    )]
     Contended {
         /// What it is.
         kind: SettingsKind,
         /// Its name.
         id: String,
     },
+    /// Others have changed what the change was tried on, and this node does not know of it yet.
+    #[error(
+        "Nothing was changed: others have changed providers and models, and this node cannot read the store right now to try \
+         the change on what they have made. Try again shortly."
+    )]
+    Behind(#[source] StoreError),
     /// The change was made, but this node does not know of it yet.
     #[error("The change is stored, but this node cannot read the store right now. It takes effect as soon as it can.")]
     NotLive(#[source] StoreError),
@@ -142,9 +164,11 @@ impl EntryError {
     /// What is in the way that an administrator cannot see from outside, for the log.
     pub(crate) fn hidden_cause(&self) -> Option<String> {
         match self {
-            Self::Store(error) | Self::NotWritten(error) | Self::Unconfirmed(error) | Self::NotLive(error) => {
-                Some(error.with_cause())
-            }
+            Self::Store(error)
+            | Self::NotWritten(error)
+            | Self::Unconfirmed(error)
+            | Self::NotLive(error)
+            | Self::Behind(error) => Some(error.with_cause()),
             _ => None,
         }
     }

@@ -158,6 +158,16 @@ pub(crate) fn audited(record: &SettingsRecord) -> String {
     text(&all)
 }
 
+/// The same of one whose secrets cannot be opened.
+pub(super) fn audited_without_secrets(record: &SettingsRecord, problem: &str) -> String {
+    let mut all = Members(vec![
+        ("id".to_owned(), Ordered::Text(record.name.to_string())),
+        ("damaged".to_owned(), Ordered::Text(problem.to_owned())),
+    ]);
+    all.0.extend(shown(record).0);
+    text(&all)
+}
+
 /// The same of one whose row makes no sense.
 pub(super) fn audited_damage(id: &str, problem: &str) -> String {
     serde_json::json!({ "id": id, "damaged": problem }).to_string()

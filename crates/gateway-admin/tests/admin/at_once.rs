@@ -54,6 +54,49 @@ async fn changes_on_one_node_are_tried_on_what_the_others_have_made() {
     assert_eq!((made.status.as_u16(), changed.status.as_u16()), (201, 200), "{}", changed.text);
 }
 
+/// Both are tried before either is written, so that both seem to go.
+#[tokio::test]
+async fn changes_on_two_nodes_that_do_not_go_together_are_not_both_made() {
+    let model = json!({ "id": "n", "targets": [{ "provider": "p", "model": "x" }] }).to_string();
+    let scene = scene().await;
+    let other_node = scene.other_node();
+    let (gone, made) = tokio::join!(scene.call("DELETE", P, ""), other_node.call("POST", MODELS, &model));
+    let (is_gone, is_made) = (gone.status == 204, made.status == 201);
+    assert!(is_gone != is_made, "{} {}", gone.text, made.text);
+    if is_gone {
+        assert_eq!(made.error().1, "invalid_configuration");
+    } else {
+        assert_eq!(gone.error().1, "in_use");
+    }
+
+    // Of two that make the same, one is told that it is there.
+    let other_node = scene.other_node();
+    let (one, other) = tokio::join!(
+        scene.call("POST", PROVIDERS, r#"{"id": "q"}"#),
+        other_node.call("POST", PROVIDERS, r#"{"id": "q"}"#)
+    );
+    let (made, refused) = if one.status == 201 { (one, other) } else { (other, one) };
+    assert_eq!((made.status.as_u16(), refused.error().1), (201, "id_taken".to_owned()));
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_see_what_others_have_changed_changes_nothing() {
+    let scene = scene().await;
+    scene.node.seen.fetch_sub(1, Ordering::Relaxed);
+    scene.node.is_blind.store(true, Ordering::Relaxed);
+    let writes = scene.store.writes();
+    for (method, path, body) in
+        [("POST", PROVIDERS, r#"{"id": "q"}"#), ("PATCH", P, r#"{"weight": 9}"#), ("DELETE", P, "")]
+    {
+        let answer = scene.call(method, path, body).await;
+        assert_eq!(answer.error(), (503, "store_unavailable".to_owned(), None), "{method}");
+        assert!(answer.text.contains("Nothing was changed"), "{}", answer.text);
+    }
+    assert_eq!(scene.store.writes(), writes);
+    scene.node.is_blind.store(false, Ordering::Relaxed);
+    assert_eq!(scene.call("PATCH", P, r#"{"weight": 9}"#).await.json()["weight"], 9);
+}
+
 #[tokio::test]
 async fn a_change_that_nobody_waits_for_any_more_holds_up_no_other() {
     let scene = scene().await;

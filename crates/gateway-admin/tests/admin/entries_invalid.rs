@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use gateway_keystore::SettingsKind;
+use gateway_secret::Secret;
 use serde_json::{Value, json};
 
 use crate::entries::{MODELS, PROVIDERS};
@@ -202,4 +203,47 @@ async fn rows_that_are_left_out_are_listed_and_can_be_mended() {
     }
     assert_eq!(scene.get("/admin/v1/providers/filed").await.json().get("problem"), None::<&Value>);
     assert_eq!(scene.call("DELETE", "/admin/v1/providers/filed", "").await.error().1, "read_only");
+}
+
+#[tokio::test]
+async fn secrets_that_cannot_be_opened_are_replaced_and_the_rest_stays() {
+    const P: &str = "/admin/v1/providers/p";
+    let scene = Scene::new();
+    let body = r#"{"id": "p", "weight": 3, "api_key": "sk-0123456789abcdef", "headers": {"x-team": "hush-hush"}}"#;
+    assert_eq!(scene.call("POST", PROVIDERS, body).await.status.as_u16(), 201);
+    scene.call("POST", MODELS, r#"{"id": "m", "targets": [{"provider": "p", "model": "x"}]}"#).await;
+    let seal = || {
+        scene.store.seal("p");
+        scene.configuration.resolve_in_force().unwrap();
+    };
+    seal();
+    let shown = scene.get(P).await.json();
+    assert_eq!(shown["settings"], json!({ "weight": 3 }), "what can be read is shown");
+
+    let writes = scene.store.writes();
+    for body in ["{}", r#"{"weight": 5}"#, r#"{"headers": {"x-team": "new"}}"#] {
+        let refused = scene.call("PUT", P, body).await;
+        assert_eq!(refused.error(), (409, "unreadable".to_owned(), None), "{body}");
+        assert!(refused.text.contains("Send `api_key`"), "{}", refused.text);
+    }
+    let still_wrong = scene.call("PUT", P, r#"{"api_key": "sk-new-0123456789", "weight": 0}"#).await;
+    assert_eq!((still_wrong.error().0, params(&still_wrong)), (422, vec!["weight".to_owned()]));
+    assert_eq!(scene.store.writes(), writes);
+
+    let mended = scene.call("PUT", P, r#"{"api_key": "sk-new-0123456789"}"#).await.json();
+    assert_eq!((&mended["weight"], &mended["headers"]), (&json!(3), &json!({})));
+    let record = scene.store.settings(SettingsKind::Provider, "p").unwrap();
+    assert_eq!(record.secrets.as_ref().map(Secret::expose), Some(r#"{"api_key":"sk-new-0123456789"}"#));
+    let before: Value = serde_json::from_str(&scene.store.last_note().before.unwrap()).unwrap();
+    let damaged = "secrets: sealed with a key that is not there";
+    assert_eq!(before, json!({ "id": "p", "damaged": damaged, "weight": 3 }));
+
+    // That there is no key is an answer too.
+    seal();
+    let mended = scene.call("PUT", P, r#"{"api_key": null, "headers": {"x-team": "new"}}"#).await.json();
+    assert_eq!((&mended["api_key_preview"], &mended["headers"]), (&Value::Null, &json!({ "x-team": "***" })));
+    seal();
+    assert_eq!(scene.call("PUT", P, r#"{"api_keys": null}"#).await.status.as_u16(), 200);
+    assert!(scene.store.settings(SettingsKind::Provider, "p").unwrap().secrets.is_none());
+    assert_eq!(scene.get(P).await.json()["problem"], Value::Null);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use gateway_keystore::{
-    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, NotedChange, SettingsChange, SettingsKind,
+    AuditEntry, AuditRecord, KeyChange, KeyRecord, KeyRepository, NotedChange, Position, SettingsChange, SettingsKind,
     SettingsRecord, SettingsRepository, StoreChange, StoreError, StoreFuture, StoredSettings, UnreadableSettings,
     Version,
 };
@@ -16,6 +16,8 @@ use tokio::sync::Barrier;
 
 /// What is wrong with a row that was damaged by hand.
 const DAMAGE: &str = "rate_limit: has to be a JSON object";
+/// What is wrong with one whose secrets cannot be opened.
+const SEAL: &str = "secrets: sealed with a key that is not there";
 
 #[derive(Default)]
 pub(crate) struct FakeStore {
@@ -35,6 +37,8 @@ struct Held {
     settings: BTreeMap<(SettingsKind, String), SettingsRecord>,
     /// Those of the keys whose rows cannot be read.
     damaged: BTreeSet<String>,
+    /// Those of the providers and models whose secrets cannot be opened.
+    sealed: BTreeSet<String>,
     audit: Vec<AuditRecord>,
     version: i64,
 }
@@ -52,6 +56,15 @@ impl FakeStore {
     /// Makes a row unreadable by hand.
     pub(crate) fn damage(&self, id: &str) {
         self.held.lock().damaged.insert(id.to_owned());
+    }
+
+    /// Loses the key with which the secrets of an entry are sealed.
+    pub(crate) fn seal(&self, name: &str) {
+        self.held.lock().sealed.insert(name.to_owned());
+    }
+
+    pub(crate) fn version(&self) -> i64 {
+        self.held.lock().version
     }
 
     /// Puts the row of a provider or a model there by hand.
@@ -75,14 +88,17 @@ impl FakeStore {
     /// What whoever follows the store is told of providers and models.
     pub(crate) fn stored_settings(&self) -> StoredSettings {
         let held = self.held.lock();
-        let (damaged, sound): (Vec<_>, Vec<_>) =
-            held.settings.values().cloned().partition(|record| held.damaged.contains(&*record.name));
-        let unreadable = damaged.into_iter().map(|record| UnreadableSettings {
-            kind: record.kind,
-            name: record.name.to_string(),
-            problem: DAMAGE.to_owned(),
-        });
-        StoredSettings { records: sound, unreadable: unreadable.collect() }
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+        for record in held.settings.values() {
+            match held.check_settings(&record.name) {
+                Ok(()) => records.push(record.clone()),
+                Err(problem) => {
+                    let (kind, name) = (record.kind, record.name.to_string());
+                    unreadable.push(UnreadableSettings { kind, name, problem: problem.to_owned() });
+                }
+            }
+        }
+        StoredSettings { records, unreadable }
     }
 
     /// How many writes there were.
@@ -116,6 +132,27 @@ impl FakeStore {
 }
 
 impl Held {
+    /// What is wrong with the row of this name.
+    fn check_settings(&self, name: &str) -> Result<(), &'static str> {
+        match (self.damaged.contains(name), self.sealed.contains(name)) {
+            (true, _) => Err(DAMAGE),
+            (false, true) => Err(SEAL),
+            (false, false) => Ok(()),
+        }
+    }
+
+    fn write_all(&mut self, changes: &[NotedChange]) -> Result<Version, StoreError> {
+        let mut version = Version(self.version);
+        for NotedChange { change, note } in changes {
+            match change {
+                StoreChange::Key(change) => self.change(change)?,
+                StoreChange::Settings(change) => self.change_settings(change)?,
+            }
+            version = self.noted(note);
+        }
+        Ok(version)
+    }
+
     fn change(&mut self, change: &KeyChange) -> Result<(), StoreError> {
         match change {
             KeyChange::Insert(record) if self.keys.contains_key(&*record.id) => Err(StoreError::TakenId),
@@ -152,6 +189,7 @@ impl Held {
                 return Ok(());
             }
         };
+        self.sealed.remove(&place.1);
         self.settings.insert(place, record);
         Ok(())
     }
@@ -235,9 +273,9 @@ impl SettingsRepository for FakeStore {
     fn find<'a>(&'a self, kind: SettingsKind, name: &'a str) -> StoreFuture<'a, Option<SettingsRecord>> {
         Box::pin(async move {
             self.check()?;
-            if self.held.lock().damaged.contains(name) {
-                return Err(StoreError::Unreadable { id: name.to_owned(), problem: DAMAGE.to_owned() });
-            }
+            let unreadable =
+                |problem: &str| StoreError::Unreadable { id: name.to_owned(), problem: problem.to_owned() };
+            self.held.lock().check_settings(name).map_err(unreadable)?;
             let found = self.settings(kind, name);
             let meeting = self.meeting.lock().clone();
             if let Some(meeting) = meeting {
@@ -251,16 +289,29 @@ impl SettingsRepository for FakeStore {
     fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
         Box::pin(async move {
             self.check_write()?;
+            self.held.lock().write_all(changes)
+        })
+    }
+
+    fn write_all_at<'a>(&'a self, tried_at: &'a Position, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
+        Box::pin(async move {
+            self.check_write()?;
             let mut held = self.held.lock();
-            let mut version = Version(held.version);
-            for NotedChange { change, note } in changes {
-                match change {
-                    StoreChange::Key(change) => held.change(change)?,
-                    StoreChange::Settings(change) => held.change_settings(change)?,
-                }
-                version = held.noted(note);
+            if held.version == tried_at.version.0 { held.write_all(changes) } else { Err(StoreError::Stale) }
+        })
+    }
+
+    fn find_without_secrets<'a>(
+        &'a self,
+        kind: SettingsKind,
+        name: &'a str,
+    ) -> StoreFuture<'a, Option<SettingsRecord>> {
+        Box::pin(async move {
+            self.check()?;
+            if self.held.lock().damaged.contains(name) {
+                return Err(StoreError::Unreadable { id: name.to_owned(), problem: DAMAGE.to_owned() });
             }
-            Ok(version)
+            Ok(self.settings(kind, name).map(|record| SettingsRecord { secrets: None, ..record }))
         })
     }
 }

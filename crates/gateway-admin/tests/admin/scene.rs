@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
 use gateway_admin::{AdminService, Clock, FileKey, MasterKeys, Parts, Rng, StoredEntries, Visibility};
-use gateway_keystore::{Actor, StoreError, StoreFuture, Version};
+use gateway_keystore::{Actor, Position, StoreError, StoreFuture, Version};
 use gateway_secret::{KeyDigester, Secret};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -55,6 +55,7 @@ pub(crate) struct Scene {
 
 /// The node that the API runs on: up to where it has read the store.
 pub(crate) struct Node {
+    store: Arc<FakeStore>,
     configuration: Arc<FakeConfiguration>,
     pub(crate) seen: AtomicI64,
     pub(crate) is_blind: AtomicBool,
@@ -71,6 +72,14 @@ impl Visibility for Node {
             self.seen.fetch_max(version.0, Ordering::Relaxed);
             Ok(())
         })
+    }
+
+    fn position(&self) -> Option<Position> {
+        Some(Position { version: Version(self.seen.load(Ordering::Relaxed)), ..Position::default() })
+    }
+
+    fn wait_until_past<'a>(&'a self, _: &'a Position) -> StoreFuture<'a, ()> {
+        self.wait_until_visible(Version(self.store.version()))
     }
 }
 
@@ -115,7 +124,8 @@ impl Scene {
         let store = Arc::<FakeStore>::default();
         let configuration = Arc::new(FakeConfiguration::new(Arc::clone(&store), file));
         let (seen, is_blind) = <(AtomicI64, AtomicBool)>::default();
-        let node = Arc::new(Node { configuration: Arc::clone(&configuration), seen, is_blind });
+        let node =
+            Arc::new(Node { store: Arc::clone(&store), configuration: Arc::clone(&configuration), seen, is_blind });
         let clock = Arc::new(FakeClock { second: AtomicI64::new(START), draws: AtomicU8::new(1) });
         let digester = KeyDigester::default();
         let file_keys = vec![

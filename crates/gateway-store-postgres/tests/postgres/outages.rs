@@ -100,7 +100,7 @@ async fn a_start_without_the_server_takes_the_last_good_state() {
 
     let scene = Scene::new(&server.url(), Some(&snapshot)).await;
     let status = scene.follower.status();
-    assert_eq!((status.loaded_from, status.version), (LoadedFrom::Snapshot, version));
+    assert_eq!((status.loaded_from, status.position.version), (LoadedFrom::Snapshot, version));
     assert!(scene.knows("first").await && !scene.can_deny().await);
     server.start_again();
     timeout(PATIENCE, scene.follower.until(|status| status.loaded_from == LoadedFrom::Store)).await.unwrap();
@@ -114,12 +114,12 @@ async fn a_change_by_hand_is_live_on_every_node() {
     let nodes = [Scene::new(&database.url, None).await, Scene::new(&database.url, None).await];
     nodes[0].insert("key").await;
     for node in &nodes {
-        timeout(PATIENCE, node.follower.until(|status| status.version.0 == 1)).await.unwrap();
+        timeout(PATIENCE, node.follower.until(|status| status.position.version.0 == 1)).await.unwrap();
         assert!(node.knows("key").await);
     }
     server.execute(&database.url, "DELETE FROM master_keys");
     for node in &nodes {
-        timeout(PATIENCE, node.follower.until(|status| status.version.0 == 2)).await.unwrap();
+        timeout(PATIENCE, node.follower.until(|status| status.position.version.0 == 2)).await.unwrap();
         assert!(!node.knows("key").await);
     }
 }
@@ -143,6 +143,6 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
     tokio::time::resume();
     scene.until_reachable(true).await;
     server.execute(&database.url, "DELETE FROM master_keys");
-    timeout(PATIENCE, scene.follower.until(|status| status.version > version)).await.unwrap();
+    timeout(PATIENCE, scene.follower.until(|status| status.position.version > version)).await.unwrap();
     assert!(!scene.knows("first").await);
 }

@@ -36,6 +36,7 @@ impl Dialect for Faulty {
             down: "",
         },
     ];
+    const HOLDS_NUL: bool = false;
 
     fn options(&self) -> &PgConnectOptions {
         self.0.dialect().options()

@@ -99,21 +99,20 @@ impl Feed {
             return Err(unavailable("it was replaced while it was read"));
         }
         let position = changes.position.clone();
-        let version = position.version;
         if changes.is_everything || since != Some(&position) {
             if let Some(since) = since.filter(|_| changes.is_everything) {
                 say_why_everything(since, &position);
             }
             changes = self.apply(changes, self.snapshot.clone()).await?;
         }
-        self.read = Some((generation, position));
+        self.read = Some((generation, position.clone()));
         self.directory.set_reachable(true);
         let after =
-            FollowerStatus { is_reachable: true, loaded_from: LoadedFrom::Store, version, ..Default::default() };
+            FollowerStatus { is_reachable: true, loaded_from: LoadedFrom::Store, position, ..Default::default() };
         let before = self.status.borrow().clone();
         if before != after {
             if before.last_error.is_some() {
-                tracing::info!(version = version.0, "the store can be reached again");
+                tracing::info!(version = after.position.version.0, "the store can be reached again");
             }
             self.status.send_replace(after);
         }
@@ -162,18 +161,18 @@ impl Feed {
 
     /// Takes the last good state for the time being.
     pub(super) async fn stand_in(&self, everything: Changes) -> Result<(), StoreError> {
-        let (version, keys) = (everything.position.version, everything.keys.len());
+        let (position, keys) = (everything.position.clone(), everything.keys.len());
         let settings = everything.settings.as_ref().map_or(0, |settings| settings.records.len());
         self.apply(everything, None).await?;
         tracing::warn!(
-            version = version.0,
+            version = position.version.0,
             keys,
             settings,
             "keys and settings of the last good state stand in for the store"
         );
         self.status.send_modify(|status| {
             status.loaded_from = LoadedFrom::Snapshot;
-            status.version = version;
+            status.position = position;
         });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_keystore::{Changes, KeyFeed, Position, StoreFuture};
+use gateway_keystore::{Changes, KeyFeed, Position, StoreFuture, Version};
 use sqlx::Connection;
 
 use super::statements::{CHANGED_KEYS, EVERY_KEY, REMOVED_KEYS, SETTINGS_CHANGED, TOKEN};
@@ -45,19 +45,20 @@ async fn read<D: Dialect>(
 ) -> Result<Changes, Failure> {
     let position = current_position::<D>(connection).await?;
     let known = match since {
-        Some(since) if is_known::<D>(connection, &position, since).await? => Some(Value::from(since.version.0)),
+        Some(since) if is_known::<D>(connection, &position, since).await? => Some(since.version),
         _ => None,
     };
     let mut changes = Changes { position, is_everything: known.is_none(), ..Changes::default() };
-    let Some(since) = known else {
+    let Some(version) = known else {
         read_everything::<D>(connection, &mut changes).await?;
         changes.settings = Some(settings::read_all::<D>(connection, sealing).await?);
         return Ok(changes);
     };
+    let since = Value::from(version.0);
     read_keys::<D>(connection, CHANGED_KEYS, &[since], &mut changes).await?;
     let ids = all::<D, _>(connection, REMOVED_KEYS, &[since], |row| row.text(0).map(|id| id.map(Arc::from))).await?;
     changes.removed = ids.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
-    if count::<D>(connection, SETTINGS_CHANGED, &[since]).await? > 0 {
+    if have_settings_changed::<D>(connection, version).await? {
         changes.settings = Some(settings::read_all::<D>(connection, sealing).await?);
     }
     Ok(changes)
@@ -65,7 +66,7 @@ async fn read<D: Dialect>(
 
 /// Whether the store was once where somebody has seen it, and the log of changes goes back to that. It may be another store,
 /// or have been put back to an earlier state and gone elsewhere since.
-async fn is_known<D: Dialect>(
+pub(super) async fn is_known<D: Dialect>(
     connection: &mut Driven<D>,
     position: &Position,
     since: &Position,
@@ -79,6 +80,14 @@ async fn is_known<D: Dialect>(
     let token: Option<Arc<str>> = tokens.into_iter().next().transpose()?;
     // A store that was never changed has none, nor has one whose versions somebody has counted on by hand.
     Ok(token.unwrap_or_default() == since.token)
+}
+
+/// Whether a provider or a model has changed since a version that is known.
+pub(super) async fn have_settings_changed<D: Dialect>(
+    connection: &mut Driven<D>,
+    since: Version,
+) -> sqlx::Result<bool> {
+    Ok(count::<D>(connection, SETTINGS_CHANGED, &[since.0.into()]).await? > 0)
 }
 
 async fn read_everything<D: Dialect>(connection: &mut Driven<D>, changes: &mut Changes) -> sqlx::Result<()> {

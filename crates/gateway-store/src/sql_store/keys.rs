@@ -7,12 +7,15 @@ use gateway_keystore::{
 use super::row::{self, Written, time};
 use super::statements::{FIRST_KEYS, INSERT_KEY, KEY, KEY_EXISTS, NEXT_KEYS, NOTES, REMOVE_KEY, REPLACE_KEY};
 use super::write::Change;
-use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, within};
+use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, is_name, within};
 use crate::driver::{Cells, Value};
 
 impl<D: Dialect> KeyRepository for SqlStore<D> {
     fn key<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<KeyRecord>> {
         within::<D, _>(PATIENCE, async move {
+            if !is_name::<D>(id) {
+                return Ok(None);
+            }
             let mut connection = self.lease().await?;
             let found = all::<D, _>(&mut connection, KEY, &[id.into()], row::read).await?;
             connection.give_back();
@@ -31,7 +34,7 @@ impl<D: Dialect> KeyRepository for SqlStore<D> {
     }
 
     fn write<'a>(&'a self, change: &'a KeyChange, note: &'a AuditEntry) -> StoreFuture<'a, Version> {
-        self.write_changes(vec![(Change::Key(change), note)])
+        self.write_changes(vec![(Change::Key(change), note)], None)
     }
 
     fn audit(&self, before: Option<i64>, limit: u32) -> StoreFuture<'_, Vec<AuditRecord>> {

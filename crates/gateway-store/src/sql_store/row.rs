@@ -127,6 +127,12 @@ impl<'a, R: Cells> Cursor<'a, R> {
         value.map_err(|problem| format!("{}: {problem}", self.name(column)))
     }
 
+    /// None in the place of the next value, whatever it is.
+    pub(super) fn pass_over<T>(&mut self) -> Option<T> {
+        self.column += 1;
+        None
+    }
+
     /// The next value, which has to be there.
     pub(super) fn needed<C, T>(
         &mut self,

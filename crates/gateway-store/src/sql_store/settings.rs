@@ -7,39 +7,70 @@
 use std::sync::Arc;
 
 use gateway_keystore::{
-    NotedChange, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository, StoreChange, StoreError,
-    StoreFuture, StoredSettings, UnreadableSettings, Version,
+    AuditEntry, NotedChange, Position, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository, StoreChange,
+    StoreError, StoreFuture, StoredSettings, UnreadableSettings, Version,
 };
 use gateway_secret::Secret;
 
 use super::row::{Cursor, time};
 use super::statements::{MODELS, PROVIDERS, SETTINGS_COLUMNS, SettingsTable};
 use super::write::Change;
-use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, within};
+use super::{Dialect, Driven, Failure, PATIENCE, SqlStore, all, count, is_name, within};
 use crate::driver::{Cells, Driver, Value};
+use crate::hex::hex;
 use crate::json::is_object;
 use crate::vault::{Place, Sealing};
 
 impl<D: Dialect> SettingsRepository for SqlStore<D> {
     fn find<'a>(&'a self, kind: SettingsKind, name: &'a str) -> StoreFuture<'a, Option<SettingsRecord>> {
-        within::<D, _>(PATIENCE, async move {
-            let mut connection = self.lease().await?;
-            let read = |row: &_| read(row, kind, self.sealing());
-            let found = all::<D, _>(&mut connection, table(kind).one, &[name.into()], read).await?;
-            connection.give_back();
-            let unreadable =
-                |row: UnreadableSettings| StoreError::Unreadable { id: name.to_owned(), problem: row.problem }.into();
-            found.into_iter().next().transpose().map_err(unreadable)
-        })
+        self.find_one(kind, name, Some(self.sealing()))
+    }
+
+    fn find_without_secrets<'a>(
+        &'a self,
+        kind: SettingsKind,
+        name: &'a str,
+    ) -> StoreFuture<'a, Option<SettingsRecord>> {
+        self.find_one(kind, name, None)
     }
 
     fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
-        let changes = changes.iter().map(|noted| match &noted.change {
-            StoreChange::Key(change) => (Change::Key(change), &noted.note),
-            StoreChange::Settings(change) => (Change::Settings(change), &noted.note),
-        });
-        self.write_changes(changes.collect())
+        self.write_changes(changes.iter().map(unpacked).collect(), None)
     }
+
+    fn write_all_at<'a>(&'a self, tried_at: &'a Position, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
+        self.write_changes(changes.iter().map(unpacked).collect(), Some(tried_at))
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// One entry, with what `sealing` makes of its secrets; without them if that is none.
+    fn find_one<'a>(
+        &'a self,
+        kind: SettingsKind,
+        name: &'a str,
+        sealing: Option<&'a Sealing>,
+    ) -> StoreFuture<'a, Option<SettingsRecord>> {
+        within::<D, _>(PATIENCE, async move {
+            if !is_name::<D>(name) {
+                return Ok(None);
+            }
+            let mut connection = self.lease().await?;
+            let read = |row: &_| read_columns(row, kind, sealing);
+            let found = all::<D, _>(&mut connection, table(kind).one, &[name.into()], read).await?;
+            connection.give_back();
+            let unreadable = |problem| StoreError::Unreadable { id: name.to_owned(), problem }.into();
+            found.into_iter().next().transpose().map_err(unreadable)
+        })
+    }
+}
+
+fn unpacked(noted: &NotedChange) -> (Change<'_>, &AuditEntry) {
+    let change = match &noted.change {
+        StoreChange::Key(change) => Change::Key(change),
+        StoreChange::Settings(change) => Change::Settings(change),
+    };
+    (change, &noted.note)
 }
 
 /// All providers and models, as a transaction sees them.
@@ -111,20 +142,32 @@ fn state<'a>(record: &'a SettingsRecord, secrets: Option<&'a str>) -> [Value<'a>
 }
 
 fn read(row: &impl Cells, kind: SettingsKind, sealing: &Sealing) -> Result<SettingsRecord, UnreadableSettings> {
-    read_columns(row, kind, sealing).map_err(|problem| {
-        let name = row.text(0).ok().flatten().unwrap_or_default().to_owned();
-        UnreadableSettings { kind, name, problem }
-    })
+    read_columns(row, kind, Some(sealing)).map_err(|problem| UnreadableSettings { kind, name: name(row), problem })
 }
 
-fn read_columns(row: &impl Cells, kind: SettingsKind, sealing: &Sealing) -> Result<SettingsRecord, String> {
+/// What to call a row that cannot be read. A name that is no text is told in hexadecimal, as SQL writes bytes, so that it is
+/// told from others and can be found by hand.
+fn name(row: &impl Cells) -> String {
+    match (row.text(0), row.bytes(0)) {
+        (Ok(Some(name)), _) => name.to_owned(),
+        (_, Ok(Some(bytes))) => format!("x'{}'", hex(&bytes)),
+        _ => String::new(),
+    }
+}
+
+/// Reads a row of [`SETTINGS_COLUMNS`], without the secrets if there is no sealing.
+fn read_columns(row: &impl Cells, kind: SettingsKind, sealing: Option<&Sealing>) -> Result<SettingsRecord, String> {
     let mut cells = Cursor::new(row, SETTINGS_COLUMNS);
     let name: Arc<str> = cells.needed(Cells::text, |name| Ok(Arc::from(name)))?;
-    let open = |written: &str| opened(sealing, Place { kind, name: &name }, written);
     Ok(SettingsRecord {
         kind,
         settings: cells.needed(Cells::text, |settings| Ok(settings.to_owned()))?,
-        secrets: cells.next(Cells::text, open)?,
+        secrets: match sealing {
+            Some(sealing) => {
+                cells.next(Cells::text, |written| opened(sealing, Place { kind, name: &name }, written))?
+            }
+            None => cells.pass_over(),
+        },
         revision: cells.needed(Cells::integer, Ok)?,
         created_at: cells.needed(Cells::integer, time)?,
         updated_at: cells.needed(Cells::integer, time)?,

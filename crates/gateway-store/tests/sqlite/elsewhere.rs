@@ -36,7 +36,7 @@ async fn a_store_that_was_put_back_and_went_elsewhere_is_read_as_a_whole() {
     scene.insert("kept").await;
     scene.insert("revoked").await;
     let follower = scene.follow().await;
-    let before = follower.status().version;
+    let before = follower.status().position.version;
     // As when it is put back to the first change, and another one is made: the version is the same as before.
     let restored = format!(
         "BEGIN; DELETE FROM master_keys WHERE id = 'revoked'; DELETE FROM changes WHERE version > 1; \
@@ -51,7 +51,7 @@ async fn a_store_that_was_put_back_and_went_elsewhere_is_read_as_a_whole() {
         }
     };
     timeout(PATIENCE, is_seen).await.unwrap();
-    assert_eq!(follower.status().version, before);
+    assert_eq!(follower.status().position.version, before);
     assert!(scene.knows("kept").await && !scene.knows("revoked").await);
 
     // Nor does a crash bring it back. What comes later is told as ever.

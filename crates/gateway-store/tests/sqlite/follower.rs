@@ -93,11 +93,11 @@ async fn a_change_by_another_process_is_live_without_being_told() {
 
     let sql = format!("INSERT INTO master_keys (id, name, digest) VALUES ('second', 'by hand', x'{}')", hex("second"));
     scene.file.execute(&sql).await;
-    wait_until!(follower, |status| status.version > before.version);
+    wait_until!(follower, |status| status.position.version > before.position.version);
     assert!(scene.knows("first").await && scene.knows("second").await);
     let before = follower.status();
     scene.file.execute("DELETE FROM master_keys WHERE id = 'first'").await;
-    wait_until!(follower, |status| status.version > before.version);
+    wait_until!(follower, |status| status.position.version > before.position.version);
     assert!(!scene.knows("first").await && scene.knows("second").await);
 }
 
@@ -212,10 +212,10 @@ async fn rows_that_make_no_sense_are_left_out_and_come_back_mended() {
         UPDATE master_keys SET allowed_models = 'nonsense' WHERE id = 'unreadable';
         UPDATE master_keys SET rate_limit = '{"period_seconds":5}' WHERE id = 'senseless'"#;
     scene.file.execute(faults).await;
-    wait_until!(follower, |status| status.version.0 == before.version.0 + 2);
+    wait_until!(follower, |status| status.position.version.0 == before.position.version.0 + 2);
     assert!(scene.knows("good").await && !scene.knows("unreadable").await && !scene.knows("senseless").await);
     scene.file.execute("UPDATE master_keys SET allowed_models = '[]', rate_limit = NULL").await;
-    wait_until!(follower, |status| status.version.0 == before.version.0 + 5);
+    wait_until!(follower, |status| status.position.version.0 == before.position.version.0 + 5);
     assert!(scene.knows("unreadable").await && scene.knows("senseless").await);
 }
 
@@ -337,9 +337,9 @@ async fn a_follower_that_fails_is_noticed() {
     scene.backend.be_fatal();
     let problem = timeout(PATIENCE, follower.failed()).await.unwrap();
     assert!(problem.contains("panicked"), "{problem}");
-    let version = follower.status().version;
+    let version = follower.status().position.version;
     follower.stop().await;
-    assert_eq!(follower.status().version, version);
+    assert_eq!(follower.status().position.version, version);
 
     let scene = Scene::new().await;
     let follower = scene.follow().await;

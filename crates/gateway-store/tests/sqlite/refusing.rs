@@ -22,6 +22,7 @@ struct Hindered {
 impl Dialect for Hindered {
     type Driver = sqlx::Sqlite;
 
+    const HOLDS_NUL: bool = true;
     const STATEMENTS: Statements = SqliteFile::STATEMENTS;
     const MIGRATIONS: &'static [Migration] = SqliteFile::MIGRATIONS;
 

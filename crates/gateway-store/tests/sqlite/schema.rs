@@ -48,6 +48,7 @@ const EARLIER: usize = 3;
 impl<const RELEASE: usize> Dialect for Release<RELEASE> {
     type Driver = sqlx::Sqlite;
 
+    const HOLDS_NUL: bool = true;
     const STATEMENTS: Statements = SqliteFile::STATEMENTS;
     const MIGRATIONS: &'static [Migration] = RELEASES[RELEASE];
 

@@ -52,23 +52,29 @@ async fn a_row_that_cannot_be_read_is_left_out_and_told() {
     let backend = scene.file.backend();
     write_settings(&*backend, insert(plain_provider("good"))).await;
     let follower = scene.follow().await;
-    let before = follower.status().version;
+    let before = follower.status().position.version;
     let rows = "BEGIN;
         INSERT INTO providers (name, settings) VALUES ('blob', x'00ff');
         INSERT INTO providers (name, settings) VALUES ('no UTF-8', CAST(x'ff' AS TEXT));
         INSERT INTO providers (name, settings) VALUES (x'0102', '{}');
+        INSERT INTO providers (name, settings) VALUES (CAST(x'61ff' AS TEXT), '{}');
         INSERT INTO providers (name, settings, secrets) VALUES ('sealed', '{}', 'sealed:v1:AAAA');
         INSERT INTO providers (name, settings, revision) VALUES ('revision', '{}', 'many');
         INSERT INTO models (name, settings) VALUES ('fine', '{}');
         COMMIT";
     scene.file.execute(rows).await;
-    timeout(PATIENCE, follower.until(|status| status.version > before)).await.unwrap();
+    timeout(PATIENCE, follower.until(|status| status.position.version > before)).await.unwrap();
     let settings = scene.shelf.latest().unwrap();
     assert_eq!(names(Some(settings.clone())), ["provider good", "model fine"]);
     let unreadable: Vec<_> = settings.unreadable.iter().map(|row| (row.name.as_str(), row.problem.as_str())).collect();
-    for (name, column) in
-        [("blob", "settings"), ("no UTF-8", "settings"), ("", "name"), ("sealed", "secrets"), ("revision", "revision")]
-    {
+    for (name, column) in [
+        ("blob", "settings"),
+        ("no UTF-8", "settings"),
+        ("x'0102'", "name"),
+        ("x'61ff'", "name"),
+        ("sealed", "secrets"),
+        ("revision", "revision"),
+    ] {
         assert!(
             unreadable.iter().any(|(found, problem)| *found == name && problem.starts_with(column)),
             "{name}: {unreadable:?}"
@@ -78,7 +84,8 @@ async fn a_row_that_cannot_be_read_is_left_out_and_told() {
     assert!(unreadable.iter().all(|(_, problem)| is_plain(problem)), "{unreadable:?}");
     assert!(unreadable.contains(&("blob", "settings: is not text")), "{unreadable:?}");
     assert!(unreadable.contains(&("revision", "revision: is not a whole number")), "{unreadable:?}");
-    assert_eq!(unreadable.len(), 5);
+    assert!(unreadable.contains(&("x'61ff'", "name: is not text")), "{unreadable:?}");
+    assert_eq!(unreadable.len(), 6);
     assert!(follower.status().is_reachable);
 
     // They are still there, and unreadable, at a start without the store.

@@ -90,8 +90,20 @@ impl SettingsRepository for Unsteady {
         self.unless(&[Mood::Away], self.inner.find(kind, name))
     }
 
+    fn find_without_secrets<'a>(
+        &'a self,
+        kind: SettingsKind,
+        name: &'a str,
+    ) -> StoreFuture<'a, Option<SettingsRecord>> {
+        self.unless(&[Mood::Away], self.inner.find_without_secrets(kind, name))
+    }
+
     fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
         self.unless(&[Mood::Away], self.inner.write_all(changes))
+    }
+
+    fn write_all_at<'a>(&'a self, tried_at: &'a Position, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
+        self.unless(&[Mood::Away], self.inner.write_all_at(tried_at, changes))
     }
 }
 

@@ -108,6 +108,10 @@ pub(super) async fn come_back_as_they_were(subject: &impl Subject) {
         assert_eq!(seen(&found(&*backend, record.kind, &record.name).await), seen(&expected));
     }
     assert!(done(backend.find(SettingsKind::Model, "a").await).is_none());
+    for nobody in ["a\0", "\0", "\u{1}", ""] {
+        assert!(done(backend.find(SettingsKind::Provider, nobody).await).is_none(), "{nobody:?}");
+        assert!(done(backend.key(nobody).await).is_none(), "{nobody:?}");
+    }
     let all = all(&*backend).await;
     assert_eq!(names(&all), ["provider a", "provider b", "provider Ключ \"№ 1\" 🔑", "model b"]);
     let [a, b, full, _] = all.records.as_slice() else { panic!("{all:?}") };
@@ -223,6 +227,64 @@ pub(super) async fn are_written_by_one_of_many_at_once(subject: &impl Subject) {
     assert!(all(&*backend).await.records.iter().all(|record| record.revision == 2));
 }
 
+pub(super) async fn are_written_only_where_they_were_tried(subject: &impl Subject) {
+    let backend = subject.backend();
+    let try_at = async |position: &Position, name: &str| {
+        backend.write_all_at(position, &[noted(SettingsChange::Insert(plain_provider(name)))]).await
+    };
+    // Nothing is known of a store that was never looked at.
+    let nowhere = try_at(&Position::default(), "a").await;
+    assert!(matches!(nowhere, Err(StoreError::Stale)), "{nowhere:?}");
+    let start = position(&*backend).await;
+    done(try_at(&start, "a").await);
+    let here = position(&*backend).await;
+    let late = try_at(&start, "b").await;
+    assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+    assert_eq!(position(&*backend).await, here);
+
+    // Keys are nothing to it, whoever makes them.
+    insert(&*backend, "key").await;
+    subject.execute("UPDATE master_keys SET name = 'another'").await;
+    done(try_at(&here, "b").await);
+    for sql in [
+        "INSERT INTO models (name, settings) VALUES ('m', '{}')",
+        "UPDATE providers SET settings = '{}' WHERE name = 'a'",
+        "DELETE FROM models",
+    ] {
+        let here = position(&*backend).await;
+        subject.execute(sql).await;
+        let late = try_at(&here, "c").await;
+        assert!(matches!(late, Err(StoreError::Stale)), "{sql}: {late:?}");
+    }
+    let here = position(&*backend).await;
+    let elsewhere = [
+        Position { store: "another".into(), ..here.clone() },
+        Position { token: "another".into(), ..here.clone() },
+        Position { version: Version(here.version.0 + 1), ..here.clone() },
+    ];
+    for elsewhere in elsewhere {
+        let answer = try_at(&elsewhere, "c").await;
+        assert!(matches!(answer, Err(StoreError::Stale)), "{elsewhere:?}: {answer:?}");
+    }
+    done(try_at(&here, "c").await);
+    assert_eq!(names(&all(&*backend).await), ["provider a", "provider b", "provider c"]);
+}
+
+pub(super) async fn are_written_by_one_of_many_who_tried_at_once(subject: &impl Subject) {
+    let backend = subject.backend();
+    let here = position(&*backend).await;
+    let mut writers = JoinSet::new();
+    for number in 0..8 {
+        let (backend, here) = (subject.backend(), here.clone());
+        let change = SettingsChange::Insert(plain_provider(&format!("made {number}")));
+        writers.spawn(async move { backend.write_all_at(&here, &[noted(change)]).await });
+    }
+    let answers = writers.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(StoreError::Stale))), "{answers:?}");
+    assert_eq!(all(&*backend).await.records.len(), 1);
+}
+
 pub(super) async fn are_told_when_one_has_changed(subject: &impl Subject) {
     let backend = subject.backend();
     let start = position(&*backend).await;
@@ -327,6 +389,9 @@ pub(super) async fn have_secrets_that_are_sealed(subject: &impl Subject) {
     let without = backend.find(SettingsKind::Provider, "a").await;
     let is_told = |problem: &str| problem.contains("STORE_ENCRYPTION_KEY") && !problem.contains("geheim");
     assert!(matches!(&without, Err(StoreError::Unreadable { problem, .. }) if is_told(problem)), "{without:?}");
+    let readable = done(backend.find_without_secrets(SettingsKind::Provider, "a").await);
+    let expected = SettingsRecord { secrets: None, ..record.clone() };
+    assert_eq!(readable.as_ref().map(seen), Some(seen(&expected)), "whoever gives it others need not open them");
     let all_without = all(&*backend).await;
     assert!(all_without.records.is_empty() && is_told(&all_without.unreadable[0].problem), "{all_without:?}");
 
