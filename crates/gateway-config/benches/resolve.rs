@@ -35,7 +35,8 @@ fn model(number: usize) -> String {
     )
 }
 
-fn file() -> String {
+/// As a program writes it.
+fn flow_file() -> String {
     let mut yaml = "auth: none\nproviders:\n".to_owned();
     for number in 0..PROVIDERS {
         let _ = writeln!(yaml, "  - {{ \"name\": \"provider-{number}\", {} }}", members(number));
@@ -43,6 +44,31 @@ fn file() -> String {
     yaml.push_str("models:\n");
     for number in 0..PROVIDERS {
         let _ = writeln!(yaml, "  alias-{number}: {}", model(number));
+    }
+    yaml
+}
+
+/// The same as a person writes it.
+fn block_file() -> String {
+    let mut yaml = "auth: none\nproviders:\n".to_owned();
+    for number in 0..PROVIDERS {
+        let _ = write!(
+            yaml,
+            "  - name: provider-{number}\n    api_base: https://host-{number}.example.com/v1\n    \
+             api_key: sk-0123456789-{number}\n    weight: 2\n    timeouts:\n      connect: 2s\n    model_mapping:\n"
+        );
+        for index in 0..MAPPINGS {
+            let _ = writeln!(yaml, "      model-{number}-{index}: upstream-{index}");
+        }
+    }
+    yaml.push_str("models:\n");
+    for number in 0..PROVIDERS {
+        let next = (number + 1) % PROVIDERS;
+        let _ = write!(
+            yaml,
+            "  alias-{number}:\n    targets:\n      - provider: provider-{number}\n      - provider: provider-{next}\n    \
+             fallback_models: [alias-{next}, model-{number}-3]\n"
+        );
     }
     yaml
 }
@@ -78,9 +104,11 @@ fn settings(sources: &Sources) -> Settings {
 
 fn resolve(criterion: &mut Criterion) {
     let (vocabulary, nothing, stored) = (Vocabulary::default(), StoredSettings::default(), rows());
-    let ((_large, large), (_small, small)) = (written(&file()), written("auth: none\n"));
-    criterion.bench_function("read the file", |bencher| bencher.iter_with_large_drop(|| settings(&large)));
-    let (of_file, of_store) = (settings(&large), settings(&small));
+    let ((_block, block), (_flow, flow)) = (written(&block_file()), written(&flow_file()));
+    let (_small, small) = written("auth: none\n");
+    criterion.bench_function("read a block file", |bencher| bencher.iter_with_large_drop(|| settings(&block)));
+    criterion.bench_function("read a flow file", |bencher| bencher.iter_with_large_drop(|| settings(&flow)));
+    let (of_file, of_store) = (settings(&block), settings(&small));
     let file_alone = || of_file.resolve(Some(&nothing), &vocabulary).expect("the file is right");
     let store_alone = || of_store.resolve(Some(&stored), &vocabulary).expect("the file is right");
     assert_eq!((file_alone().config.models.len(), store_alone().config.models.len()), (PROVIDERS, PROVIDERS));

@@ -146,16 +146,30 @@ fn master_keys(config: &Config) -> Vec<(&str, &MasterKey)> {
 /// Whether a model is what it was: served at the same targets, wherever in the list their providers are, and in the same
 /// way, its inline provider included.
 fn is_same_model((one, before): (&Model, &Config), (other, after): (&Model, &Config)) -> bool {
-    let without_targets = |model: &Model| Model { targets: Vec::new(), ..model.clone() };
+    let Model {
+        name,
+        targets,
+        balance,
+        max_retries,
+        fallback_models,
+        hedge,
+        affinity,
+        timeouts,
+        rewrite_response,
+        origin,
+    } = one;
     let is_same = |(one, other): (&ModelTarget, &ModelTarget)| {
         let (at, now_at) = (before.providers.get(one.provider), after.providers.get(other.provider));
         let is_same_place = match (at, now_at) {
             (Some(at), Some(now_at)) if at.resolvable && now_at.resolvable => at.name == now_at.name,
             _ => at == now_at,
         };
-        is_same_place && *one == ModelTarget { provider: one.provider, ..other.clone() }
+        let ModelTarget { provider: _, upstream_model, weight, priority } = one;
+        is_same_place && (upstream_model, weight, priority) == (&other.upstream_model, &other.weight, &other.priority)
     };
-    one.targets.len() == other.targets.len()
-        && one.targets.iter().zip(&other.targets).all(is_same)
-        && without_targets(one) == without_targets(other)
+    targets.len() == other.targets.len()
+        && targets.iter().zip(&other.targets).all(is_same)
+        && (name, balance, max_retries) == (&other.name, &other.balance, &other.max_retries)
+        && (fallback_models, hedge, affinity) == (&other.fallback_models, &other.hedge, &other.affinity)
+        && (timeouts, rewrite_response, origin) == (&other.timeouts, &other.rewrite_response, &other.origin)
 }

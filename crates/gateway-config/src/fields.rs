@@ -10,6 +10,9 @@ use crate::tree::Entry;
 /// The most allowed keys that an error lists; a longer list hides the suggestion.
 const MAX_LISTED_KEYS: usize = 13;
 
+/// Room for the keys of any but the largest section.
+const MOST_KEYS: usize = 16;
+
 pub(crate) struct Fields<'a> {
     item: Item<'a>,
     inside: Inside<'a>,
@@ -37,7 +40,7 @@ impl Spelling {
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(item: Item<'a>, entries: &'a [Entry]) -> Self {
-        Self { inside: item.inside(), item, entries, known: Vec::new(), older: Vec::new() }
+        Self { inside: item.inside(), item, entries, known: Vec::with_capacity(MOST_KEYS), older: Vec::new() }
     }
 
     /// The mapping itself.

@@ -71,7 +71,7 @@ fn expand_node(node: &mut Node, way: Way<'_>, variables: &HashMap<String, String
             }
         }
         Value::Text(text) => {
-            if matches!(node.place, Place::Environment(_)) || !text.contains("${") {
+            if matches!(node.place, Place::Environment(_)) || !text.contains('$') {
                 return;
             }
             match expand(text, variables) {

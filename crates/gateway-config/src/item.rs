@@ -182,7 +182,10 @@ impl<'a> Item<'a> {
     pub(crate) fn checked_name<'n>(&self, text: &'n str, expected: &str) -> Option<&'n str> {
         /// The longest name of anything, in bytes; the same as the request side allows for a model.
         const MAX_NAME: usize = 256;
-        if text.len() > MAX_NAME || text.chars().any(char::is_control) || text.trim() != text {
+        // Most names are of letters that are neither, which is seen faster.
+        let is_graphic = || text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_one_line = || is_graphic() || !text.chars().any(char::is_control) && text.trim() == text;
+        if text.len() > MAX_NAME || !is_one_line() {
             let limits = format!("{expected} of at most {MAX_NAME} bytes, without control characters or outer blanks");
             self.refuse_text(text, &limits);
             return None;
@@ -192,32 +195,39 @@ impl<'a> Item<'a> {
 
     /// A whole number within a range.
     pub(crate) fn integer<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Option<T> {
-        let expected = match *range.end() {
-            u64::MAX => format!("a whole number, at least {}", range.start()),
-            end => format!("a whole number from {} to {end}", range.start()),
-        };
-        let text = self.scalar(&expected)?;
-        let number =
-            text.parse().ok().filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok());
-        if number.is_none() {
-            self.refuse_text(text, &expected);
-        }
-        number
+        self.parsed(
+            |text| {
+                text.parse().ok().filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok())
+            },
+            || match *range.end() {
+                u64::MAX => format!("a whole number, at least {}", range.start()),
+                end => format!("a whole number from {} to {end}", range.start()),
+            },
+        )
     }
 
     /// A finite number within a range.
     pub(crate) fn number(&self, range: RangeInclusive<f64>) -> Option<f64> {
-        let expected = if range.end().is_finite() {
-            format!("a number from {} to {}", range.start(), range.end())
-        } else {
-            format!("a number, at least {}", range.start())
+        self.parsed(
+            |text| text.parse().ok().filter(|number: &f64| number.is_finite() && range.contains(number)),
+            || match range.end() {
+                end if end.is_finite() => format!("a number from {} to {end}", range.start()),
+                _ => format!("a number, at least {}", range.start()),
+            },
+        )
+    }
+
+    /// A scalar that can be parsed; `expected` is for one that cannot, or for what is none.
+    fn parsed<T>(&self, parse: impl FnOnce(&str) -> Option<T>, expected: impl FnOnce() -> String) -> Option<T> {
+        let Value::Text(text) = &self.node.value else {
+            self.refuse_kind(&expected());
+            return None;
         };
-        let text = self.scalar(&expected)?;
-        let number = text.parse().ok().filter(|number: &f64| number.is_finite() && range.contains(number));
-        if number.is_none() {
-            self.refuse_text(text, &expected);
+        let parsed = parse(text);
+        if parsed.is_none() {
+            self.refuse_text(text, &expected());
         }
-        number
+        parsed
     }
 
     /// A boolean; `on`, `off`, `yes` and `no` are understood too.
@@ -242,14 +252,16 @@ impl<'a> Item<'a> {
 
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        if let Value::Text(text) = &self.node.value
+            && let Some((_, value)) = choices.iter().find(|(name, _)| name == text)
+        {
+            return Some(*value);
+        }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let expected = format!("one of {}", names.join(", "));
         let text = self.scalar(&expected)?;
-        let choice = choices.iter().find(|(name, _)| *name == text);
-        if choice.is_none() {
-            self.refuse_text(text, &(expected + &self.suggest(text, names)));
-        }
-        choice.map(|(_, value)| *value)
+        self.refuse_text(text, &(expected + &self.suggest(text, names)));
+        None
     }
 
     /// One of the names that something is registered under.

@@ -23,15 +23,15 @@ struct Reader<'t> {
     place: &'t Place,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     /// Reads a value in which so many lists and mappings may stand within each other.
     fn value(&mut self, depth: usize) -> Option<Node> {
         self.skip_blanks();
         let value = match self.peek()? {
             b'{' => Value::Mapping(self.mapping(depth.checked_sub(1)?)?),
             b'[' => Value::Sequence(self.sequence(depth.checked_sub(1)?)?),
-            b'"' => Value::Text(self.string()?),
-            _ => self.literal()?,
+            b'"' => return Some(Node::scalar(self.string()?, false, self.place.clone())),
+            _ => return self.literal(),
         };
         Some(Node::new(value, self.place.clone()))
     }
@@ -78,18 +78,23 @@ impl Reader<'_> {
 
     fn string(&mut self) -> Option<String> {
         self.take(b'"')?;
-        let mut string = String::new();
+        let mut string = self.plain()?.to_owned();
         loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
-            string.push_str(&rest[..plain]);
-            self.at += plain;
             if self.take(b'"').is_some() {
                 return Some(string);
             }
             self.take(b'\\')?;
             string.push(self.escaped()?);
+            string.push_str(self.plain()?);
         }
+    }
+
+    /// Takes what stands before the next quote or backslash.
+    fn plain(&mut self) -> Option<&'t str> {
+        let rest = &self.text[self.at..];
+        let end = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
+        self.at += end;
+        Some(&rest[..end])
     }
 
     /// Reads what follows a backslash.
@@ -129,15 +134,16 @@ impl Reader<'_> {
     }
 
     /// Reads a number or one of the three words.
-    fn literal(&mut self) -> Option<Value> {
+    fn literal(&mut self) -> Option<Node> {
         let rest = &self.text[self.at..];
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
         let literal = &rest[..rest.bytes().take_while(is_part).count()];
         self.at += literal.len();
+        let place = self.place.clone();
         match literal {
-            "null" => Some(Value::Null),
-            "true" | "false" => Some(Value::Text(literal.to_owned())),
-            _ => is_number(literal).then(|| Value::Text(literal.to_owned())),
+            "null" => Some(Node::new(Value::Null, place)),
+            "true" | "false" => Some(Node::scalar(literal.to_owned(), true, place)),
+            _ => is_number(literal).then(|| Node::scalar(literal.to_owned(), true, place)),
         }
     }
 
@@ -239,7 +245,7 @@ mod tests {
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {
-        let text = || "[a-z\"\\\\/\\t\\n é😀]{0,8}";
+        let text = || "(true|[0-9]{1,3}|[a-z\"\\\\/\\t\\n é😀]{0,8})";
         let leaf = prop_oneof![
             Just(json!(null)),
             any::<bool>().prop_map(|value| json!(value)),

@@ -39,6 +39,7 @@ mod interpolate;
 mod item;
 mod json;
 mod left_out;
+mod literal;
 mod loaded;
 mod redacted;
 mod report;

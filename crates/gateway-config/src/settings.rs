@@ -59,7 +59,7 @@ impl Settings {
     }
 
     /// The settings that a text holds, without any environment.
-    fn from_yaml(text: &str) -> Result<Self, ConfigErrors> {
+    pub(crate) fn from_yaml(text: &str) -> Result<Self, ConfigErrors> {
         let mut root = parse(text)?;
         let report = Report::default();
         interpolate::expand_tree(&mut root, &HashMap::new(), &report);

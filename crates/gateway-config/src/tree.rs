@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use crate::literal::Literal;
+
 /// Where a value came from. Ordered as reports are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
@@ -30,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) place: Place,
     /// The variable that was expanded into this scalar, if one was.
     pub(crate) variable: Option<Arc<str>>,
+    /// Whether it is a text that reads like a [`Literal`], but stood in quotes. Where types matter, it is a text.
+    pub(crate) is_quoted_literal: bool,
 }
 
 /// What a node holds.
@@ -59,7 +63,7 @@ impl Entry {
     /// An entry of a file.
     pub(crate) fn new(key: String, place: Place, mut node: Node) -> Self {
         // A value that is not there has no useful position of its own.
-        if node.value == Value::Null {
+        if matches!(node.value, Value::Null) {
             node.place = place.clone();
         }
         Self { key, place, node }
@@ -68,7 +72,13 @@ impl Entry {
 
 impl Node {
     pub(crate) fn new(value: Value, place: Place) -> Self {
-        Self { value, place, variable: None }
+        Self { value, place, variable: None, is_quoted_literal: false }
+    }
+
+    /// A scalar that is not nothing. `is_literal`: whether the reader, who sees the quotes, takes it for a number or the like.
+    pub(crate) fn scalar(text: String, is_literal: bool, place: Place) -> Self {
+        let is_quoted_literal = !is_literal && Literal::of(&text).is_some();
+        Self { is_quoted_literal, ..Self::new(Value::Text(text), place) }
     }
 
     /// A configuration that says nothing.

@@ -12,7 +12,7 @@ use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned}
 
 use crate::tree::{Entry, Node, Place, Value};
 
-mod events;
+mod plain;
 
 /// The largest file read, in bytes.
 pub(crate) const MAX_FILE: usize = 16 << 20;
@@ -31,7 +31,7 @@ pub(crate) struct SyntaxError {
 
 /// Parses one document. Repeated keys are kept, for the reader of the section to report with their path.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    events::read(text).map_or_else(|| by_serde(text), Ok)
+    plain::read(text).map_or_else(|| by_serde(text), Ok)
 }
 
 /// Parses whatever YAML there is, and says what is wrong with what is none.
@@ -95,8 +95,11 @@ fn node(parsed: Spanned<Shape>, source: &str) -> Node {
     let place = place(parsed.referenced);
     let value = match parsed.value {
         Shape::Null => Value::Null,
-        Shape::Text(text) => Value::Text(text),
-        Shape::Literal(fallback) => Value::Text(source_text(parsed.defined, source).map_or(fallback, str::to_owned)),
+        Shape::Text(text) => return Node::scalar(text, false, place),
+        Shape::Literal(fallback) => {
+            let text = source_text(parsed.defined, source).map_or(fallback, str::to_owned);
+            return Node::scalar(text, true, place);
+        }
         Shape::Sequence(items) => Value::Sequence(items.into_iter().map(|item| node(item, source)).collect()),
         Shape::Mapping(entries) => {
             Value::Mapping(entries.into_iter().map(|(key, value)| entry(key, value, source)).collect())

@@ -13,7 +13,7 @@ use crate::item::Item;
 
 /// Reports every provider that maps a name which as many as may map already, and leaves out those of the store.
 pub(super) fn thin_out(catalogue: &mut Catalogue<'_>) {
-    let mut counts = Counts::default();
+    let mut counts = Counts::of_none(catalogue.enabled());
     let mut surplus = Vec::with_capacity(catalogue.enabled().len());
     for provider in catalogue.enabled() {
         let crowded = counts.add(provider);
@@ -32,13 +32,18 @@ pub(super) fn thin_out(catalogue: &mut Catalogue<'_>) {
 }
 
 /// The targets of each name so far.
-#[derive(Default)]
 struct Counts<'p> {
     mapped: HashMap<&'p str, usize>,
     any: usize,
 }
 
 impl<'p> Counts<'p> {
+    /// Counts of none of these providers, with room for all of their names.
+    fn of_none(providers: &'p [Provider]) -> Self {
+        let names = providers.iter().map(|provider| provider.model_mapping.len()).sum();
+        Self { mapped: HashMap::with_capacity(names), any: 0 }
+    }
+
     /// Counts a provider. Gives the names that have too many with it: none of them if it takes any name.
     fn add(&mut self, provider: &'p Provider) -> Option<HashSet<&'p str>> {
         if provider.model_mapping.is_empty() {

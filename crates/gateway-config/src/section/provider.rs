@@ -1,8 +1,6 @@
 //! One of `providers`: an upstream account.
 
-use std::collections::HashMap;
-
-use gateway_secret::{KeyDigest, Secret};
+use gateway_secret::Secret;
 use gateway_upstream::Timeouts;
 use http::Uri;
 
@@ -101,16 +99,16 @@ pub(super) fn read_keys(fields: &mut Fields<'_>) -> Vec<Secret> {
     if let Some(item) = items.get(MAX_KEYS) {
         item.refuse(format!("the list has {} keys; a provider may have {MAX_KEYS}", items.len()));
     }
-    let mut keys = Vec::new();
-    let mut places = HashMap::new();
+    let mut keys: Vec<(Secret, &Item<'_>)> = Vec::with_capacity(items.len().min(MAX_KEYS));
     for item in items.iter().take(MAX_KEYS) {
         let Some(key) = item.secret() else { continue };
-        if let Some(other) = places.insert(KeyDigest::of(key.expose().as_bytes()), item) {
+        // They are so few that looking at all of them takes less time than hashing.
+        if let Some((_, other)) = keys.iter().rfind(|(other, _)| *other == key) {
             item.refuse(format!("the same key as {}; keep one of them", other.path()));
         }
-        keys.push(key);
+        keys.push((key, item));
     }
-    keys
+    keys.into_iter().map(|(key, _)| key).collect()
 }
 
 /// Reads a share. Zero is refused, because it would be a second way to say "disabled".

@@ -82,7 +82,8 @@ struct Index<'c> {
 
 impl<'c> Index<'c> {
     fn of(providers: &'c [Provider]) -> Self {
-        let mut index = Self::default();
+        let names = providers.iter().map(|provider| provider.model_mapping.len()).sum();
+        let mut index = Self { exact: HashSet::with_capacity(names), ..Self::default() };
         for provider in providers {
             index.takes_any |= provider.model_mapping.is_empty();
             for public in provider.model_mapping.iter().map(|entry| &entry.public) {

@@ -56,7 +56,10 @@ fn forbidden_part(text: &str, query: Query) -> Option<&'static str> {
 fn parse(text: &str) -> Option<Uri> {
     let (address, query) = text.split_once('?').map_or((text, None), |(address, query)| (address, Some(query)));
     let trimmed = address.trim_end_matches('/');
-    let uri: Uri = query.map_or_else(|| trimmed.to_owned(), |query| format!("{trimmed}?{query}")).parse().ok()?;
+    let uri: Uri = match query {
+        Some(query) => format!("{trimmed}?{query}").try_into().ok()?,
+        None => trimmed.parse().ok()?,
+    };
     let is_web = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP);
     let authority = uri.authority()?;
     // `http::Uri` accepts a port that is no port.
