@@ -37,7 +37,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A gateway on [`file`] with the model `first`.
+    /// A gateway on [`file()`] with the model `first`.
     pub async fn new() -> Self {
         Self::on(&file("first")).await
     }
