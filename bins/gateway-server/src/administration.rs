@@ -111,8 +111,8 @@ impl Visibility for OwnView {
         Some(self.0.status().position)
     }
 
-    fn wait_until_past<'a>(&'a self, position: &'a Position) -> StoreFuture<'a, ()> {
-        Box::pin(async move { if self.0.wait_until_past(position).await { Ok(()) } else { Err(self.not_read()) } })
+    fn wait_until_not_at<'a>(&'a self, position: &'a Position) -> StoreFuture<'a, ()> {
+        Box::pin(async move { if self.0.wait_until_not_at(position).await { Ok(()) } else { Err(self.not_read()) } })
     }
 }
 

@@ -57,10 +57,33 @@ impl Detailed {
         let conditions: BTreeMap<_, _> = conditions.iter().map(|it| (it.name(), it.state())).collect();
         json!({
             "status": if is_well { "ok" } else { "degraded" },
-            "config": configuration(&status, reader),
+            "config": self.configuration(&status, reader),
             "conditions": conditions,
             "providers": self.providers(),
         })
+    }
+
+    fn configuration(&self, status: &Status, reader: Reader) -> Value {
+        let last_error = status.last_error.as_ref().map(|error| match reader {
+            Reader::Administrator => error.to_string(),
+            Reader::Caller => UNTOLD.to_owned(),
+        });
+        let mut view = json!({
+            "version": status.version,
+            "source": status.source,
+            "loaded_at": status.loaded_at.to_string(),
+            "last_error": last_error,
+            "left_out_count": status.left_out.len(),
+        });
+        if reader == Reader::Administrator {
+            let left_out = status
+                .left_out
+                .iter()
+                .map(|it| json!({ "kind": it.kind.as_str(), "name": it.name, "problem": it.reason.to_string() }));
+            view["left_out"] = left_out.collect();
+            view["withheld_models"] = self.gateway.config().withheld_models.clone().into();
+        }
+        view
     }
 
     /// Every provider that is served, with its targets.
@@ -108,28 +131,6 @@ fn provider_status(targets: &[TargetReport]) -> &'static str {
     } else {
         "degraded"
     }
-}
-
-fn configuration(status: &Status, reader: Reader) -> Value {
-    let last_error = status.last_error.as_ref().map(|error| match reader {
-        Reader::Administrator => error.to_string(),
-        Reader::Caller => UNTOLD.to_owned(),
-    });
-    let mut view = json!({
-        "version": status.version,
-        "source": status.source,
-        "loaded_at": status.loaded_at.to_string(),
-        "last_error": last_error,
-        "left_out_count": status.left_out.len(),
-    });
-    if reader == Reader::Administrator {
-        let left_out = status
-            .left_out
-            .iter()
-            .map(|it| json!({ "kind": it.kind.as_str(), "name": it.name, "problem": it.reason.to_string() }));
-        view["left_out"] = left_out.collect();
-    }
-    view
 }
 
 /// The refusal, in the words of the gateway's own.

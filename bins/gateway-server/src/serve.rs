@@ -17,6 +17,7 @@ use gateway_reload::{Cause, Reloader};
 use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::detailed::Detailed;
@@ -101,8 +102,8 @@ impl Process {
         tokio::spawn(reload_on_hangups(hangups, reloader.clone()));
         // A thread of its own: to look at files may take long, and nobody else is to wait for that.
         let (files, runtime, ended) = (reloader.clone(), Handle::current(), CancellationToken::new());
-        let _ends_with_this = ended.clone().drop_guard();
-        tokio::task::spawn_blocking(move || runtime.block_on(ended.run_until_cancelled(files.watch_files())));
+        let ends_with_this = ended.clone().drop_guard();
+        let watching = tokio::task::spawn_blocking(move || runtime.block_on(watch_files(&files, &ended)));
         let admin = administration::service(&gateway, &reloader, state.stored.as_ref());
         let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone());
         let front = Front::new(&gateway, detailed);
@@ -111,10 +112,22 @@ impl Process {
             problem = state.keep_house() => return Err(problem),
             () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
         };
+        drop(ends_with_this);
+        // What watches files needs the runtime; but one that does not answer is no reason to stay.
+        let _ = timeout(LAST_MOMENT, watching).await;
         host.stop().await;
         state.close().await;
         tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines = log.dropped_lines(), "stopped");
         Ok(())
+    }
+}
+
+/// Reloads the configuration whenever a file has changed, until told to end. Told so, it looks at nothing any more.
+async fn watch_files(reloader: &Reloader, ended: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = ended.cancelled() => {}
+        never = reloader.watch_files() => match never {},
     }
 }
 

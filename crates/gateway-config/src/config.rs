@@ -31,8 +31,9 @@ pub struct Config {
     /// What public model names mean beyond the providers' mappings: the file's in its order, then the store's by name.
     pub models: Vec<Model>,
     /// Names of models that cannot be served as somebody wants them to be, sorted: models of the store that are left out, and
-    /// models whose every target is at a provider that is missing or left out. Calls to them are refused rather than taken to
-    /// whoever else maps the name, for a model's targets may be there to say who may see its prompts.
+    /// models whose every target is at a provider that is missing or left out. Calls to them go to
+    /// their fallback models or are refused, but never to whoever else maps the name: a model's targets may be there to say who
+    /// may see its prompts.
     pub withheld_models: Vec<String>,
     /// Whether providers' certificates are checked; a provider may say otherwise.
     pub verify_ssl: bool,

@@ -45,7 +45,10 @@ impl Difference {
         let mut difference = Self::default();
         difference.compare("providers", &providers(before), &providers(after), |one, other| one == other);
         difference.compare_order("providers", &served(before), &served(after));
-        difference.compare("models", &models(before), &models(after), |one, other| one.is_same(&other));
+        difference.compare("models", &models(before), &models(after), |one, other| {
+            is_same_model((one, before), (other, after))
+        });
+        difference.compare_withheld(&before.withheld_models, &after.withheld_models);
         difference.compare("master_keys", &master_keys(before), &master_keys(after), |one, other| one == other);
         for setting in setting::all(before, after).into_iter().filter(|setting| setting.is_changed) {
             difference.changed.push(setting.name.to_owned());
@@ -91,6 +94,16 @@ impl Difference {
         self.removed.extend(gone.map(|(name, _)| format!("{section}.{name}")));
     }
 
+    /// Notes the models that are withheld in one of two configurations alone.
+    fn compare_withheld(&mut self, before: &[String], after: &[String]) {
+        let (were, are): (HashSet<&String>, HashSet<&String>) = (before.iter().collect(), after.iter().collect());
+        for name in were.symmetric_difference(&are).map(|name| format!("models.{name}")) {
+            if ![&self.added, &self.removed, &self.changed].into_iter().any(|list| list.contains(&name)) {
+                self.changed.push(name);
+            }
+        }
+    }
+
     /// Compares the order of the names that are in both lists.
     fn compare_order(&mut self, section: &str, before: &[&str], after: &[&str]) {
         let (were, are): (HashSet<&&str>, HashSet<&&str>) = (before.iter().collect(), after.iter().collect());
@@ -111,32 +124,8 @@ fn served(config: &Config) -> Vec<&str> {
     config.providers.iter().filter(|provider| provider.resolvable).map(|provider| provider.name.as_str()).collect()
 }
 
-/// What a configuration says of a name in `models`.
-#[derive(Clone, Copy)]
-struct NamedModel<'c> {
-    config: &'c Config,
-    /// None if it is left out.
-    model: Option<&'c Model>,
-    is_withheld: bool,
-}
-
-impl NamedModel<'_> {
-    fn is_same(&self, other: &Self) -> bool {
-        let is_same = match (self.model, other.model) {
-            (Some(one), Some(another)) => is_same_model((one, self.config), (another, other.config)),
-            (one, another) => one.is_none() && another.is_none(),
-        };
-        is_same && self.is_withheld == other.is_withheld
-    }
-}
-
-/// All models, and the names of those that are left out.
-fn models(config: &Config) -> Vec<(&str, NamedModel<'_>)> {
-    let withheld: HashSet<&str> = config.withheld_models.iter().map(String::as_str).collect();
-    let named = config.models.iter().map(|model| (model.name.as_str(), Some(model)));
-    let named: HashMap<&str, Option<&Model>> = withheld.iter().map(|name| (*name, None)).chain(named).collect();
-    let entry = |(name, model)| (name, NamedModel { config, model, is_withheld: withheld.contains(name) });
-    named.into_iter().map(entry).collect()
+fn models(config: &Config) -> Vec<(&str, &Model)> {
+    config.models.iter().map(|model| (model.name.as_str(), model)).collect()
 }
 
 fn master_keys(config: &Config) -> Vec<(&str, &MasterKey)> {

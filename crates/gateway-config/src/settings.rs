@@ -69,16 +69,16 @@ impl Settings {
     /// The configuration that these settings and those of a store amount to, with the names of `vocabulary`.
     ///
     /// `stored` is what the store holds: nothing, [`StoredSettings::default`], if there is no store, and `None` if there is
-    /// one that has not been read yet. Then whatever only the store may have counts as disabled, with a warning.
+    /// one that has not been read yet. Then whatever only the store may have is missing for now, with a warning.
     ///
     /// An error is every error of the file and its environment. What is wrong in the store is never one: such an entry is
-    /// [left out](Loaded::left_out), whole, and a reference to it counts as one to something disabled.
+    /// [left out](Loaded::left_out), whole, and what rests on it alone is withheld.
     pub fn resolve(&self, stored: Option<&StoredSettings>, vocabulary: &Vocabulary) -> Result<Loaded, ConfigErrors> {
         self.resolve_with(Stored::open(stored, Dangling::Refused), vocabulary)
     }
 
-    /// The same, but that references of the file to a provider or a model that neither the file nor the store has count as
-    /// references to a disabled one, each with a warning.
+    /// The same, but that references of the file to a provider or a model that neither the file nor the store has lead
+    /// nowhere, each with a warning, instead of being errors.
     ///
     /// It is for a process that starts with a store or follows one. What the file refers to may have been taken out of the store
     /// by somebody who does not have this file, and everything else is to be served. Whoever *makes* a change wants to hear of

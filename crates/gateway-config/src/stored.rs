@@ -35,7 +35,7 @@ pub(crate) struct Stored<'s> {
 pub(crate) enum Dangling {
     /// They are errors.
     Refused,
-    /// They count as references to something disabled.
+    /// They lead nowhere for now.
     Tolerated,
 }
 

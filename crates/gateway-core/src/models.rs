@@ -21,7 +21,7 @@ pub(crate) fn list(caller: &Caller, snapshot: &Snapshot) -> Bytes {
 pub(crate) fn one(encoded: &str, caller: &Caller, snapshot: &Snapshot) -> Result<Bytes, Rejection> {
     let spelled = percent_decode_str(encoded).decode_utf8_lossy();
     let name = ModelName::from(strip_prefix(&spelled, snapshot.prefix.as_deref()));
-    if caller.allows(name.as_str()) && snapshot.find(&name).is_some() {
+    if caller.allows(name.as_str()) && snapshot.find(&name).is_some_and(|found| !found.route.is_closed()) {
         return Ok(model_object(&spelled));
     }
     Err(model_not_found(&ModelName::from(&*spelled), &name, caller, snapshot))

@@ -102,6 +102,7 @@ pub(crate) fn plan<'a>(
         }
     }
     let first = legs.first().ok_or(Rejection::ModelNotFound { model: String::new(), near: Vec::new() })?;
+    let spelled = first.shown.clone();
     settlement.note_model(first.model.clone(), asked.call.tags.clone());
     if legs.len() == 1 {
         for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
@@ -111,6 +112,9 @@ pub(crate) fn plan<'a>(
                 legs.push(drafter.leg(name, name, resolved));
             }
         }
+    }
+    if legs.iter().all(|leg| leg.resolved.route.is_closed()) {
+        return Err(Rejection::ModelWithheld { model: spelled.to_string() });
     }
     Ok(Plan { legs })
 }

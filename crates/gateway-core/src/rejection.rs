@@ -116,6 +116,15 @@ pub enum Rejection {
     /// the same.
     #[error("Nothing that serves the model is healthy right now. Try again in 1 s.")]
     NoHealthyTarget,
+    /// Nothing may serve the model for now: the configuration names who is to, and none of them can be used. No wait helps; somebody
+    /// has to see to it.
+    #[error(
+        "The model `{model}` cannot be served as it is configured. This gateway's administrator sees why at /health/detailed."
+    )]
+    ModelWithheld {
+        /// The model, as the caller spelled it.
+        model: String,
+    },
     /// The upstream did not answer usefully.
     #[error("{}", failure_message(*.outcome))]
     Upstream {
@@ -264,7 +273,7 @@ impl Rejection {
             Self::StoreUnavailable | Self::Limited { cause: DenialCause::Unavailable, .. } => {
                 unavailable("store_unavailable")
             }
-            Self::NoHealthyTarget => unavailable("no_healthy_target"),
+            Self::NoHealthyTarget | Self::ModelWithheld { .. } => unavailable("no_healthy_target"),
             Self::Overloaded { .. } => unavailable("overloaded"),
             Self::Limited { cause, .. } => {
                 Verdict(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some(limit_code(*cause)))
@@ -433,6 +442,7 @@ mod tests {
             Rejection::LoopDetected,
             Rejection::StoreUnavailable,
             Rejection::NoHealthyTarget,
+            Rejection::ModelWithheld { model: "m".to_owned() },
         ] {
             assert_helpful(&rejection);
         }

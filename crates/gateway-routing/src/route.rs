@@ -9,7 +9,7 @@ use gateway_call::{Call, ModelName};
 use gateway_resilience::TargetHealth;
 
 use crate::order::{Order, View};
-use crate::{Candidate, Draw, MAX_TARGETS, Ranking, RoutingPolicy};
+use crate::{Candidate, Draw, MAX_TARGETS, Ranking, RoutingPolicy, Weighted};
 
 /// What a target calls the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +85,13 @@ impl Route {
     }
 
     /// The route of a name that nobody may serve for now: all its rankings are empty.
-    pub fn closed(policy: Arc<dyn RoutingPolicy>) -> Self {
-        Self { targets: Vec::new(), policy, turns: AtomicU64::new(0) }
+    pub(crate) fn closed() -> Self {
+        Self { targets: Vec::new(), policy: Arc::new(Weighted), turns: AtomicU64::new(0) }
+    }
+
+    /// Whether nobody may serve the name for now.
+    pub fn is_closed(&self) -> bool {
+        self.targets.is_empty()
     }
 
     /// A route of its own for a name that this one serves among others: the same policy, and for each target its `own`

@@ -18,6 +18,8 @@ pub struct RouteTable {
     patterns: Vec<(ModelPattern, Arc<Route>)>,
     any: Option<Arc<Route>>,
     by_provider: HashMap<String, RouteTable>,
+    /// Names that lead nowhere for now.
+    closed: HashMap<String, Arc<Route>>,
 }
 
 /// A route found for one name.
@@ -43,6 +45,11 @@ impl RouteTable {
     /// Adds a name of the `models` section.
     pub fn insert_model(&mut self, name: &str, route: Route) {
         self.models.insert(name.to_owned(), Arc::new(route));
+    }
+
+    /// Adds a name that nobody may serve for now, whatever else is said of it. Its route has no targets, and it is not listed.
+    pub fn close(&mut self, name: &str) {
+        self.closed.insert(name.to_owned(), Arc::new(Route::closed()));
     }
 
     /// Adds a name that providers map exactly.
@@ -82,12 +89,14 @@ impl RouteTable {
 
     /// The same in no order, and a model that is mapped as well twice: without the time that sorting them takes.
     pub fn each_name(&self) -> impl Iterator<Item = &str> {
-        self.models.keys().chain(self.exact.keys()).map(String::as_str)
+        let names = self.models.keys().chain(self.exact.keys());
+        names.filter(|name| !self.closed.contains_key(*name)).map(String::as_str)
     }
 
     fn route(&self, name: &str) -> Option<&Arc<Route>> {
         let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, route)| route);
-        let exact = self.models.get(name).or_else(|| self.exact.get(name));
+        let closed = self.closed.get(name);
+        let exact = closed.or_else(|| self.models.get(name)).or_else(|| self.exact.get(name));
         exact.or_else(by_pattern).or(self.any.as_ref()).filter(|_| !name.is_empty())
     }
 }
@@ -131,6 +140,17 @@ mod tests {
         assert_eq!(found("other/o3"), None);
         assert_eq!(found("claude"), None);
         assert_eq!(found(""), None);
+    }
+
+    #[test]
+    fn what_is_closed_is_nobodys_and_not_listed() {
+        let mut table = table();
+        table.set_any(route(9, UpstreamModel::Same));
+        for name in ["gpt-4o", "confined"] {
+            table.close(name);
+            assert!(table.resolve(&name.into()).unwrap().route.targets().is_empty());
+        }
+        assert_eq!(table.names().into_iter().collect::<Vec<_>>(), ["o3"]);
     }
 
     #[test]

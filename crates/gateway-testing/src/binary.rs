@@ -142,6 +142,7 @@ impl GatewayProcess {
         // The log ends with the process.
         let log: Vec<_> = self.log.iter().collect();
         assert!(ended.is_ok_and(|status| status.success()), "it did not stop well: {}", log.join("\n"));
+        assert!(!log.iter().any(|line| line.contains("panicked at")), "it panicked: {}", log.join("\n"));
         log
     }
 

@@ -66,7 +66,7 @@ impl Absence {
         match self {
             Self::LeftOut => "the provider of this name in the store is left out",
             Self::Unread => "no provider of the file has this name, and the store has not been read yet",
-            Self::Gone => "no provider of the file or the store has this name; it counts as one that is disabled",
+            Self::Gone => "no provider of the file or the store has this name",
         }
     }
 

@@ -53,7 +53,8 @@ pub(super) fn read_one<'a>(name: &str, item: &Item<'a>, origin: Origin, around: 
     draft
 }
 
-fn problem_of(name: &str) -> Option<&'static str> {
+/// Why a text is no name of a model; `None` if it is one.
+pub(super) fn problem_of(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
         return Some("expected the name of a model as the key, without outer blanks and control characters");
     }

@@ -64,7 +64,9 @@ pub(super) fn read_all<'a>(
         names.warn_of_absent(draft);
     }
     let left_out = names.models.iter().filter(|(_, presence)| **presence == Presence::LeftOut);
-    let left_out = left_out.map(|(name, _)| (*name).to_owned()).collect();
+    // What is no name cannot be called.
+    let left_out = left_out.map(|(name, _)| *name).filter(|name| model::problem_of(name).is_none());
+    let left_out = left_out.map(str::to_owned).collect();
     Models { drafts: drafts.into_iter().map(|(draft, _)| draft).collect(), left_out }
 }
 

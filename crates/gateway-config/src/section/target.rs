@@ -35,7 +35,7 @@ pub(super) fn read_all(item: &Item<'_>, model: &Model, catalogue: &Catalogue<'_>
     let are_all_out = readings.iter().all(|reading| matches!(reading, Reading::AtDisabled | Reading::AtAbsent));
     let is_withheld = are_all_out && !are_all_disabled;
     if is_withheld {
-        item.warn("no target can be used for now; calls to this model are refused until one can");
+        item.warn("no target can be used for now; until one can, calls go to `fallback_models`, or are refused");
     } else if are_all_disabled && !readings.is_empty() {
         item.warn("every target is at a disabled provider; the name is resolved by the providers' mappings instead");
     }

@@ -19,7 +19,7 @@ fn without_a_store_they_are_errors() {
 }
 
 #[test]
-fn before_the_store_is_read_they_count_as_disabled() {
+fn before_the_store_is_read_they_lead_nowhere() {
     let loaded = resolve(FILE, None).unwrap();
     insta::assert_snapshot!(account(&loaded));
     assert_eq!(loaded.config.withheld_models, ["direct"]);
@@ -39,7 +39,7 @@ fn once_it_is_read_they_lead_there() {
 }
 
 #[test]
-fn what_is_left_out_counts_as_disabled() {
+fn what_rests_on_what_is_left_out_is_withheld() {
     let faulty = stored([record(PROVIDER, "s", r#"{"weight": 0}"#), record(MODEL, "stored", r#"{"balance": "no"}"#)]);
     let sealed = StoredSettings {
         records: Vec::new(),
@@ -96,7 +96,7 @@ fn tolerated(yaml: &str, stored: &StoredSettings) -> Loaded {
 }
 
 #[test]
-fn where_the_store_may_have_lost_them_they_count_as_disabled() {
+fn where_the_store_may_have_lost_them_they_lead_nowhere() {
     let loaded = tolerated(FILE, &StoredSettings::default());
     insta::assert_snapshot!(account(&loaded));
     assert_eq!(loaded.config.passthrough, None);

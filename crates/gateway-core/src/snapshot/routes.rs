@@ -23,7 +23,8 @@ pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPoli
     let resolvable = config.providers.iter().enumerate().filter(|(_, provider)| provider.resolvable);
     let mut table = builder.table(carried, resolvable);
     let mut listing = Listing { carried, previous: *previous, now: *now };
-    for model in &config.models {
+    let is_withheld = |model: &&Model| config.withheld_models.binary_search(&model.name).is_ok();
+    for model in config.models.iter().filter(|model| !is_withheld(model)) {
         builder.model = Some(&model.name);
         match policies.build_default(&model.balance) {
             Ok(policy) => builder.policy = policy,
@@ -40,7 +41,7 @@ pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPoli
         }
     }
     for name in &config.withheld_models {
-        table.insert_model(name, Route::closed(Arc::new(Weighted)));
+        table.close(name);
     }
     errors.append(&mut builder.errors);
     table
