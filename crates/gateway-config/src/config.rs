@@ -35,6 +35,9 @@ pub struct Config {
     /// their fallback models or are refused, but never to whoever else maps the name: a model's targets may be there to say who
     /// may see its prompts.
     pub withheld_models: Vec<String>,
+    /// Whether a store has not been read yet that may say more. Until then a name that only a pattern takes, or a provider that
+    /// takes any name, may be that of a model in the store, so nobody serves it.
+    pub awaits_store: bool,
     /// Whether providers' certificates are checked; a provider may say otherwise.
     pub verify_ssl: bool,
     /// The timeouts of providers; each may have its own, and a model its own again.

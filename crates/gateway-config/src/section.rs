@@ -69,6 +69,7 @@ pub(crate) fn read<'a>(root: &Item<'a>, stored: &'a Stored<'_>, vocabulary: &Voc
         disabled_providers,
         models,
         withheld_models,
+        awaits_store: !stored.is_read,
         verify_ssl,
         timeouts,
         retry,

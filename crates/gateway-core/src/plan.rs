@@ -114,7 +114,9 @@ pub(crate) fn plan<'a>(
         }
     }
     if legs.iter().all(|leg| leg.resolved.route.is_closed()) {
-        return Err(Rejection::ModelWithheld { model: spelled.to_string() });
+        let is_for_now = snapshot.config.awaits_store;
+        let withheld = || Rejection::ModelWithheld { model: spelled.to_string() };
+        return Err(if is_for_now { Rejection::NoHealthyTarget } else { withheld() });
     }
     Ok(Plan { legs })
 }

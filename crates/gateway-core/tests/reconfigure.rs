@@ -13,6 +13,8 @@ mod named;
 mod scene;
 #[path = "reconfigure/unchanged.rs"]
 mod unchanged;
+#[path = "reconfigure/withheld.rs"]
+mod withheld;
 
 use gateway_config::Config;
 use gateway_core::resilience::BreakerState;

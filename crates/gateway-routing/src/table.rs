@@ -20,6 +20,8 @@ pub struct RouteTable {
     by_provider: HashMap<String, RouteTable>,
     /// Names that lead nowhere for now.
     closed: HashMap<String, Arc<Route>>,
+    /// Where all names lead that are not there by themselves, if not to patterns and to providers that take any name.
+    closed_rest: Option<Arc<Route>>,
 }
 
 /// A route found for one name.
@@ -50,6 +52,11 @@ impl RouteTable {
     /// Adds a name that nobody may serve for now, whatever else is said of it. Its route has no targets, and it is not listed.
     pub fn close(&mut self, name: &str) {
         self.closed.insert(name.to_owned(), Arc::new(Route::closed()));
+    }
+
+    /// Has nobody serve the names for which there are only patterns, or providers that take any name.
+    pub fn close_rest(&mut self) {
+        self.closed_rest = Some(Arc::new(Route::closed()));
     }
 
     /// Adds a name that providers map exactly.
@@ -97,7 +104,7 @@ impl RouteTable {
         let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, route)| route);
         let closed = self.closed.get(name);
         let exact = closed.or_else(|| self.models.get(name)).or_else(|| self.exact.get(name));
-        exact.or_else(by_pattern).or(self.any.as_ref()).filter(|_| !name.is_empty())
+        exact.or(self.closed_rest.as_ref()).or_else(by_pattern).or(self.any.as_ref()).filter(|_| !name.is_empty())
     }
 }
 
@@ -151,6 +158,15 @@ mod tests {
             assert!(table.resolve(&name.into()).unwrap().route.targets().is_empty());
         }
         assert_eq!(table.names().into_iter().collect::<Vec<_>>(), ["o3"]);
+    }
+
+    #[test]
+    fn the_rest_can_be_closed() {
+        let mut table = table();
+        table.set_any(route(9, UpstreamModel::Same));
+        table.close_rest();
+        let is_closed = |name: &str| table.resolve(&name.into()).unwrap().route.is_closed();
+        assert_eq!(["gpt-4o", "o3", "gpt-4.1", "claude"].map(is_closed), [false, false, true, true]);
     }
 
     #[test]

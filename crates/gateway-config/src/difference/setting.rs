@@ -34,6 +34,7 @@ pub(super) fn all(before: &Config, after: &Config) -> Vec<Setting> {
 
 fn top_level(before: &Config, after: &Config) -> Vec<Setting> {
     vec![
+        live("store", before.awaits_store != after.awaits_store),
         live("verify_ssl", before.verify_ssl != after.verify_ssl),
         live("timeouts", before.timeouts != after.timeouts),
         live("retry", (before.retry, before.retry_budget) != (after.retry, after.retry_budget)),

@@ -43,6 +43,9 @@ pub(super) fn compile(build: &mut Build<'_>, policies: &Registry<dyn RoutingPoli
     for name in &config.withheld_models {
         table.close(name);
     }
+    if config.awaits_store {
+        table.close_rest();
+    }
     errors.append(&mut builder.errors);
     table
 }

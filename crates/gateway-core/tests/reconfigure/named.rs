@@ -23,7 +23,7 @@ fn other(number: usize) -> String {
     ANY.replace("max_retries: 0", &format!("max_retries: 0, max_delay: {}s", number + 1))
 }
 
-async fn ask(scene: &Scene, model: &str) -> u16 {
+pub(crate) async fn ask(scene: &Scene, model: &str) -> u16 {
     let request =
         Request::post("/v1/chat/completions").header("host", "gateway").header("content-type", "application/json");
     let body = Full::from(Bytes::from(format!(r#"{{"model":"{model}"}}"#))).boxed_unsync();
