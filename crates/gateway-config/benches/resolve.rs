@@ -105,9 +105,12 @@ fn settings(sources: &Sources) -> Settings {
 fn resolve(criterion: &mut Criterion) {
     let (vocabulary, nothing, stored) = (Vocabulary::default(), StoredSettings::default(), rows());
     let ((_block, block), (_flow, flow)) = (written(&block_file()), written(&flow_file()));
+    // The anchor takes it away from the faster reader.
+    let (_anchored, anchored) = written(&flow_file().replacen("none", "&anchor none", 1));
     let (_small, small) = written("auth: none\n");
     criterion.bench_function("read a block file", |bencher| bencher.iter_with_large_drop(|| settings(&block)));
     criterion.bench_function("read a flow file", |bencher| bencher.iter_with_large_drop(|| settings(&flow)));
+    criterion.bench_function("read an anchored file", |bencher| bencher.iter_with_large_drop(|| settings(&anchored)));
     let (of_file, of_store) = (settings(&block), settings(&small));
     let file_alone = || of_file.resolve(Some(&nothing), &vocabulary).expect("the file is right");
     let store_alone = || of_store.resolve(Some(&stored), &vocabulary).expect("the file is right");

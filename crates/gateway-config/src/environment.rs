@@ -112,6 +112,6 @@ fn descend<'t>(node: &'t mut Node, segment: &str, place: &Place) -> Option<&'t m
             });
             entries.get_mut(index).map(|entry| &mut entry.node)
         }
-        Value::Null | Value::Withheld | Value::Refused | Value::Text(_) => None,
+        Value::Null | Value::Unset | Value::Refused | Value::Text(_) => None,
     }
 }

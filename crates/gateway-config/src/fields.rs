@@ -74,11 +74,11 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// A boolean; a withheld one is false.
+    /// A boolean; one whose variable is not set is false.
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         self.known.push(key);
         let item = self.find(key)?;
-        if item.is_withheld() {
+        if item.is_unset() {
             return Some(false);
         }
         if item.is_absent() { None } else { item.flag() }

@@ -57,7 +57,7 @@ pub(crate) fn expand_tree(root: &mut Node, variables: &HashMap<String, String>, 
 
 fn expand_node(node: &mut Node, way: Way<'_>, variables: &HashMap<String, String>, report: &Report) {
     match &mut node.value {
-        Value::Null | Value::Withheld | Value::Refused => {}
+        Value::Null | Value::Unset | Value::Refused => {}
         Value::Sequence(items) => {
             let way = Rc::new(way);
             for (index, item) in items.iter_mut().enumerate() {
@@ -140,7 +140,7 @@ impl Expanded {
     fn into_value(self) -> Value {
         match self.emptied.filter(|_| self.text.is_empty()) {
             Some(Form::Default) => Value::Null,
-            Some(Form::Alternative) => Value::Withheld,
+            Some(Form::Alternative) => Value::Unset,
             None => Value::Text(self.text),
         }
     }

@@ -81,8 +81,8 @@ impl<'a> Item<'a> {
     }
 
     /// Whether the value is a `${VAR:+…}` whose variable is not set.
-    pub(crate) fn is_withheld(&self) -> bool {
-        self.node.value == Value::Withheld
+    pub(crate) fn is_unset(&self) -> bool {
+        self.node.value == Value::Unset
     }
 
     /// Reports an error at this value.
@@ -128,7 +128,7 @@ impl<'a> Item<'a> {
     /// Reports a value that is not what was wanted, without repeating it.
     pub(crate) fn refuse_kind(&self, expected: &str) {
         let found = match &self.node.value {
-            Value::Null | Value::Withheld | Value::Refused => "nothing",
+            Value::Null | Value::Unset | Value::Refused => "nothing",
             Value::Text(text) if text.is_empty() => "an empty text",
             Value::Text(_) => "a single value",
             Value::Sequence(_) => "a list",

@@ -30,7 +30,7 @@ impl<'t> Reader<'t> {
         let value = match self.peek()? {
             b'{' => Value::Mapping(self.mapping(depth.checked_sub(1)?)?),
             b'[' => Value::Sequence(self.sequence(depth.checked_sub(1)?)?),
-            b'"' => return Some(Node::scalar(self.string()?, false, self.place.clone())),
+            b'"' => return Some(Node::scalar(self.string()?, true, self.place.clone())),
             _ => return self.literal(),
         };
         Some(Node::new(value, self.place.clone()))
@@ -142,8 +142,8 @@ impl<'t> Reader<'t> {
         let place = self.place.clone();
         match literal {
             "null" => Some(Node::new(Value::Null, place)),
-            "true" | "false" => Some(Node::scalar(literal.to_owned(), true, place)),
-            _ => is_number(literal).then(|| Node::scalar(literal.to_owned(), true, place)),
+            "true" | "false" => Some(Node::scalar(literal.to_owned(), false, place)),
+            _ => is_number(literal).then(|| Node::scalar(literal.to_owned(), false, place)),
         }
     }
 

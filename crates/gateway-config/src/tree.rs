@@ -7,8 +7,6 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::literal::Literal;
-
 /// Where a value came from. Ordered as reports are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
@@ -32,8 +30,8 @@ pub(crate) struct Node {
     pub(crate) place: Place,
     /// The variable that was expanded into this scalar, if one was.
     pub(crate) variable: Option<Arc<str>>,
-    /// Whether it is a text that reads like a [`Literal`], but stood in quotes. Where types matter, it is a text.
-    pub(crate) is_quoted_literal: bool,
+    /// Whether it is a scalar that stood in quotes, so that it is a text where types matter, whatever is expanded into it.
+    pub(crate) is_quoted: bool,
 }
 
 /// What a node holds.
@@ -42,7 +40,7 @@ pub(crate) enum Value {
     /// Nothing: the same as leaving the key out.
     Null,
     /// Nothing, because the variable of a `${VAR:+value}` is not set: `false` where a boolean is wanted.
-    Withheld,
+    Unset,
     /// Something that an error was reported about; there is no more to say.
     Refused,
     /// A scalar, whatever its quotes.
@@ -72,13 +70,12 @@ impl Entry {
 
 impl Node {
     pub(crate) fn new(value: Value, place: Place) -> Self {
-        Self { value, place, variable: None, is_quoted_literal: false }
+        Self { value, place, variable: None, is_quoted: false }
     }
 
-    /// A scalar that is not nothing. `is_literal`: whether the reader, who sees the quotes, takes it for a number or the like.
-    pub(crate) fn scalar(text: String, is_literal: bool, place: Place) -> Self {
-        let is_quoted_literal = !is_literal && Literal::of(&text).is_some();
-        Self { is_quoted_literal, ..Self::new(Value::Text(text), place) }
+    /// A scalar that is not nothing. `is_quoted`: whether it is in quotes, or is said to be a text in another way.
+    pub(crate) fn scalar(text: String, is_quoted: bool, place: Place) -> Self {
+        Self { is_quoted, ..Self::new(Value::Text(text), place) }
     }
 
     /// A configuration that says nothing.
@@ -97,12 +94,12 @@ impl Node {
                     entry.node.relocate(place);
                 }
             }
-            Value::Null | Value::Withheld | Value::Refused | Value::Text(_) => {}
+            Value::Null | Value::Unset | Value::Refused | Value::Text(_) => {}
         }
     }
 
     pub(crate) fn is_absent(&self) -> bool {
-        matches!(self.value, Value::Null | Value::Withheld | Value::Refused)
+        matches!(self.value, Value::Null | Value::Unset | Value::Refused)
     }
 }
 

@@ -68,7 +68,7 @@ struct Plain<'n>(&'n Node);
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0.value {
-            Value::Text(text) if self.0.is_quoted_literal => serializer.serialize_str(text),
+            Value::Text(text) if self.0.is_quoted => serializer.serialize_str(text),
             Value::Text(text) => serialize_text(text, serializer),
             Value::Sequence(nodes) => {
                 let mut list = serializer.serialize_seq(Some(nodes.len()))?;
@@ -80,7 +80,7 @@ impl Serialize for Plain<'_> {
                 entries.iter().try_for_each(|entry| map.serialize_entry(&entry.key, &Plain(&entry.node)))?;
                 map.end()
             }
-            Value::Null | Value::Withheld | Value::Refused => serializer.serialize_none(),
+            Value::Null | Value::Unset | Value::Refused => serializer.serialize_none(),
         }
     }
 }
@@ -101,6 +101,10 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
+    use crate::interpolate::expand_tree;
+    use crate::report::Report;
+    use crate::tree::Place;
+    use crate::{json, yaml};
 
     /// What becomes of the settings of a model in a file.
     fn written(file: &str) -> Json {
@@ -119,6 +123,32 @@ mod tests {
         for file in [file.to_owned(), file.replace("m:", "m: &anchor")] {
             assert_eq!(written(&file), json, "{file}");
         }
+    }
+
+    /// What becomes of a text with one variable.
+    fn with_five(mut node: Node) -> Json {
+        let variables = [("N".to_owned(), "5".to_owned())].into();
+        expand_tree(&mut node, &variables, &Report::default());
+        serde_json::to_value(Plain(&node)).unwrap()
+    }
+
+    #[test]
+    fn quotes_hold_a_text_together_with_what_is_expanded_into_it() {
+        let file = "a: ${N}\nb: '${N}'\nc: \"${N}\"\nd: ${M:-0.5}\ne: '${M:-0.5}'\nf: x${N}\n";
+        let json = json!({ "a": 5, "b": "5", "c": "5", "d": 0.5, "e": "0.5", "f": "x5" });
+        for file in [file.to_owned(), file.replace(": ", ": &anchor ")] {
+            assert_eq!(with_five(yaml::parse(&file).ok().unwrap()), json, "{file}");
+        }
+        let of_store = json::parse(r#"{ "a": 5, "b": "${N}" }"#, &Place::Store { is_secret: false });
+        assert_eq!(with_five(of_store.unwrap()), json!({ "a": 5, "b": "5" }));
+    }
+
+    #[test]
+    fn a_tag_and_a_block_say_what_is_a_text() {
+        let file =
+            "a: !!str ${N}\nb: !!str 5\nc: |-\n  ${N}\nd: >-\n  5\ne: ! ${N}\nf: !!int '5'\ng: &g '${N}'\nh: *g\n";
+        let json = json!({ "a": "5", "b": "5", "c": "5", "d": "5", "e": "5", "f": 5, "g": "5", "h": "5" });
+        assert_eq!(with_five(yaml::parse(file).ok().unwrap()), json);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
+use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned, Tagged};
 
 use crate::tree::{Entry, Node, Place, Value};
 
@@ -84,7 +84,10 @@ fn options() -> serde_saphyr::Options {
 /// What the parser saw, before the source text is consulted.
 enum Shape {
     Null,
+    /// With quotes or without, which is in the source.
     Text(String),
+    /// A text whose tag says that it is one.
+    TaggedText(String),
     /// A boolean or number; its text is in the source, and this is what to say if it is not.
     Literal(String),
     Sequence(Vec<Spanned<Shape>>),
@@ -95,10 +98,17 @@ fn node(parsed: Spanned<Shape>, source: &str) -> Node {
     let place = place(parsed.referenced);
     let value = match parsed.value {
         Shape::Null => Value::Null,
-        Shape::Text(text) => return Node::scalar(text, false, place),
+        Shape::Text(text) => {
+            // Of a text in quotes, the source has the quotes too, and of a block scalar the end of the line.
+            let is_quoted = source_text(parsed.defined, source) != Some(&text);
+            return Node::scalar(text, is_quoted, place);
+        }
+        Shape::TaggedText(text) => return Node::scalar(text, true, place),
         Shape::Literal(fallback) => {
-            let text = source_text(parsed.defined, source).map_or(fallback, str::to_owned);
-            return Node::scalar(text, true, place);
+            // A tag makes a number of what is in quotes.
+            let text = source_text(parsed.defined, source).map(str::trim).filter(|text| !text.starts_with(['"', '\'']));
+            let text = text.filter(|text| !text.is_empty()).map_or(fallback, str::to_owned);
+            return Node::scalar(text, false, place);
         }
         Shape::Sequence(items) => Value::Sequence(items.into_iter().map(|item| node(item, source)).collect()),
         Shape::Mapping(entries) => {
@@ -120,12 +130,25 @@ fn source_text(location: Location, source: &str) -> Option<&str> {
     let span = location.span();
     let start = usize::try_from(span.byte_offset()?).ok()?;
     let length = usize::try_from(span.byte_len()?).ok()?;
-    source.get(start..start.checked_add(length)?).map(str::trim).filter(|text| !text.is_empty())
+    source.get(start..start.checked_add(length)?)
 }
 
 impl<'de> Deserialize<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ShapeVisitor)
+        let Tagged(Untagged(shape), tag) = Tagged::deserialize(deserializer)?;
+        Ok(match shape {
+            Self::Text(text) if tag.is_some() => Self::TaggedText(text),
+            shape => shape,
+        })
+    }
+}
+
+/// What the parser saw behind the tag, if there is one.
+struct Untagged(Shape);
+
+impl<'de> Deserialize<'de> for Untagged {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor).map(Self)
     }
 }
 

@@ -34,8 +34,8 @@ fn every_form_expands() {
         ("${UNSET:-}", Ok(Value::Null)),
         ("${EMPTY:-}", Ok(Value::Null)),
         ("x${UNSET:-}", text("x")),
-        ("${UNSET:+there}", Ok(Value::Withheld)),
-        ("${EMPTY:+there}", Ok(Value::Withheld)),
+        ("${UNSET:+there}", Ok(Value::Unset)),
+        ("${EMPTY:+there}", Ok(Value::Unset)),
         ("${UNSET}", Err(ExpansionError::Unset("UNSET".to_owned()))),
         ("${SET", Err(ExpansionError::Unterminated)),
         ("${}", Err(ExpansionError::Malformed)),
@@ -57,7 +57,7 @@ fn what_a_variable_holds_is_not_expanded_again() {
 /// The tree without its scalars.
 fn shape(node: &Node) -> String {
     match &node.value {
-        Value::Null | Value::Withheld | Value::Refused | Value::Text(_) => ".".to_owned(),
+        Value::Null | Value::Unset | Value::Refused | Value::Text(_) => ".".to_owned(),
         Value::Sequence(items) => format!("[{}]", items.iter().map(shape).collect::<Vec<_>>().join(",")),
         Value::Mapping(entries) => {
             let entries = entries.iter().map(|entry| format!("{:?}:{}", entry.key, shape(&entry.node)));

@@ -49,7 +49,7 @@ impl Scalar {
         if self.is_null() {
             Node::new(Value::Null, self.place)
         } else {
-            Node::scalar(self.text, self.is_plain, self.place)
+            Node::scalar(self.text, !self.is_plain, self.place)
         }
     }
 

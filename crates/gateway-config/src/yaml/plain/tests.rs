@@ -1,16 +1,17 @@
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::tree::Value;
 use crate::yaml::by_serde;
 
-/// That a text, if it is read here at all, means the same to the other reader. Whether it was read.
-fn assert_same(text: &str) -> Result<bool, TestCaseError> {
-    let node = read(text);
-    let is_read = node.is_some();
-    if is_read {
-        prop_assert_eq!(node, by_serde(text).ok(), "{}", text);
+/// That a text, if it is read here at all, means the same to the other reader.
+fn assert_same(text: &str) -> Result<(), TestCaseError> {
+    if let Some(node) = read(text) {
+        prop_assert_eq!(Some(node), by_serde(text).ok(), "{}", text);
     }
-    Ok(is_read)
+    Ok(())
 }
 
 #[test]
@@ -146,8 +147,8 @@ fn key() -> impl Strategy<Value = String> {
         8 => "[a-c]{1,2}",
         1 => Just("'it''s'".to_owned()),
         1 => Just("\"d\\\\\"".to_owned()),
-        1 => "(a b|a:b|a#b|it's|é|1|true|http://a|-a|a-|a'b\"|a\\[|a,b)",
-        1 => "(<<|~|null|a #b|\"\"|:a|\\?a|'a|a: b|\\[a\\])",
+        1 => "(a b|a:b|a#b|it's|é|😀|1|0x1|1\\.5|true|http://a|-a|a-|a'b\"|a\\[|a,b|'1'|'~')",
+        1 => "(<<|~|null|a #b|\"\"|:a|\\?a|\\? a|'a|a: b|\\[a\\])",
     ]
 }
 
@@ -158,8 +159,8 @@ fn scalar() -> impl Strategy<Value = String> {
         3 => quoted,
         3 => "(~|null|Null|yes|true|FALSE|0[0-9]|0x[0-9a-f]|0o7|1e[0-9]{1,4}|-?[0-9]{1,25}|\\.inf|-\\.INF|\\.nan|1_0|12:30|\\+1)",
         3 => "[a:#,'\"\\-.é?&*!]{1,4}",
-        2 => "(a: b|a #b|a# b|a :b|a::|- a|a:|it's|a, b|http://a:1/b\\?c=d#e|--- a|\\.\\.\\.|a  b)",
-        1 => "([|>][-+]?|\\[a|&a b|\\*a|!a b|@a|%a|a\tb)",
+        3 => "(a: b|a #b|a# b|a :b|a::|- a|a:|it's|a, b|http://a:1/b\\?c=d#e|--- a|\\.\\.\\.|a  b|a:b|-a|'a'b|\"a\" b|\\$\\{a\\}|😀 é)",
+        1 => "([|>][-+]?|\\[a|&a b|\\*a|!a b|!!str 1|@a|%a|a\tb|a[\u{7f}\u{85}\u{a0}\u{2028}\u{feff}]b?)",
     ]
 }
 
@@ -185,7 +186,8 @@ fn block() -> impl Strategy<Value = String> {
     let line = (key(), "(: |:  |:| : |: |: )", leaf.clone(), tail())
         .prop_map(|(k, colon, v, tail)| format!("{k}{colon}{v}{tail}\n"));
     let item = (leaf, tail()).prop_map(|(v, tail)| format!("- {v}{tail}\n"));
-    let lines = prop_oneof![line, item].prop_recursive(4, 24, 4, |inner| {
+    let odd = "(\\? a\n|\\? a\n: b\n|-\n|---\n|\\.\\.\\.\n|a\n|\t\n)";
+    let lines = prop_oneof![16 => line, 16 => item, 1 => odd].prop_recursive(4, 24, 4, |inner| {
         let block = (prop::collection::vec(inner, 1..4), 0..16_usize).prop_map(|(lines, odd)| matching(lines, odd > 0));
         let nested = (key(), tail(), 0..5_usize, block.clone())
             .prop_map(|(k, tail, by, block)| format!("{k}:{tail}\n{}", indented(&block, by)));
@@ -193,14 +195,28 @@ fn block() -> impl Strategy<Value = String> {
             let by = if odd == 0 { 1 } else { dash.len() };
             dash + indented(&block, by).trim_start_matches(' ')
         });
-        prop_oneof![nested, compact, block]
+        let beside = ("- {0,2}", tail(), 0..5_usize, block.clone())
+            .prop_map(|(dash, tail, by, block)| format!("{dash}{tail}\n{}", indented(&block, by)));
+        prop_oneof![nested, compact, beside, block]
     });
     (prop::collection::vec(lines, 1..4), 0..16_usize).prop_map(|(lines, odd)| matching(lines, odd > 0))
 }
 
+/// A block from the beginning of a file to its end.
+fn file() -> impl Strategy<Value = String> {
+    let indent = prop_oneof![8 => Just(0), 1 => 1..4_usize];
+    let block = (block(), indent).prop_map(|(block, by)| indented(&block, by));
+    let end = prop_oneof![6 => Just(None), 1 => Just(Some("\r\n")), 1 => Just(Some("\n"))];
+    ("(---\n|\n|# é\n)?", block, end, any::<bool>()).prop_map(|(begin, block, end, is_ended)| {
+        let block = if is_ended { &block } else { block.trim_end_matches('\n') };
+        let text = begin + block;
+        end.map_or(text.clone(), |end| text.replace("\r\n", "\n").replace('\n', end))
+    })
+}
+
 /// Lines of one block, which has either keys or elements if it `is_even`.
 fn matching(mut lines: Vec<String>, is_even: bool) -> String {
-    let begin = |line: &String| line.starts_with("- ");
+    let begin = |line: &String| line.starts_with('-') && is_blank(line.as_bytes().get(1).copied());
     if is_even && let Some(first) = lines.first().map(begin) {
         lines.retain(|line| begin(line) == first);
     }
@@ -209,7 +225,7 @@ fn matching(mut lines: Vec<String>, is_even: bool) -> String {
 
 /// The end of a line, and what may stand before the next one.
 fn tail() -> impl Strategy<Value = String> {
-    prop_oneof![8 => Just(String::new()), 1 => "( {1,2}| # a: b|#a|  #)", 1 => "\n( {0,4}# a: b)?", 1 => Just("\r".to_owned())]
+    prop_oneof![8 => Just(String::new()), 1 => "( {1,2}| # a: b|#a|  #)", 1 => "\n( {0,6}| {0,4}# a: b)?", 1 => Just("\r".to_owned())]
 }
 
 fn indented(block: &str, by: usize) -> String {
@@ -217,31 +233,56 @@ fn indented(block: &str, by: usize) -> String {
     lines.map(|line| if line.trim().is_empty() { line.to_owned() } else { " ".repeat(by) + line }).collect()
 }
 
+/// A flow collection from the beginning of a file to its end.
+fn flow_file() -> impl Strategy<Value = String> {
+    (flow(), "(|a: |é: |- )", "\n?").prop_map(|(flow, begin, end)| begin + &flow + &end)
+}
+
+fn bytes() -> impl Strategy<Value = String> {
+    "(a|b: |- |\n|\n  |\n    |: |, |[-:,{}\\[\\]'\"&*!|>%@#$<~?\t\r \n]|\\.inf|null|[0-9a-fox_.+é]){0,40}"
+}
+
+fn lines() -> impl Strategy<Value = String> {
+    const LINE: &str = "( {0,4})(- ){0,2}((a|b|1|'c'|\"d\\\\n\"|it's|a:b|a#) ?: ?)?(~|null|yes|0[0-9]|-?[0-9]{1,25}|[|>]|\\[a, b: c\\]|\\{a: , b\\}|\\{a: 1,|b: 2 \\}|\\[|\\]|#e|a ?:| ){0,2}( *# e)?";
+    (prop::collection::vec(LINE, 0..10), "(\n|\r\n)").prop_map(|(lines, end)| lines.join(&end))
+}
+
+/// How many of a thousand texts are read here, and are more than one scalar.
+fn count_of_read(texts: &impl Strategy<Value = String>) -> usize {
+    let mut runner = TestRunner::deterministic();
+    let mut text = || texts.new_tree(&mut runner).unwrap().current();
+    let is_collection = |node: &Node| matches!(node.value, Value::Sequence(_) | Value::Mapping(_));
+    (0..1_000).filter(|_| read(&text()).as_ref().is_some_and(is_collection)).count()
+}
+
+#[test]
+fn enough_of_what_is_compared_is_read_here() {
+    let counts =
+        [count_of_read(&bytes()), count_of_read(&lines()), count_of_read(&flow_file()), count_of_read(&file())];
+    let least = [15, 25, 300, 200];
+    assert!(counts.iter().zip(least).all(|(count, least)| *count >= least), "{counts:?} of a thousand, not {least:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn what_is_read_is_what_serde_makes_of_it(
-        text in "(a|b: |- |\n|\n  |\n    |: |, |[-:,{}\\[\\]'\"&*!|>%@#$<~?\t\r \n]|\\.inf|null|[0-9a-fox_.+é]){0,40}"
-    ) {
+    fn what_is_read_is_what_serde_makes_of_it(text in bytes()) {
         assert_same(&text)?;
     }
 
     #[test]
-    fn lines_are_what_serde_makes_of_them(
-        lines in prop::collection::vec("( {0,4})(- ){0,2}((a|b|1|'c'|\"d\\\\n\"|it's|a:b|a#) ?: ?)?(~|null|yes|0[0-9]|-?[0-9]{1,25}|[|>]|\\[a, b: c\\]|\\{a: , b\\}|\\{a: 1,|b: 2 \\}|\\[|\\]|#e|a ?:| ){0,2}( *# e)?", 0..10),
-        end in "(\n|\r\n)"
-    ) {
-        assert_same(&lines.join(&end))?;
+    fn lines_are_what_serde_makes_of_them(text in lines()) {
+        assert_same(&text)?;
     }
 
     #[test]
-    fn flow_collections_are_what_serde_makes_of_them(text in flow(), is_value in any::<bool>()) {
-        assert_same(&if is_value { format!("a: {text}\n") } else { text })?;
+    fn flow_collections_are_what_serde_makes_of_them(text in flow_file()) {
+        assert_same(&text)?;
     }
 
     #[test]
-    fn blocks_are_what_serde_makes_of_them(text in block(), begin in "(---\n)?") {
-        assert_same(&(begin + &text))?;
+    fn blocks_are_what_serde_makes_of_them(text in file()) {
+        assert_same(&text)?;
     }
 }
