@@ -31,8 +31,11 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             // Whoever reads the file does not want this in it.
             let _ = writeln!(stderr(), "warning: the {} `{}` is left out: {}", row.kind, row.name, row.problem);
         }
-        let text =
-            serde_saphyr::to_string(&Export::new(&stored, options.with_secrets)).context("YAML cannot be written")?;
+        let export = Export::new(&stored, options.with_secrets);
+        for row in export.damaged() {
+            let _ = writeln!(stderr(), "warning: the {} `{}` is left out: it is not a JSON object", row.kind, row.name);
+        }
+        let text = serde_saphyr::to_string(&export).context("YAML cannot be written")?;
         stdout().write_all(text.as_bytes()).context("standard output cannot be written")
     })?
 }

@@ -30,7 +30,7 @@ async fn seal(config: &Config) -> anyhow::Result<()> {
     for _ in 0..MAX_TRIES {
         let stored = backend.changes(None).await?;
         let plan = reseal(&stored, Actor::Cli, Timestamp::now());
-        match backend.write_all(&plan.changes).await {
+        match backend.write_all_at(&stored.position, &plan.changes).await {
             Err(StoreError::Stale) => continue,
             Err(error) => bail!("nothing was sealed: {}", error.with_cause()),
             Ok(_) => {}

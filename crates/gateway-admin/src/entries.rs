@@ -7,8 +7,9 @@
 //! Changes through one node are made one after the other, each tried on what the one before has made. A change is only written
 //! to a store whose providers and models are still those that it was tried on; if somebody else has changed one meanwhile,
 //! through another node or by `gateway-server import`, this node waits until it sees that and tries the change again. So nodes
-//! need not wait for each other while one of them tries a configuration, and nothing comes about that does not go together.
-//! Only what is written by hand is not tried at all; what is wrong with it is left out of the configuration and reported.
+//! need not wait for each other while one of them tries a configuration, and nothing in the store comes about that does not go
+//! together; what another node's file says is not known here. Only what is written by hand is not tried at all; what is wrong
+//! with it is left out of the configuration and reported.
 
 mod body;
 mod draft;
@@ -19,6 +20,7 @@ pub(crate) mod record;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_config::{ConfigError, ConfigErrors, Origin};
 use gateway_keystore::{
@@ -26,7 +28,8 @@ use gateway_keystore::{
     StoreError, Version,
 };
 use jiff::Timestamp;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 pub(crate) use body::{ModelBody, ProviderBody};
 pub use draft::Draft;
@@ -40,9 +43,10 @@ use crate::error::Problem;
 use crate::master_keys::{AlwaysVisible, Visibility, to_microsecond};
 use crate::system::{Clock, System};
 
-/// How often a change is tried on what somebody else has just changed. Those who wait are not served in their order, least of
-/// all by SQLite, so a node may lose many times in a row to one that makes many changes at once.
-const MAX_TRIES: usize = 64;
+/// How long a change is tried again on what somebody else has just changed; a try that has begun is brought to its end. Those
+/// who wait are not served in their order, least of all by SQLite, so a node may lose many times in a row to one that makes
+/// many changes at once. Until then all other changes through this node wait.
+const CONTENTION: Duration = Duration::from_secs(10);
 
 /// What stands for the name of an entry whose own cannot be.
 const UNNAMED: &str = "(unnamed)";
@@ -117,10 +121,10 @@ impl StoredEntries {
     ///
     /// Its name is taken, or the configuration would not work with it.
     pub async fn create(&self, kind: SettingsKind, draft: &Draft) -> Result<EntryView, EntryError> {
-        self.store()?;
+        let store = self.store.as_ref().ok_or(EntryError::NoStore)?;
         let Some(id) = draft.good_id() else { return Err(self.refused_without_name(kind, draft).await) };
-        let _alone = self.alone().await;
-        self.make(kind, id, Wish::Create(draft)).await?;
+        let _alone = store.alone.lock().await;
+        self.make(store, kind, id, Wish::Create(draft)).await?;
         self.in_force(kind, id).await
     }
 
@@ -134,8 +138,9 @@ impl StoredEntries {
             let message = format!("is `{id}` and does not change; create `{other}` and delete this one");
             return Err(EntryError::Invalid(vec![Problem::of("id", message)]));
         }
-        let _alone = self.alone().await;
-        self.make(kind, id, Wish::Update(draft)).await?;
+        let store = self.store_of(kind, id)?;
+        let _alone = store.alone.lock().await;
+        self.make(store, kind, id, Wish::Update(draft)).await?;
         self.in_force(kind, id).await
     }
 
@@ -145,29 +150,31 @@ impl StoredEntries {
     ///
     /// There is no such entry, it is one of the configuration file, or something else needs it.
     pub async fn remove(&self, kind: SettingsKind, id: &str) -> Result<(), EntryError> {
-        let _alone = self.alone().await;
-        self.make(kind, id, Wish::Remove).await
+        let store = self.store_of(kind, id)?;
+        let _alone = store.alone.lock().await;
+        self.make(store, kind, id, Wish::Remove).await
     }
 
     /// Makes a wish come true: tries it, writes it if what it was tried on is still what there is, and does so again until
     /// that is the case.
-    async fn make(&self, kind: SettingsKind, id: &str, wish: Wish<'_>) -> Result<(), EntryError> {
-        for _ in 0..MAX_TRIES {
+    async fn make(&self, store: &Store, kind: SettingsKind, id: &str, wish: Wish<'_>) -> Result<(), EntryError> {
+        let deadline = Instant::now() + CONTENTION;
+        loop {
             // Before it is tried: what this node then knows is this state of the store or a later one.
             let tried_at = self.visibility.position();
-            let Some(planned) = self.plan(kind, id, wish).await? else { return Ok(()) };
-            match (self.store()?.write(tried_at.as_ref(), planned).await, tried_at) {
-                (Err(StoreError::Stale), Some(position)) => {
-                    self.visibility.wait_until_past(&position).await.map_err(EntryError::Behind)?;
-                }
-                (Err(StoreError::Stale), None) => {}
-                (written, _) => {
+            let Some(planned) = self.plan(store, kind, id, wish).await? else { return Ok(()) };
+            match store.write(tried_at.as_ref(), planned).await {
+                Err(StoreError::Stale) if Instant::now() < deadline => {}
+                Err(StoreError::Stale) => return Err(EntryError::Contended { kind, id: id.to_owned() }),
+                written => {
                     let version = written.map_err(|error| EntryError::of_write(error, kind, id))?;
                     return self.go_live(version).await;
                 }
             }
+            if let Some(position) = tried_at {
+                self.visibility.wait_until_not_at(&position).await.map_err(EntryError::Behind)?;
+            }
         }
-        Err(EntryError::Contended { kind, id: id.to_owned() })
     }
 
     /// What has just been written, as it is served. Another node may have changed what it rests on, or it itself, meanwhile.
@@ -210,16 +217,16 @@ impl StoredEntries {
         view::origin(kind, &self.configuration.config(), id) == Some(Origin::File)
     }
 
-    fn store(&self) -> Result<&Store, EntryError> {
-        self.store.as_ref().ok_or(EntryError::NoStore)
+    /// The store, which has to have an entry that is to be changed.
+    fn store_of(&self, kind: SettingsKind, id: &str) -> Result<&Store, EntryError> {
+        self.store.as_ref().ok_or_else(|| self.not_stored(kind, id))
     }
 
-    /// Keeps the changes of others through this node waiting. Without a store there is nothing to change.
-    async fn alone(&self) -> Option<MutexGuard<'_, ()>> {
-        match &self.store {
-            Some(store) => Some(store.alone.lock().await),
-            None => None,
-        }
+    /// Why an entry that the store does not have cannot be changed.
+    fn not_stored(&self, kind: SettingsKind, id: &str) -> EntryError {
+        let is_in_file = self.is_in_file(kind, id);
+        let id = id.to_owned();
+        if is_in_file { EntryError::InFile { kind, id } } else { EntryError::NotFound { kind, id } }
     }
 
     async fn go_live(&self, version: Version) -> Result<(), EntryError> {

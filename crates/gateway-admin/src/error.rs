@@ -250,7 +250,9 @@ fn entry_verdict(error: &EntryError) -> (StatusCode, &'static str) {
         EntryError::Taken { .. } | EntryError::TakenInFile { .. } => (StatusCode::CONFLICT, "id_taken"),
         EntryError::InFile { .. } => (StatusCode::CONFLICT, "read_only"),
         EntryError::NoStore => (StatusCode::CONFLICT, "no_store"),
-        EntryError::Unreadable { .. } | EntryError::Sealed { .. } => (StatusCode::CONFLICT, "unreadable"),
+        EntryError::Unreadable { .. } | EntryError::Sealed { .. } | EntryError::Damaged { .. } => {
+            (StatusCode::CONFLICT, "unreadable")
+        }
         EntryError::NotInForce { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_in_force"),
         EntryError::Contended { .. } => (StatusCode::CONFLICT, "conflict"),
         EntryError::NotLive(_)

@@ -25,9 +25,18 @@ impl<'c> Export<'c> {
         Self { stored, with_secrets }
     }
 
+    /// The entries whose texts are no JSON objects. They are no part of it: what is served of a row that makes no sense is nothing,
+    /// and an entry with nothing but a name would be one that takes calls.
+    pub fn damaged(&self) -> impl Iterator<Item = &'c SettingsRecord> {
+        self.records().iter().filter(|record| !is_sound(record))
+    }
+
     fn entries(&self, kind: SettingsKind) -> impl Iterator<Item = &'c SettingsRecord> {
-        let records = self.stored.settings.as_ref().map(|settings| settings.records.as_slice());
-        records.unwrap_or_default().iter().filter(move |record| record.kind == kind)
+        self.records().iter().filter(move |record| record.kind == kind && is_sound(record))
+    }
+
+    fn records(&self) -> &'c [SettingsRecord] {
+        self.stored.settings.as_ref().map(|settings| settings.records.as_slice()).unwrap_or_default()
     }
 
     fn provider(&self, record: &SettingsRecord, variables: &mut Variables) -> Ordered {
@@ -66,6 +75,12 @@ impl Serialize for Export<'_> {
         let master_keys = keys.iter().map(|key| ExportedKey::new(key, names[&*key.name] == 1)).collect();
         File { providers, models: Members(models), master_keys }.serialize(serializer)
     }
+}
+
+/// Whether both texts of an entry can be read.
+fn is_sound(record: &SettingsRecord) -> bool {
+    let secrets = record.secrets.as_ref().map(Secret::expose);
+    Members::parse(&record.settings).is_some() && secrets.is_none_or(|text| Members::parse(text).is_some())
 }
 
 #[derive(Serialize)]

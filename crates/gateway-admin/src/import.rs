@@ -155,7 +155,7 @@ impl Planning {
             return Err(ImportError::Unreadable { kind, name: name.to_string(), problem });
         }
         let before = stored.records.iter().find(|record| record.kind == kind && record.name == *name);
-        let after = Some(record::audited(entry));
+        let after = Some(record::audited(entry, None));
         match before {
             None => {
                 let note = AuditEntry { after, ..self.note(Action::CreateSettings(kind), name) };
@@ -165,7 +165,7 @@ impl Planning {
             Some(before) => {
                 let (revision, created_at) = (before.revision, before.created_at);
                 let next = SettingsRecord { revision, created_at, ..entry.clone() };
-                let before = Some(record::audited(before));
+                let before = Some(record::audited(before, None));
                 let note = AuditEntry { before, after, ..self.note(Action::UpdateSettings(kind), name) };
                 self.write(StoreChange::Settings(SettingsChange::Replace(next)), note, Step::Update(what));
             }

@@ -64,12 +64,12 @@ pub trait Visibility: Send + Sync {
     /// The state of the store that this node is at, or has just left for a later one; none if it is always at the latest.
     fn position(&self) -> Option<Position>;
 
-    /// Returns when this node is past that state.
+    /// Returns when this node is at a state of the store other than this, be it later or, if the store was put back, earlier.
     ///
     /// # Errors
     ///
     /// The store cannot be read now.
-    fn wait_until_past<'a>(&'a self, position: &'a Position) -> StoreFuture<'a, ()>;
+    fn wait_until_not_at<'a>(&'a self, position: &'a Position) -> StoreFuture<'a, ()>;
 }
 
 impl MasterKeys {
@@ -360,7 +360,7 @@ impl Visibility for AlwaysVisible {
         None
     }
 
-    fn wait_until_past<'a>(&'a self, _: &'a Position) -> StoreFuture<'a, ()> {
+    fn wait_until_not_at<'a>(&'a self, _: &'a Position) -> StoreFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }

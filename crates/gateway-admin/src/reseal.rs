@@ -44,8 +44,8 @@ fn written_back(before: &SettingsRecord, after: SettingsRecord, actor: Actor, at
         actor,
         action: Action::UpdateSettings(before.kind),
         object: Arc::clone(&before.name),
-        before: Some(record::audited(before)),
-        after: Some(record::audited(&after)),
+        before: Some(record::audited(before, None)),
+        after: Some(record::audited(&after, None)),
     };
     NotedChange { change: StoreChange::Settings(SettingsChange::Replace(after)), note }
 }

@@ -138,7 +138,8 @@ pub enum StoreError {
     /// There is no such entry.
     #[error("there is no entry of this id")]
     NotFound,
-    /// It was changed since it was read.
+    /// It was changed since it was read; or a provider or a model has changed since the position that the change was checked
+    /// at, or may have, because the store was not at that position.
     #[error("it was changed by somebody else in the meantime")]
     Stale,
     /// The store was made by a later version of this program.

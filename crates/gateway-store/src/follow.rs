@@ -1,9 +1,9 @@
 //! Keeps memory in step with a store, whatever becomes of the store.
 //!
 //! Two tasks. One follows the feed: what has changed is put into the directory, told to who reads providers and models, and
-//! put into the snapshot, with which the next start can do without the store; when the store cannot be reached the directory is told so, keeps what it has, and the
-//! store is tried again for ever. The other keeps the books: what was spent and what was used. Neither can hold up the
-//! other, and no call waits for one of them.
+//! put into the snapshot, with which the next start can do without the store; when the store cannot be reached the directory
+//! is told so, keeps what it has, and the store is tried again for ever. The other keeps the books: what was spent and what
+//! was used. Neither can hold up the other, and no call waits for one of them.
 
 mod books;
 mod feed;
@@ -59,7 +59,8 @@ pub struct FollowerStatus {
     pub is_reachable: bool,
     /// Where the keys in memory are from.
     pub loaded_from: LoadedFrom,
-    /// Which state of the store they are, and at least that state are the providers and models that were told of.
+    /// Which state of the store they are. Providers and models were handed on before this is set, so whoever reads it finds
+    /// them at this state or a later one.
     pub position: Position,
     /// Why the store did not answer, without secrets; none while it does.
     pub last_error: Option<String>,
@@ -172,8 +173,9 @@ impl Follower {
         self.see(|position| position.version >= version).await
     }
 
-    /// Returns when this node has seen a state of the store other than this, or two seconds later; and which of the two.
-    pub async fn wait_until_past(&self, position: &Position) -> bool {
+    /// Returns when this node is at a state of the store other than this, be it later or, if the store was put back, earlier;
+    /// or two seconds later; and which of the two.
+    pub async fn wait_until_not_at(&self, position: &Position) -> bool {
         self.see(|seen| seen != position).await
     }
 

@@ -1,7 +1,7 @@
 //! Rows that are left out, and put right by hand or by the API.
 
 use gateway_tests::database::Database;
-use gateway_tests::entries::PROVIDERS;
+use gateway_tests::entries::{MODELS, PROVIDERS};
 use gateway_tests::patience::until;
 use gateway_tests::site::{bad, good, verdict};
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn what_is_mended_is_served() {
         until_left_out(&scene, 1).await;
 
         // What would still be wrong is not stored.
-        let answer = scene.admin().send("PUT", &one("api"), r#"{"weight":0}"#).await;
+        let answer = scene.admin().send("PUT", &one("api"), r#"{"type":"openai","weight":0}"#).await;
         assert_eq!(verdict(&answer), bad(422, "invalid_configuration"), "{}", answer.text());
         let answer = scene.admin().send("POST", PROVIDERS, scene.provider("api", "n").to_string()).await;
         assert_eq!(verdict(&answer), bad(409, "id_taken"), "{}", answer.text());
@@ -115,5 +115,36 @@ async fn a_row_that_the_file_needs_is_deleted_by_hand() {
         scene.admin().post(PROVIDERS, &scene.provider("made", "n")).await;
         assert_eq!((scene.verdict("rests").await, scene.verdict("n").await), (good(), good()));
         assert!(version().await["last_error"].is_null());
+    }
+}
+
+/// What is no JSON object holds nothing that a change could leave as it is, so a part of an entry does not mend it: from the defaults
+/// it would become one that takes any call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_an_entry_does_not_mend_what_is_lost() {
+    for database in Database::each() {
+        let scene = Scene::on(database).await;
+        scene.admin().post(PROVIDERS, &scene.provider("region", "m")).await;
+        let targets = json!([{ "provider": "region", "model": "m" }]);
+        scene.admin().post(MODELS, &json!({ "id": "confined", "targets": targets })).await;
+        for settings in ["{", "[]", "null", "\"x\"", ""] {
+            for table in ["providers", "models"] {
+                scene.database.execute(&format!("UPDATE {table} SET settings = '{settings}'")).await;
+            }
+            until_left_out(&scene, 2).await;
+            for (entry, part) in [(one("region"), r#"{"weight":5}"#), (format!("{MODELS}/confined"), "{}")] {
+                let answer = scene.admin().send("PUT", &entry, part).await;
+                assert_eq!(verdict(&answer), bad(409, "unreadable"), "{settings}: {}", answer.text());
+            }
+        }
+        let exported = scene.site.run(&["export"]);
+        assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+        assert!(
+            !exported.stdout.contains("region") && exported.stderr.contains("`region` is left out"),
+            "{exported:?}"
+        );
+        scene.admin().put(&one("region"), &scene.provider("region", "m")).await;
+        scene.admin().put(&format!("{MODELS}/confined"), &json!({ "targets": targets })).await;
+        assert_eq!((scene.verdict("confined").await, left_out(&scene.node).await.len()), (good(), 0));
     }
 }

@@ -34,7 +34,7 @@ async fn a_provider_whose_key_is_lost_gets_new_secrets_and_keeps_the_rest() {
         let scene = restarted(scene);
         let all = left_out(&scene.node).await;
         assert!(all.iter().any(|(name, problem)| name == "provider made" && problem.contains("secrets")), "{all:?}");
-        assert_ne!(scene.verdict("named").await, good());
+        assert_eq!(scene.verdict("named").await, bad(503, "no_healthy_target"));
         let shown = scene.admin().get(&one("made")).await;
         assert_eq!(shown["settings"]["weight"], 7, "{shown}");
 

@@ -18,7 +18,7 @@ async fn until_refused(scene: &Scene, model: &str) {
 async fn listed(scene: &Scene) -> String {
     let answer = scene.node.send(authorized("GET", "/v1/models", "")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text().to_string()
+    answer.text()
 }
 
 #[tokio::test(flavor = "multi_thread")]

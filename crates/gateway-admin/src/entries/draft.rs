@@ -63,9 +63,25 @@ impl Draft {
         self.id.as_deref().filter(|_| self.problems.iter().all(|problem| problem.param.as_deref() != Some("id")))
     }
 
-    /// Whether it says what the credential is, if only that there is none.
-    pub(super) fn brings_secrets(&self) -> bool {
-        ["api_key", "api_keys"].iter().any(|name| self.members.get(name).is_some())
+    /// Whether it says what stands in the place of secrets that are lost: a provider's credential, if only that there is none; for
+    /// a model, whose `endpoint` is among them, where it is served.
+    pub(super) fn brings_secrets(&self, kind: SettingsKind) -> bool {
+        match kind {
+            SettingsKind::Provider => self.names_any(["api_key", "api_keys"]),
+            SettingsKind::Model => self.says_where(kind),
+        }
+    }
+
+    /// Whether it says where calls go.
+    pub(super) fn says_where(&self, kind: SettingsKind) -> bool {
+        match kind {
+            SettingsKind::Provider => self.names_any(["api_base", "type"]),
+            SettingsKind::Model => self.names_any(["endpoint", "targets"]),
+        }
+    }
+
+    fn names_any(&self, names: [&str; 2]) -> bool {
+        names.iter().any(|name| self.members.get(name).is_some())
     }
 
     fn take(&mut self, kind: SettingsKind, name: String, value: Ordered) {

@@ -73,8 +73,9 @@ pub enum EntryError {
     },
     /// The entry's secrets cannot be opened, so it can only be changed by who brings others.
     #[error(
-        "The secrets of the {kind} `{id}` cannot be read from the store: {problem}. Send `api_key`, or null for none, and \
-         `headers` if it needs any: they replace all secrets that it had, and its other settings stay."
+        "The secrets of the {kind} `{id}` cannot be read from the store: {problem}. Send {}: they replace all secrets that it \
+         had, and its other settings stay.",
+        in_the_place_of_secrets(*.kind)
     )]
     Sealed {
         /// What it is.
@@ -83,6 +84,18 @@ pub enum EntryError {
         id: String,
         /// What is wrong.
         problem: String,
+    },
+    /// What is stored of it makes no sense, and what is to change of it is not enough to go by.
+    #[error(
+        "The settings of the {kind} `{id}` cannot be read from the store, so that none of them can be kept. Send all of them, \
+         {} among them, or delete it.",
+        where_calls_go(*.kind)
+    )]
+    Damaged {
+        /// What it is.
+        kind: SettingsKind,
+        /// Its name.
+        id: String,
     },
     /// It was stored, and something that happened at the same time keeps it from being served.
     #[error(
@@ -138,7 +151,6 @@ impl EntryError {
         match error {
             StoreError::TakenId => Self::Taken { kind, id },
             StoreError::NotFound => Self::NotFound { kind, id },
-            StoreError::Stale => Self::Contended { kind, id },
             source @ StoreError::Refused { .. } => Self::NotWritten(source),
             source @ StoreError::Unavailable { .. } => Self::Unconfirmed(source),
             error => Self::of_read(error, kind),
@@ -171,5 +183,19 @@ impl EntryError {
             | Self::Behind(error) => Some(error.with_cause()),
             _ => None,
         }
+    }
+}
+
+fn in_the_place_of_secrets(kind: SettingsKind) -> &'static str {
+    match kind {
+        SettingsKind::Provider => "`api_key`, or null for none, and `headers` if it needs any",
+        SettingsKind::Model => "`endpoint`, with `api_key` if it needs one, or `targets`",
+    }
+}
+
+fn where_calls_go(kind: SettingsKind) -> &'static str {
+    match kind {
+        SettingsKind::Provider => "`api_base` or `type`",
+        SettingsKind::Model => "`endpoint` or `targets`",
     }
 }

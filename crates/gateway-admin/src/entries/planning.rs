@@ -6,7 +6,7 @@ use gateway_keystore::{
     Action, AuditEntry, NotedChange, SettingsChange, SettingsKind, SettingsRecord, StoreChange, StoreError,
 };
 
-use super::{Draft, EntryError, StoredEntries, record};
+use super::{Draft, EntryError, Store, StoredEntries, record};
 use crate::error::Problem;
 
 /// What an administrator wants of an entry.
@@ -31,14 +31,15 @@ impl StoredEntries {
     /// What has to be written; nothing if it is so already.
     pub(super) async fn plan(
         &self,
+        store: &Store,
         kind: SettingsKind,
         id: &str,
         wish: Wish<'_>,
     ) -> Result<Option<NotedChange>, EntryError> {
         let (change, note) = match wish {
-            Wish::Create(draft) => self.creation(kind, id, draft).await?,
-            Wish::Remove => self.removal(kind, id).await?,
-            Wish::Update(draft) => match self.update_to(kind, id, draft).await? {
+            Wish::Create(draft) => self.creation(store, kind, id, draft).await?,
+            Wish::Remove => self.removal(store, kind, id).await?,
+            Wish::Update(draft) => match self.update_to(store, kind, id, draft).await? {
                 Some(planned) => planned,
                 None => return Ok(None),
             },
@@ -48,11 +49,11 @@ impl StoredEntries {
 
     async fn creation(
         &self,
+        store: &Store,
         kind: SettingsKind,
         id: &str,
         draft: &Draft,
     ) -> Result<(SettingsChange, AuditEntry), EntryError> {
-        let store = self.store()?;
         if self.is_in_file(kind, id) {
             return Err(EntryError::TakenInFile { kind, id: id.to_owned() });
         }
@@ -65,7 +66,7 @@ impl StoredEntries {
         }
         let record = record::new(kind, id, draft, self.now());
         let note = store.note(Action::CreateSettings(kind), &record.name, record.updated_at);
-        let note = AuditEntry { after: Some(record::audited(&record)), ..note };
+        let note = AuditEntry { after: Some(record::audited(&record, None)), ..note };
         let change = SettingsChange::Insert(record);
         self.check(&change, draft).await?;
         Ok((change, note))
@@ -73,11 +74,12 @@ impl StoredEntries {
 
     async fn update_to(
         &self,
+        store: &Store,
         kind: SettingsKind,
         id: &str,
         draft: &Draft,
     ) -> Result<Option<(SettingsChange, AuditEntry)>, EntryError> {
-        let Changeable { record: before, damage } = self.changeable(kind, id, draft).await?;
+        let Changeable { record: before, damage } = self.changeable(store, kind, id, draft).await?;
         let now = self.now();
         let mut after = record::changed(&before, draft, now);
         if damage.is_some() {
@@ -85,25 +87,27 @@ impl StoredEntries {
         } else if record::is_same(&before, &after) && draft.problems.is_empty() {
             return Ok(None);
         }
-        let before = match damage {
-            Some(problem) => record::audited_without_secrets(&before, &problem),
-            None => record::audited(&before),
-        };
-        let note = self.store()?.note(Action::UpdateSettings(kind), &after.name, after.updated_at);
-        let note = AuditEntry { before: Some(before), after: Some(record::audited(&after)), ..note };
+        let note = store.note(Action::UpdateSettings(kind), &after.name, after.updated_at);
+        let before = record::audited(&before, damage.as_deref());
+        let note = AuditEntry { before: Some(before), after: Some(record::audited(&after, None)), ..note };
         let change = SettingsChange::Replace(after);
         self.check(&change, draft).await?;
         Ok(Some((change, note)))
     }
 
-    async fn removal(&self, kind: SettingsKind, id: &str) -> Result<(SettingsChange, AuditEntry), EntryError> {
-        let before = match self.stored(kind, id).await {
-            Ok(record) => record::audited(&record),
+    async fn removal(
+        &self,
+        store: &Store,
+        kind: SettingsKind,
+        id: &str,
+    ) -> Result<(SettingsChange, AuditEntry), EntryError> {
+        let before = match self.stored(store, kind, id).await {
+            Ok(record) => record::audited(&record, None),
             Err(EntryError::Unreadable { problem, .. }) => record::audited_damage(id, &problem),
             Err(error) => return Err(error),
         };
         let name: Arc<str> = id.into();
-        let note = self.store()?.note(Action::DeleteSettings(kind), &name, self.now());
+        let note = store.note(Action::DeleteSettings(kind), &name, self.now());
         let change = SettingsChange::Remove { kind, name };
         if let Err(errors) = self.configuration.check(&change).await {
             let problems = errors.iter().map(Problem::from).collect();
@@ -113,32 +117,47 @@ impl StoredEntries {
     }
 
     /// An entry that this draft can change. Secrets that cannot be opened are not in the way of who brings others.
-    async fn changeable(&self, kind: SettingsKind, id: &str, draft: &Draft) -> Result<Changeable, EntryError> {
-        let unreadable = match self.stored(kind, id).await {
-            Err(error @ EntryError::Unreadable { .. }) => error,
-            found => return Ok(Changeable { record: found?, damage: None }),
+    async fn changeable(
+        &self,
+        store: &Store,
+        kind: SettingsKind,
+        id: &str,
+        draft: &Draft,
+    ) -> Result<Changeable, EntryError> {
+        let problem = match self.stored(store, kind, id).await {
+            Err(EntryError::Unreadable { problem, .. }) => problem,
+            found => return whole(Changeable { record: found?, damage: None }, draft),
         };
-        let readable = self.store()?.repository.find_without_secrets(kind, id).await;
-        match (unreadable, readable) {
-            (EntryError::Unreadable { problem, .. }, Ok(Some(record))) if draft.brings_secrets() => {
-                Ok(Changeable { record, damage: Some(problem) })
-            }
-            (EntryError::Unreadable { kind, id, problem }, Ok(Some(_))) => {
-                Err(EntryError::Sealed { kind, id, problem })
-            }
-            (error, _) => Err(error),
+        let found = store.repository.find_without_secrets(kind, id).await;
+        let record = self.found(found, kind, id)?;
+        if !draft.brings_secrets(kind) {
+            return Err(EntryError::Sealed { kind, id: id.to_owned(), problem });
         }
+        whole(Changeable { record, damage: Some(problem) }, draft)
     }
 
-    async fn stored(&self, kind: SettingsKind, id: &str) -> Result<SettingsRecord, EntryError> {
-        if let Some(store) = &self.store {
-            let found = store.repository.find(kind, id).await.map_err(|error| EntryError::of_read(error, kind))?;
-            if let Some(record) = found {
-                return Ok(record);
-            }
-        }
-        let is_in_file = self.is_in_file(kind, id);
-        let id = id.to_owned();
-        Err(if is_in_file { EntryError::InFile { kind, id } } else { EntryError::NotFound { kind, id } })
+    async fn stored(&self, store: &Store, kind: SettingsKind, id: &str) -> Result<SettingsRecord, EntryError> {
+        self.found(store.repository.find(kind, id).await, kind, id)
     }
+
+    /// The entry that a store was asked for, if that is what it gave.
+    fn found(
+        &self,
+        found: Result<Option<SettingsRecord>, StoreError>,
+        kind: SettingsKind,
+        id: &str,
+    ) -> Result<SettingsRecord, EntryError> {
+        let found = found.map_err(|error| EntryError::of_read(error, kind))?;
+        found.ok_or_else(|| self.not_stored(kind, id))
+    }
+}
+
+/// An entry of which nothing can be kept becomes another only by a draft that says what calls it takes. From the defaults alone it
+/// would be one that takes any.
+fn whole(entry: Changeable, draft: &Draft) -> Result<Changeable, EntryError> {
+    let record = &entry.record;
+    if record::can_keep_settings(record) || draft.says_where(record.kind) {
+        return Ok(entry);
+    }
+    Err(EntryError::Damaged { kind: record.kind, id: record.name.to_string() })
 }

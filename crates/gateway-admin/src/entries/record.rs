@@ -78,6 +78,11 @@ pub(crate) fn tidied(before: &SettingsRecord, now: Timestamp) -> SettingsRecord 
     SettingsRecord { settings: text(&settings), secrets, updated_at: now, ..before.clone() }
 }
 
+/// Whether there are settings that a change can leave as they are.
+pub(super) fn can_keep_settings(record: &SettingsRecord) -> bool {
+    Members::parse(&record.settings).is_some()
+}
+
 /// Settings and secrets. What is no object held none that could be kept.
 fn members(record: &SettingsRecord) -> (Members, Members) {
     let settings = Members::parse(&record.settings).unwrap_or_default();
@@ -151,19 +156,10 @@ fn preview_of(name: &'static str, value: &Ordered) -> (&'static str, Ordered) {
     }
 }
 
-/// What the audit log keeps of an entry.
-pub(crate) fn audited(record: &SettingsRecord) -> String {
+/// What the audit log keeps of an entry; `damage` is why its secrets cannot be opened.
+pub(crate) fn audited(record: &SettingsRecord, damage: Option<&str>) -> String {
     let mut all = Members(vec![("id".to_owned(), Ordered::Text(record.name.to_string()))]);
-    all.0.extend(shown(record).0);
-    text(&all)
-}
-
-/// The same of one whose secrets cannot be opened.
-pub(super) fn audited_without_secrets(record: &SettingsRecord, problem: &str) -> String {
-    let mut all = Members(vec![
-        ("id".to_owned(), Ordered::Text(record.name.to_string())),
-        ("damaged".to_owned(), Ordered::Text(problem.to_owned())),
-    ]);
+    all.0.extend(damage.map(|problem| ("damaged".to_owned(), Ordered::Text(problem.to_owned()))));
     all.0.extend(shown(record).0);
     text(&all)
 }

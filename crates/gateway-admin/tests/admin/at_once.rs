@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Barrier;
@@ -29,8 +30,25 @@ async fn two_changes_on_two_nodes_lose_nothing() {
     assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
     let shown = scene.get(P).await.json();
     assert_eq!((&shown["weight"], &shown["is_enabled"]), (&json!(9), &json!(false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_tried_again_for_ten_seconds_however_often_that_is() {
+    let scene = scene().await;
     scene.store.stale_writes.store(1000, Ordering::Relaxed);
-    assert_eq!(scene.call("PATCH", P, r#"{"weight": 8}"#).await.error(), (409, "conflict".to_owned(), None));
+    assert_eq!(scene.call("PATCH", P, r#"{"weight": 8}"#).await.json()["weight"], 8);
+
+    for (seconds, status) in [(9, 200), (10, 409)] {
+        // One try before the time goes by, and one after it.
+        scene.store.stale_writes.store(2, Ordering::Relaxed);
+        let body = json!({ "weight": seconds }).to_string();
+        let (answer, ()) =
+            tokio::join!(scene.call("PATCH", P, &body), tokio::time::advance(Duration::from_secs(seconds)));
+        assert_eq!(answer.status.as_u16(), status, "{seconds} s: {}", answer.text);
+        if status == 409 {
+            assert_eq!(answer.error().1, "conflict");
+        }
+    }
 }
 
 #[tokio::test]

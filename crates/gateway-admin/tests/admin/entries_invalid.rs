@@ -205,6 +205,31 @@ async fn rows_that_are_left_out_are_listed_and_can_be_mended() {
     assert_eq!(scene.call("DELETE", "/admin/v1/providers/filed", "").await.error().1, "read_only");
 }
 
+/// To delete an entry is only advised where it helps.
+#[tokio::test]
+async fn of_secrets_that_cannot_be_opened_it_is_told_why_the_rest_cannot_be_read() {
+    const P: &str = "/admin/v1/providers/p";
+    let scene = Scene::new();
+    scene.store.put_settings(SettingsKind::Provider, "p", r#"{"weight": 3}"#, Some("{}"));
+    scene.store.seal("p");
+    for body in ["{}", r#"{"api_key": "sk-new-0123456789"}"#] {
+        scene.store.is_down_for_the_rest.store(true, Ordering::Relaxed);
+        let cut_off = scene.call("PATCH", P, body).await;
+        assert_eq!(cut_off.error(), (503, "store_unavailable".to_owned(), None), "{body}");
+        assert!(!cut_off.text.contains("elete"), "{}", cut_off.text);
+        scene.store.is_down_for_the_rest.store(false, Ordering::Relaxed);
+    }
+    // Gone after it was found to be sealed.
+    scene.store.take_settings(SettingsKind::Provider, "p");
+    let gone = scene.call("PATCH", P, r#"{"api_key": "sk-new-0123456789"}"#).await;
+    assert_eq!(gone.error(), (404, "provider_not_found".to_owned(), None));
+    scene.store.put_settings(SettingsKind::Provider, "p", "{}", Some("{}"));
+    scene.store.damage("p");
+    let damaged = scene.call("PATCH", P, r#"{"api_key": "sk-new-0123456789"}"#).await;
+    assert_eq!(damaged.error(), (409, "unreadable".to_owned(), None));
+    assert!(damaged.text.contains("Delete it and create it anew"), "{}", damaged.text);
+}
+
 #[tokio::test]
 async fn secrets_that_cannot_be_opened_are_replaced_and_the_rest_stays() {
     const P: &str = "/admin/v1/providers/p";

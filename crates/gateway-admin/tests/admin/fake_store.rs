@@ -23,6 +23,8 @@ const SEAL: &str = "secrets: sealed with a key that is not there";
 pub(crate) struct FakeStore {
     held: Mutex<Held>,
     pub(crate) is_down: AtomicBool,
+    /// Whether it breaks off when it is asked for the rest of an entry whose secrets cannot be opened.
+    pub(crate) is_down_for_the_rest: AtomicBool,
     /// Whether it takes no writes.
     pub(crate) is_full: AtomicBool,
     /// How many of the next writes find that somebody else was faster.
@@ -61,6 +63,11 @@ impl FakeStore {
     /// Loses the key with which the secrets of an entry are sealed.
     pub(crate) fn seal(&self, name: &str) {
         self.held.lock().sealed.insert(name.to_owned());
+    }
+
+    /// Takes the row of a provider or a model away by hand.
+    pub(crate) fn take_settings(&self, kind: SettingsKind, name: &str) {
+        self.held.lock().settings.remove(&(kind, name.to_owned()));
     }
 
     pub(crate) fn version(&self) -> i64 {
@@ -308,6 +315,9 @@ impl SettingsRepository for FakeStore {
     ) -> StoreFuture<'a, Option<SettingsRecord>> {
         Box::pin(async move {
             self.check()?;
+            if self.is_down_for_the_rest.load(Ordering::Relaxed) {
+                return Err(StoreError::Unavailable { source: "secret-host:5432 reset".into() });
+            }
             if self.held.lock().damaged.contains(name) {
                 return Err(StoreError::Unreadable { id: name.to_owned(), problem: DAMAGE.to_owned() });
             }

@@ -78,8 +78,12 @@ impl Visibility for Node {
         Some(Position { version: Version(self.seen.load(Ordering::Relaxed)), ..Position::default() })
     }
 
-    fn wait_until_past<'a>(&'a self, _: &'a Position) -> StoreFuture<'a, ()> {
-        self.wait_until_visible(Version(self.store.version()))
+    fn wait_until_not_at<'a>(&'a self, _: &'a Position) -> StoreFuture<'a, ()> {
+        Box::pin(async {
+            // Nobody waits without letting others run.
+            tokio::task::yield_now().await;
+            self.wait_until_visible(Version(self.store.version())).await
+        })
     }
 }
 

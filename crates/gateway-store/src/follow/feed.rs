@@ -114,6 +114,7 @@ impl Feed {
             if before.last_error.is_some() {
                 tracing::info!(version = after.position.version.0, "the store can be reached again");
             }
+            // Last: who reads the position has to find everything else at that state.
             self.status.send_replace(after);
         }
         Ok(changes)
@@ -177,8 +178,8 @@ impl Feed {
         Ok(())
     }
 
-    /// Puts changes into memory, tells of settings, and puts all into the snapshot. Everything may be a hundred thousand keys, and takes long enough to
-    /// be in the way of calls.
+    /// Puts changes into memory, tells of settings, and puts all into the snapshot. Everything may be a hundred thousand keys,
+    /// and takes long enough to be in the way of calls.
     async fn apply(&self, changes: Changes, snapshot: Option<Arc<Snapshot>>) -> Result<Changes, StoreError> {
         for (id, problem) in &changes.unreadable {
             tracing::error!(id, problem, "a key in the store cannot be read and is left out");

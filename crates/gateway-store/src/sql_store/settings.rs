@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use gateway_keystore::{
-    AuditEntry, NotedChange, Position, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository, StoreChange,
-    StoreError, StoreFuture, StoredSettings, UnreadableSettings, Version,
+    NotedChange, Position, SettingsChange, SettingsKind, SettingsRecord, SettingsRepository, StoreError, StoreFuture,
+    StoredSettings, UnreadableSettings, Version,
 };
 use gateway_secret::Secret;
 
@@ -35,11 +35,11 @@ impl<D: Dialect> SettingsRepository for SqlStore<D> {
     }
 
     fn write_all<'a>(&'a self, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
-        self.write_changes(changes.iter().map(unpacked).collect(), None)
+        self.write_changes(changes.iter().map(Change::of).collect(), None)
     }
 
     fn write_all_at<'a>(&'a self, tried_at: &'a Position, changes: &'a [NotedChange]) -> StoreFuture<'a, Version> {
-        self.write_changes(changes.iter().map(unpacked).collect(), Some(tried_at))
+        self.write_changes(changes.iter().map(Change::of).collect(), Some(tried_at))
     }
 }
 
@@ -63,14 +63,6 @@ impl<D: Dialect> SqlStore<D> {
             found.into_iter().next().transpose().map_err(unreadable)
         })
     }
-}
-
-fn unpacked(noted: &NotedChange) -> (Change<'_>, &AuditEntry) {
-    let change = match &noted.change {
-        StoreChange::Key(change) => Change::Key(change),
-        StoreChange::Settings(change) => Change::Settings(change),
-    };
-    (change, &noted.note)
 }
 
 /// All providers and models, as a transaction sees them.

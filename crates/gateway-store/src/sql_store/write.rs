@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gateway_keystore::{AuditEntry, KeyChange, Position, SettingsChange, StoreError, StoreFuture, Version};
+use gateway_keystore::{
+    AuditEntry, KeyChange, NotedChange, Position, SettingsChange, StoreChange, StoreError, StoreFuture, Version,
+};
 use sqlx::Connection;
 
 use super::statements::{BE_ALONE, NOTE};
@@ -17,6 +19,17 @@ const EACH: Duration = Duration::from_millis(20);
 pub(super) enum Change<'a> {
     Key(&'a KeyChange),
     Settings(&'a SettingsChange),
+}
+
+impl<'a> Change<'a> {
+    /// A change, and its line.
+    pub(super) fn of(noted: &'a NotedChange) -> (Self, &'a AuditEntry) {
+        let change = match &noted.change {
+            StoreChange::Key(change) => Self::Key(change),
+            StoreChange::Settings(change) => Self::Settings(change),
+        };
+        (change, &noted.note)
+    }
 }
 
 impl<D: Dialect> SqlStore<D> {

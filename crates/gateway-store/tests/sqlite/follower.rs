@@ -264,6 +264,13 @@ async fn what_was_revoked_stays_so_whenever_the_process_ends() {
     scene.insert("first").await;
     scene.insert("second").await;
     let follower = scene.follow().await;
+    // Of what was never written nothing is known.
+    let is_written = async {
+        while !scene.file.folder.path().join("snapshot").exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, is_written).await.unwrap();
     let version = write(&*scene.file.backend(), KeyChange::Remove("first".into())).await;
     assert!(follower.wait_until_visible(version).await);
     // Nothing is tidied up, as when it is killed.

@@ -63,7 +63,7 @@ fn nothing_secret_is_shown() {
     let secret = "sk-0123456789abcdef0123456789";
     let settings = format!(r#"{{"weight":1,"api_key":"{secret}","api-key":"{secret}","headers":"{secret}"}}"#);
     let secrets = format!(r#"{{"api_keys":["{secret}",7],"headers":{{"x":"{secret}"}}}}"#);
-    let shown = audited(&record(&settings, Some(&secrets)));
+    let shown = audited(&record(&settings, Some(&secrets)), None);
     assert!(!shown.contains("0123456789"), "{shown}");
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["id"], "a");
@@ -84,7 +84,7 @@ fn addresses_are_shown_without_what_some_put_credentials_in() {
         ("https://a.example/v1@7/x", "https://a.example/v1@7/x"),
         ("no address", "no address"),
     ] {
-        let shown = audited(&record(&format!(r#"{{"api_base":"{address}"}}"#), None));
+        let shown = audited(&record(&format!(r#"{{"api_base":"{address}"}}"#), None), None);
         assert_eq!(shown, format!(r#"{{"id":"a","api_base":"{expected}"}}"#));
     }
 }
