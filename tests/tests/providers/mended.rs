@@ -32,7 +32,7 @@ async fn what_is_mended_is_served() {
         until_left_out(&scene, 1).await;
 
         // What would still be wrong is not stored.
-        let answer = scene.admin().send("PUT", &one("api"), r#"{"type":"openai","weight":0}"#).await;
+        let answer = scene.admin().send("PUT", &one("api"), r#"{"provider_type":"openai","weight":0}"#).await;
         assert_eq!(verdict(&answer), bad(422, "invalid_configuration"), "{}", answer.text());
         let answer = scene.admin().send("POST", PROVIDERS, scene.provider("api", "n").to_string()).await;
         assert_eq!(verdict(&answer), bad(409, "id_taken"), "{}", answer.text());

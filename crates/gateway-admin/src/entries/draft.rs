@@ -75,7 +75,7 @@ impl Draft {
     /// Whether it says where calls go.
     pub(super) fn says_where(&self, kind: SettingsKind) -> bool {
         match kind {
-            SettingsKind::Provider => self.names_any(["api_base", "type"]),
+            SettingsKind::Provider => self.names_any(["api_base", "provider_type"]),
             SettingsKind::Model => self.names_any(["endpoint", "targets"]),
         }
     }

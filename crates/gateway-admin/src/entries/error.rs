@@ -195,7 +195,7 @@ fn in_the_place_of_secrets(kind: SettingsKind) -> &'static str {
 
 fn where_calls_go(kind: SettingsKind) -> &'static str {
     match kind {
-        SettingsKind::Provider => "`api_base` or `type`",
+        SettingsKind::Provider => "`api_base` or `provider_type`",
         SettingsKind::Model => "`endpoint` or `targets`",
     }
 }
