@@ -102,7 +102,6 @@ pub(crate) fn plan<'a>(
         }
     }
     let first = legs.first().ok_or(Rejection::ModelNotFound { model: String::new(), near: Vec::new() })?;
-    let spelled = first.shown.clone();
     settlement.note_model(first.model.clone(), asked.call.tags.clone());
     if legs.len() == 1 {
         for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
@@ -113,12 +112,21 @@ pub(crate) fn plan<'a>(
             }
         }
     }
-    if legs.iter().all(|leg| leg.resolved.route.is_closed()) {
-        let is_for_now = snapshot.config.awaits_store;
-        let withheld = || Rejection::ModelWithheld { model: spelled.to_string() };
-        return Err(if is_for_now { Rejection::NoHealthyTarget } else { withheld() });
-    }
+    refuse_withheld(&legs, snapshot)?;
     Ok(Plan { legs })
+}
+
+/// Refuses a call none of whose models anybody may serve.
+fn refuse_withheld(legs: &[Leg<'_>], snapshot: &Snapshot) -> Result<(), Rejection> {
+    match legs.first() {
+        Some(first) if legs.iter().all(|leg| leg.resolved.route.is_closed()) => {
+            // Once the store has been read, it may turn out to be served.
+            let is_known = !snapshot.config.awaits_store;
+            let withheld = || Rejection::ModelWithheld { model: first.shown.to_string() };
+            Err(if is_known { withheld() } else { Rejection::NoHealthyTarget })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What all legs of a call have in common.
