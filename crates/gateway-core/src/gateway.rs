@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::authenticate::is_known;
 use crate::gate::Gate;
 use crate::health::Condition;
-use crate::report::TargetReport;
+use crate::report::{ProviderReport, TargetReport};
 use crate::reserve::{Counters, Outputs};
 use crate::retired::Retired;
 use crate::service::GatewayService;
@@ -133,6 +133,16 @@ impl Gateway {
     /// How every target of the configuration in force is doing.
     pub fn targets(&self) -> Vec<TargetReport> {
         TargetReport::of_all(&self.shared.snapshot.load_full(), Instant::now())
+    }
+
+    /// How every provider of the configuration in force is doing.
+    pub fn providers(&self) -> Vec<ProviderReport> {
+        ProviderReport::of_all(&self.shared.snapshot.load_full(), Instant::now())
+    }
+
+    /// How many calls wait for their turn to be served by this process.
+    pub fn waiting_calls(&self) -> usize {
+        self.shared.gate.waiting()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

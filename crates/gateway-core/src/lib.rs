@@ -56,9 +56,9 @@ pub use gateway::{Gateway, GatewayBuilder};
 pub use health::Condition;
 pub use rejection::{KeyFault, Rejection};
 pub use relay::{AnswerBody, BrokenAnswer};
-pub use report::TargetReport;
+pub use report::{ProviderReport, TargetReport};
 pub use service::{GatewayService, RequestSource};
-pub use snapshot::{CompileError, CompileErrors};
+pub use snapshot::{CompileError, CompileErrors, Ejections};
 
 pub use gateway_call as call;
 pub use gateway_extension as extension;

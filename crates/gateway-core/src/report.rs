@@ -1,9 +1,53 @@
 //! How the targets are doing, for whoever watches from outside.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use gateway_call::Outcome;
 use gateway_resilience::BreakerState;
 use tokio::time::Instant;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Ejections, Snapshot};
+
+/// One provider at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderReport {
+    /// Its configured name.
+    pub name: String,
+    /// Its targets, sorted by name. Those of names that only callers have used appear once somebody has.
+    pub targets: Vec<TargetReport>,
+    /// How often calls were turned away from its targets. Begins anew when the provider's address changes.
+    pub ejections: Ejections,
+    /// How its last failed attempt failed, and how long ago.
+    pub last_failure: Option<(Outcome, Duration)>,
+}
+
+impl ProviderReport {
+    /// Every provider that takes calls, in the order of the configuration.
+    pub(crate) fn of_all(snapshot: &Snapshot, now: Instant) -> Vec<Self> {
+        let mut targets: HashMap<String, Vec<TargetReport>> = HashMap::new();
+        for target in TargetReport::of_all(snapshot, now) {
+            targets.entry(target.provider.clone()).or_default().push(target);
+        }
+        let report = snapshot.providers.iter().map(|provider| {
+            let record = &provider.state.record;
+            let since = |(outcome, at): (Outcome, Instant)| (outcome, now.saturating_duration_since(at));
+            Self {
+                targets: targets.remove(&*provider.name).unwrap_or_default(),
+                name: (*provider.name).to_owned(),
+                ejections: record.ejections(),
+                last_failure: record.last_failure().map(since),
+            }
+        });
+        report.collect()
+    }
+
+    /// Whether calls to it may come to something: not all of its targets are left alone.
+    pub fn is_healthy(&self) -> bool {
+        let is_open = |target: &TargetReport| matches!(target.breaker, BreakerState::Open { .. });
+        self.targets.is_empty() || !self.targets.iter().all(is_open)
+    }
+}
 
 /// One target at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

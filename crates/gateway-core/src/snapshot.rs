@@ -24,11 +24,14 @@ mod mapped;
 mod named;
 mod prices;
 mod provider;
+mod record;
 mod routes;
 
 pub(crate) use carried::Carried;
 use named::NamedRoutes;
 pub(crate) use provider::ProviderRuntime;
+pub use record::Ejections;
+pub(crate) use record::Record;
 use routes::OwnRoutes;
 
 /// One configuration, as calls see it. Immutable; a call keeps the one it started with.

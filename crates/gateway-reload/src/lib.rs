@@ -22,5 +22,5 @@ mod watch;
 
 pub use host::{Host, NoHost};
 pub use reloader::{Cause, Reloader};
-pub use status::{Reloaded, Status};
+pub use status::{Reloaded, Reloads, Status};
 pub use watch::FileWatch;

@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::looks::Looks;
 use crate::making::{Made, Making, compile_errors};
 use crate::report;
-use crate::status::{Reloaded, Status};
+use crate::status::{Reloaded, Reloads, Status};
 use crate::watch::FileWatch;
 
 /// Keeps a gateway at what its sources say. Cheap to clone.
@@ -106,6 +106,7 @@ impl Reloader {
             loaded_at: Timestamp::now(),
             last_error: None,
             left_out: Vec::new(),
+            reloads: Reloads::default(),
         };
         let shared = Shared { sources, vocabulary, host, parts: Mutex::new(parts), status: RwLock::new(status) };
         Ok(Self { shared: Arc::new(shared), reading: Arc::default() })
@@ -285,7 +286,7 @@ impl Shared {
             // What the store says is part of what came into force.
             parts.store_error = None;
         }
-        self.note_errors(&parts);
+        self.note_reload(&parts, done.is_ok());
         done
     }
 
@@ -295,9 +296,9 @@ impl Shared {
             let settings = Arc::clone(&parts.settings);
             let done = guarded(|| self.enforce(&settings, Some(&stored), &mut parts, (Cause::Store, began)));
             parts.store_error = noted(Cause::Store, &done);
+            self.note_reload(&parts, done.is_ok());
         }
         parts.stored = Some(Arc::new(stored));
-        self.note_errors(&parts);
     }
 
     fn check(&self, change: &SettingsChange) -> Result<(), ConfigErrors> {
@@ -359,8 +360,12 @@ impl Shared {
         status.left_out = left_out;
     }
 
-    fn note_errors(&self, parts: &Parts) {
-        self.status.write().last_error = parts.file_error.clone().or_else(|| parts.store_error.clone());
+    /// Notes how a reload ended, one that changed nothing included.
+    fn note_reload(&self, parts: &Parts, is_good: bool) {
+        let mut status = self.status.write();
+        status.last_error = parts.file_error.clone().or_else(|| parts.store_error.clone());
+        let count = if is_good { &mut status.reloads.succeeded } else { &mut status.reloads.refused };
+        *count += 1;
     }
 
     /// A change must not put anything out of service, neither what it is about nor what rests on that.

@@ -18,6 +18,8 @@ pub struct Status {
     pub last_error: Option<Arc<ConfigErrors>>,
     /// Entries of the store that are not part of it.
     pub left_out: Vec<LeftOut>,
+    /// How the reloads since the start ended.
+    pub reloads: Reloads,
 }
 
 /// What a reload has brought.
@@ -29,4 +31,13 @@ pub struct Reloaded {
     pub difference: Difference,
     /// What is allowed but looks like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// How often a configuration was loaded since the process was started, whatever brought it about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// It was good, also if it was the one in force.
+    pub succeeded: u64,
+    /// It was refused, and the one in force stayed.
+    pub refused: u64,
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::gate::Place;
 use crate::plan::Aim;
+use crate::snapshot::Record;
 
 /// Which targets may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,13 +36,15 @@ pub(crate) struct Admission {
     pub(super) credential: usize,
     provider: Arc<str>,
     upstream_model: ModelName,
+    record: Arc<Record>,
 }
 
 impl Admission {
     /// Leave for an attempt at `aim`, with a credential.
     pub(super) fn new(pass: Pass, place: Option<Place>, credential: usize, aim: &Aim<'_>) -> Self {
         let (provider, upstream_model) = (Arc::clone(&aim.provider.name), aim.upstream_model.clone());
-        Self { pass, _place: place, credential, provider, upstream_model }
+        let record = Arc::clone(&aim.provider.state.record);
+        Self { pass, _place: place, credential, provider, upstream_model, record }
     }
 
     /// The upstream has shown content; the attempt began at `began`.
@@ -54,6 +57,7 @@ impl Admission {
     /// Tells the target what came of it. True if that cost the provider a credential that had been good.
     pub(crate) fn finish(self, outcome: Outcome) -> bool {
         let lesson = self.pass.finish(self.credential, outcome, Instant::now().into_std());
+        self.record.note(outcome, &lesson);
         report(lesson.breaker, &self.provider, &self.upstream_model);
         lesson.has_lost_credential
     }

@@ -121,6 +121,11 @@ impl Gate {
         self.state.lock().held.get(key).copied().unwrap_or_default()
     }
 
+    /// How many stand in line.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().line.len()
+    }
+
     /// A place, at once or when it is the caller's turn.
     pub(crate) async fn enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Result<Place, Crowded> {
         match self.try_enter(room, key) {

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::mapped::{Mapped, MappedTarget};
 use super::named::MAX_NAMES;
-use super::{ProviderRuntime, Snapshot};
+use super::{ProviderRuntime, Record, Snapshot};
 use crate::gate::Gate;
 
 /// The state of one provider.
@@ -30,6 +30,8 @@ pub(crate) struct ProviderState {
     pub(crate) credentials: Arc<CredentialPool>,
     /// Who is let through to it, if there is a bound on that.
     pub(crate) gate: Arc<Gate>,
+    /// What has become of its attempts.
+    pub(crate) record: Arc<Record>,
 }
 
 /// The targets of every provider of one configuration, with the settings that they were made under.
@@ -142,6 +144,7 @@ impl Carried {
         Ok(ProviderState {
             upstream: state.map_or_else(connect, |state| Ok(state.upstream.clone()))?,
             gate: state.map_or_else(Gate::new, |state| Arc::clone(&state.gate)),
+            record: state.map_or_else(Arc::default, |state| Arc::clone(&state.record)),
             budget: budget
                 .map_or_else(|| Arc::new(RetryBudget::new(self.budget, now)), |state| Arc::clone(&state.budget)),
             credentials,
