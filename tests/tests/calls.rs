@@ -185,7 +185,7 @@ async fn a_call_is_one_line_in_the_access_log() {
     ] {
         assert_eq!(line[field], expected, "{field} in {line}");
     }
-    for field in ["first_byte_ms", "duration_ms", "overhead_us"] {
+    for field in ["ttft_ms", "duration_ms", "overhead_us"] {
         assert!(line[field].is_number(), "{field} in {line}");
     }
     assert!(!stage.stop().contains(r#""target":"access""#), "one line a call");

@@ -176,7 +176,7 @@ async fn failures_are_the_callers_to_see_except_that_of_the_gateways_key() {
         assert_eq!((answer.status.as_u16(), answer.text()), (status, body));
         assert_eq!(answer.header("retry-after"), "3", "{status}");
         let line = stage.access_line(&format!("pass-{status}"));
-        assert_eq!((&line["path"], &line["status"]), (&"/v1/*".into(), &status.into()), "{line}");
+        assert_eq!((&line["endpoint"], &line["status"]), (&"/v1/*".into(), &status.into()), "{line}");
     }
     for status in [401, 402, 403] {
         stage.upstream.push(Script::json(status, r#"{"error":"private words"}"#));

@@ -52,6 +52,7 @@ impl Answer {
     /// What a rejected caller gets, with the trail of the attempts if they are why.
     pub(crate) fn rejection(rejection: &Rejection, settlement: &mut Settlement) -> Self {
         settlement.note_error(rejection.code());
+        settlement.note_refusal(rejection.refused_by());
         let trail = matches!(rejection, Rejection::Upstream { .. })
             .then(|| Trail { attempts: settlement.attempts().to_vec(), request_id: settlement.request_id().clone() });
         let document = refusal_body(&rejection.refusal(trail));

@@ -40,7 +40,8 @@ pub(crate) fn encode<'a, B: RequestSource>(
         Payload::Whole(template) => (template, None),
         Payload::Streaming(template, rest) => (template, Some(Upload::new(*rest))),
     };
-    let asks_usage = reserved.counts_tokens && template.can_ask_usage();
+    let Reserved = reserved;
+    let asks_usage = template.can_ask_usage();
     Outgoing { endpoint, template, asks_usage, upload, caller, via }
 }
 

@@ -35,6 +35,8 @@ pub struct Gateway {
 pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Whether calls are spans of a trace, which upstreams are told of.
+    pub(crate) traces_calls: bool,
     /// This process's name in `via`.
     pub(crate) instance: String,
     /// The whole `via` entry.
@@ -160,6 +162,7 @@ impl fmt::Debug for Gateway {
 pub struct GatewayBuilder {
     parts: Parts,
     observer: Arc<dyn Observer>,
+    traces_calls: bool,
     limits: Option<Arc<dyn LimitStore>>,
     conditions: Vec<Arc<dyn Condition>>,
 }
@@ -180,6 +183,13 @@ impl GatewayBuilder {
     /// Sets who is told of calls; nobody is by default.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// Makes every call a span of a trace: its caller's, or else a new one. The observer is told of its place there, and
+    /// upstreams get a `traceparent` of their attempt. Without this, a caller's `traceparent` is passed on as it is.
+    pub fn trace_calls(mut self) -> Self {
+        self.traces_calls = true;
         self
     }
 
@@ -243,6 +253,7 @@ impl GatewayBuilder {
         let shared = Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             observer: self.observer,
+            traces_calls: self.traces_calls,
             instance,
             via,
             gate: Gate::new(),
@@ -261,7 +272,7 @@ impl GatewayBuilder {
 impl Default for GatewayBuilder {
     fn default() -> Self {
         let parts = Parts { protocols: gateway_protocol::builtin(), policies: gateway_routing::builtin(), keys: None };
-        Self { parts, observer: Arc::new(Unobserved), limits: None, conditions: Vec::new() }
+        Self { parts, observer: Arc::new(Unobserved), traces_calls: false, limits: None, conditions: Vec::new() }
     }
 }
 

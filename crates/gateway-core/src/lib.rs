@@ -51,6 +51,7 @@ mod service;
 mod settle;
 mod snapshot;
 mod suggestion;
+mod trace;
 
 pub use gateway::{Gateway, GatewayBuilder};
 pub use health::Condition;

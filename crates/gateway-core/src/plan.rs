@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_call::{Deadline, ModelName, Tightening};
+use gateway_call::{Deadline, Label, ModelName, Tightening};
 use gateway_config::{Affinity, Hedge};
 use gateway_ratelimit::Price;
 use gateway_resilience::{RetryPolicy, TargetHealth};
@@ -16,7 +16,7 @@ use crate::admit::Permit;
 use crate::authenticate::Caller;
 use crate::ingest::Asked;
 use crate::rejection::Rejection;
-use crate::settle::Settlement;
+use crate::settle::{Addressee, Settlement};
 use crate::snapshot::{ModelSettings, ProviderRuntime, Snapshot};
 use crate::suggestion::nearest;
 
@@ -39,8 +39,6 @@ pub(crate) struct Leg<'a> {
     pub(crate) retry: RetryPolicy,
     /// Whether the answer is to say who served.
     pub(crate) rewrite: bool,
-    /// Whether the caller has a budget.
-    counts_money: bool,
     resolved: Resolved,
     settings: Option<&'a ModelSettings>,
     affinity: Option<Affinity>,
@@ -64,7 +62,7 @@ pub(crate) struct Aim<'a> {
     pub(crate) deadline: Deadline,
     /// What the caller is in a hurry about.
     pub(crate) hurry: Hurry,
-    /// What it charges; nothing where nobody counts it.
+    /// What it charges.
     pub(crate) price: Price,
 }
 
@@ -85,13 +83,7 @@ pub(crate) fn plan<'a>(
     snapshot: &'a Snapshot,
     settlement: &mut Settlement,
 ) -> Result<Plan<'a>, Rejection> {
-    let drafter = Drafter {
-        asked,
-        account: permit.caller.account(),
-        counts_money: permit.caller.limited_key().is_some_and(|key| key.limits.budget.is_some()),
-        snapshot,
-        started: settlement.started(),
-    };
+    let drafter = Drafter { asked, account: permit.caller.account(), snapshot, started: settlement.started() };
     let mut legs: Vec<Leg<'a>> = Vec::with_capacity(permit.models.len());
     for (name, spelled) in permit.models.iter().zip(&asked.call.models) {
         let resolved = snapshot.resolve(name);
@@ -102,7 +94,7 @@ pub(crate) fn plan<'a>(
         }
     }
     let first = legs.first().ok_or(Rejection::ModelNotFound { model: String::new(), near: Vec::new() })?;
-    settlement.note_model(first.model.clone(), asked.call.tags.clone());
+    settlement.note_model(first.model.clone(), first.entry().cloned(), asked.call.tags.clone());
     if legs.len() == 1 {
         for name in first.settings.map_or(&[][..], |settings| &settings.fallbacks) {
             if permit.caller.allows(name.as_str())
@@ -133,7 +125,6 @@ fn refuse_withheld(legs: &[Leg<'_>], snapshot: &Snapshot) -> Result<(), Rejectio
 struct Drafter<'c, 'a> {
     asked: &'c Asked,
     account: Arc<str>,
-    counts_money: bool,
     snapshot: &'a Snapshot,
     started: Instant,
 }
@@ -152,7 +143,6 @@ impl<'a> Drafter<'_, 'a> {
             account: Arc::clone(&self.account),
             retry: RetryPolicy { max_retries, ..retry },
             rewrite: settings.and_then(|settings| settings.rewrite_response).unwrap_or(self.snapshot.rewrite_response),
-            counts_money: self.counts_money,
             resolved,
             affinity: settings.and_then(|settings| settings.affinity),
             settings,
@@ -164,7 +154,7 @@ impl<'a> Drafter<'_, 'a> {
 }
 
 impl Plan<'_> {
-    /// The most that the call may cost, whoever serves it; nothing where nobody counts it.
+    /// The most that the call may cost, whoever serves it.
     pub(crate) fn dearest(&self) -> Price {
         let prices = self.legs.iter().flat_map(Leg::prices);
         prices.fold(Price::default(), |dearest, price| Price {
@@ -176,17 +166,13 @@ impl Plan<'_> {
 
 impl<'a> Leg<'a> {
     fn prices(&self) -> impl Iterator<Item = Price> {
-        let targets = if self.counts_money { self.targets() } else { &[] };
-        targets.iter().enumerate().filter_map(|(index, target)| {
+        self.targets().iter().enumerate().filter_map(|(index, target)| {
             Some(self.price(self.snapshot.providers.get(target.provider)?, &self.resolved.upstream_model(index)?))
         })
     }
 
-    /// What the model costs at a provider; looked up only where money is counted.
+    /// What the model costs at a provider.
     fn price(&self, provider: &ProviderRuntime, upstream_model: &ModelName) -> Price {
-        if !self.counts_money {
-            return Price::default();
-        }
         provider.prices.price(self.model.as_str(), upstream_model.as_str())
     }
 
@@ -195,6 +181,21 @@ impl<'a> Leg<'a> {
         let affinity = self.affinity.and_then(|kind| asked.affinity(kind));
         let moment = Moment { now: now.into_std(), random: fastrand::u64(..), affinity };
         self.resolved.route.rank(&asked.call, moment)
+    }
+
+    /// The entry of the configuration that the model's name led to.
+    pub(crate) fn entry(&self) -> Option<&Label> {
+        self.resolved.entry.as_ref()
+    }
+
+    /// Who an attempt goes to.
+    pub(crate) fn attempt_at(&self, aim: &Aim<'_>) -> Addressee {
+        Addressee {
+            model: self.model.clone(),
+            entry: self.entry().cloned(),
+            provider: aim.provider.name.clone(),
+            upstream_model: aim.upstream_model.clone(),
+        }
     }
 
     /// The targets, which rankings count.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use gateway_call::{Outcome, TimeoutPhase};
+use gateway_call::{Outcome, RefusedBy, TimeoutPhase};
 use gateway_protocol::{Refusal, RequestError, Trail};
 use gateway_ratelimit::DenialCause;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -173,6 +173,15 @@ impl Rejection {
     /// The `code` that the caller gets.
     pub fn code(&self) -> Option<&'static str> {
         self.verdict().2
+    }
+
+    /// What an operator may turn so that such calls are let through, if that is all there is to it.
+    pub(crate) fn refused_by(&self) -> Option<RefusedBy> {
+        match self {
+            Self::Limited { cause, .. } => Some(RefusedBy::Limit(cause.name())),
+            Self::Overloaded { .. } => Some(RefusedBy::Room),
+            _ => None,
+        }
     }
 
     /// The rejection in the words of the caller's protocol.

@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use gateway_call::Usage;
+use gateway_call::Tokens;
 use gateway_keystore::VirtualKey;
-use gateway_ratelimit::{Demand, Denial, Levels, LimitStore, Price, RecentMean, Reservation, Used};
+use gateway_ratelimit::{Demand, Denial, Levels, LimitStore, NanoUsd, RecentMean, Reservation, Used};
 
 use crate::authenticate::Caller;
 use crate::clock::moment;
 use crate::ingest::Asked;
 use crate::plan::Plan;
 use crate::rejection::Rejection;
-use crate::settle::Settlement;
+use crate::settle::{Expected, Settlement};
 
 mod estimate;
 mod outputs;
@@ -26,9 +26,6 @@ pub(crate) use outputs::Outputs;
 pub(crate) struct Debt {
     store: Arc<dyn LimitStore>,
     reservation: Reservation,
-    /// What prompt and answer were estimated at, in tokens.
-    prompt: u64,
-    output: u64,
     /// How many answers the caller asked for in one, at least 1.
     choices: u64,
     /// Where the length of the answer is noted for the estimates to come; none if tokens are not counted.
@@ -37,10 +34,7 @@ pub(crate) struct Debt {
 
 /// Leave to send: what the call may need is taken, or nothing is counted for its caller.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reserved {
-    /// Whether it matters how many tokens the answer has.
-    pub(crate) counts_tokens: bool,
-}
+pub(crate) struct Reserved;
 
 /// Who counts, and what is known of earlier answers.
 #[derive(Debug, Clone, Copy)]
@@ -112,18 +106,27 @@ pub(crate) async fn reserve(
     counters: Counters<'_>,
     settlement: &mut Settlement,
 ) -> Result<Reserved, Rejection> {
-    let Some(key) = caller.limited_key() else { return Ok(Reserved { counts_tokens: false }) };
-    let outputs = plan.legs.first().filter(|_| key.limits.counts_tokens()).map(|leg| counters.outputs.of(&leg.model));
-    let (mut prompt, mut output) = (0, 0);
+    let key = caller.limited_key();
+    let outputs = plan.legs.first().filter(|_| key.is_some_and(|key| key.limits.counts_tokens()));
+    let outputs = outputs.map(|leg| counters.outputs.of(&leg.model));
+    let mut expected =
+        Expected { prompt: estimate::rough_prompt_tokens(&asked.prompt), output: usual_answer(asked, None) };
+    settlement.expect(expected);
+    let Some(key) = key else { return Ok(Reserved) };
+    let mut demand = Demand::default();
     if let Some(outputs) = &outputs {
-        prompt = estimate::prompt_tokens(&asked.prompt).await;
-        output = answer_tokens(asked, outputs, key, prompt);
+        expected.prompt = estimate::prompt_tokens(&asked.prompt).await;
+        expected.output = answer_tokens(asked, outputs, key, expected.prompt);
+        settlement.expect(expected);
+        demand.tokens = expected.prompt.saturating_add(expected.output);
+        if key.limits.budget.is_some() {
+            demand.cost = plan.dearest().cost(expected.prompt, expected.output);
+        }
     }
-    let demand = Demand { tokens: prompt.saturating_add(output), cost: plan.dearest().cost(prompt, output) };
     let reservation = take(key, demand, counters.limits, settlement).await?;
     let store = Arc::clone(counters.limits);
-    settlement.owe(Debt { store, reservation, prompt, output, choices: asked.sizing.choices, outputs });
-    Ok(Reserved { counts_tokens: key.limits.counts_tokens() })
+    settlement.owe(Debt { store, reservation, choices: asked.sizing.choices, outputs });
+    Ok(Reserved)
 }
 
 /// How long an answer is taken to be if neither the caller nor earlier answers say, in tokens.
@@ -132,14 +135,19 @@ const USUAL_ANSWER: u64 = 500;
 /// How many tokens the answer may have: as many as the caller allows, else as many as such answers had of late. That one is a
 /// guess, so it never makes a call larger than the key may make at all.
 fn answer_tokens(asked: &Asked, outputs: &RecentMean, key: &VirtualKey, prompt: u64) -> u64 {
+    let usual = usual_answer(asked, outputs.get());
+    let is_guess = asked.sizing.max_tokens.is_none();
+    let quota = key.limits.tokens.filter(|_| is_guess);
+    quota.map_or(usual, |quota| usual.min(quota.burst().saturating_sub(prompt)))
+}
+
+/// The same whoever asks: as many as the caller allows, else as many as such answers have, of which there may be a `mean`.
+fn usual_answer(asked: &Asked, mean: Option<u64>) -> u64 {
     if !asked.call.endpoint.answers_in_tokens() {
         return 0;
     }
-    if let Some(most) = asked.sizing.max_tokens {
-        return most.saturating_mul(asked.sizing.choices);
-    }
-    let usual = outputs.get().unwrap_or(USUAL_ANSWER).saturating_mul(asked.sizing.choices);
-    key.limits.tokens.map_or(usual, |quota| usual.min(quota.burst().saturating_sub(prompt)))
+    let each = asked.sizing.max_tokens.or(mean).unwrap_or(USUAL_ANSWER);
+    each.saturating_mul(asked.sizing.choices)
 }
 
 /// Takes one request of a call of which nothing is known but whose it is.
@@ -150,7 +158,7 @@ pub(crate) async fn reserve_request(
 ) -> Result<(), Rejection> {
     let Some(key) = caller.limited_key() else { return Ok(()) };
     let reservation = take(key, Demand::default(), limits, settlement).await?;
-    settlement.owe(Debt { store: Arc::clone(limits), reservation, prompt: 0, output: 0, choices: 1, outputs: None });
+    settlement.owe(Debt { store: Arc::clone(limits), reservation, choices: 1, outputs: None });
     Ok(())
 }
 
@@ -177,23 +185,17 @@ impl Debt {
         self.reservation.levels()
     }
 
-    /// How many tokens the answer was expected to have.
-    pub(crate) fn expected_output(&self) -> u64 {
-        self.output
-    }
-
     /// Settles a call that failed: it has used nothing.
     pub(crate) fn forgive(self) {
         self.settle(Used::default());
     }
 
-    /// Settles a call that was answered, by what the upstream reports, or by what was seen of the answer.
-    pub(crate) fn pay(self, reported: Option<Usage>, seen: u64, price: Price) {
-        if let (Some(usage), Some(outputs)) = (reported, &self.outputs) {
+    /// Settles a call that was answered, and takes what it cost.
+    pub(crate) fn pay(self, Tokens { usage, is_estimated }: Tokens, cost: NanoUsd) {
+        if let Some(outputs) = self.outputs.as_ref().filter(|_| !is_estimated) {
             outputs.note(usage.completion / self.choices.max(1));
         }
-        let usage = reported.unwrap_or(Usage { prompt: self.prompt, completion: seen, cached: 0 });
-        self.settle(Used { tokens: usage.total(), cost: price.cost(usage.prompt, usage.completion) });
+        self.settle(Used { tokens: usage.total(), cost });
     }
 
     fn settle(self, used: Used) {

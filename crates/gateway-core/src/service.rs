@@ -28,8 +28,9 @@ use crate::plan::{Aim, plan};
 use crate::rejection::Rejection;
 use crate::relay::AnswerBody;
 use crate::reserve::{refuse_hopeless, reserve, reserve_request};
-use crate::settle::Settlement;
+use crate::settle::{Heading, Settlement};
 use crate::snapshot::{BodyLimits, Snapshot};
+use crate::trace::continue_trace;
 use crate::{health, models, passthrough};
 
 /// A request body that the gateway can read: hyper's own, or any other over [`Bytes`].
@@ -73,7 +74,14 @@ async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Resp
     let snapshot = gateway.shared.snapshot.load_full();
     let (head, body) = request.into_parts();
     let request_id = request_id(&head.headers);
-    let account = |path| Settlement::open(Arc::clone(&gateway.shared.observer), request_id.clone(), path, started);
+    let account = |path| {
+        let heading = Heading::new(&head.method, path);
+        let mut account = Settlement::open(Arc::clone(&gateway.shared.observer), request_id.clone(), heading, started);
+        if gateway.shared.traces_calls {
+            account.trace(continue_trace(&head.headers));
+        }
+        account
+    };
     let is_preflight = CorsRules::is_preflight(&head) && check_head(&head).is_ok();
     let mut response = if let Some(cors) = snapshot.cors.as_ref().filter(|_| is_preflight) {
         preflight(cors, &head)

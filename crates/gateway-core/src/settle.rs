@@ -8,15 +8,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_call::{AttemptRecord, CallRecord, Endpoint, Event, ModelName, Observer, Outcome, RequestId, Usage};
+use gateway_call::{
+    AttemptRecord, CallRecord, CallTrace, Endpoint, Event, Label, ModelName, Observer, Outcome, RefusedBy, RequestId,
+    Tokens, TraceParent, Usage,
+};
 use gateway_keystore::VirtualKey;
-use gateway_ratelimit::{Levels, Price};
-use http::StatusCode;
+use gateway_ratelimit::{Levels, NanoUsd, Price};
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::attempt::Admission;
 use crate::gate::Place;
 use crate::reserve::Debt;
+use crate::trace::random_span;
 
 /// The status of a call whose caller left before its answer was complete, as nginx writes it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -34,6 +38,60 @@ struct Answering {
     price: Price,
 }
 
+/// The head of an upstream's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AnswerHead {
+    pub(crate) status: StatusCode,
+    /// How long after the start of the attempt it came.
+    pub(crate) after: Duration,
+}
+
+/// An attempt that has been noted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    /// Its number among those of the call.
+    pub(crate) number: usize,
+    /// Its place in the call's trace, if the call is traced: what its upstream is told.
+    pub(crate) trace: Option<TraceParent>,
+}
+
+/// Who an attempt goes to.
+pub(crate) struct Addressee {
+    /// The public name of the model that is tried.
+    pub(crate) model: ModelName,
+    /// The entry of the configuration that the name led to; none if the name is the caller's own.
+    pub(crate) entry: Option<Label>,
+    /// The provider.
+    pub(crate) provider: Label,
+    /// What that calls the model.
+    pub(crate) upstream_model: ModelName,
+}
+
+/// How many tokens a call is expected to take, about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expected {
+    pub(crate) prompt: u64,
+    pub(crate) output: u64,
+}
+
+/// What a request's head says of it before anything else is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heading {
+    /// The method, as logs and metrics call it.
+    pub(crate) method: &'static str,
+    /// The path served, as a constant.
+    pub(crate) path: &'static str,
+}
+
+impl Heading {
+    /// That of a request for a path that is served.
+    pub(crate) fn new(method: &Method, path: &'static str) -> Self {
+        const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+        let method = KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
+        Self { method, path }
+    }
+}
+
 /// How much of an answer there was.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measure {
@@ -47,7 +105,8 @@ struct Measure {
 pub(crate) struct Settlement {
     observer: Arc<dyn Observer>,
     request_id: RequestId,
-    path: &'static str,
+    trace: Option<CallTrace>,
+    heading: Heading,
     endpoint: Option<Endpoint>,
     started: Instant,
     waited: Duration,
@@ -63,8 +122,11 @@ pub(crate) struct Settlement {
     levels: Levels,
     /// Whether the connection cannot go on behind the answer.
     ends_connection: bool,
+    expected: Expected,
     measure: Measure,
     model: Option<ModelName>,
+    /// The entry of the configuration that the model's name led to.
+    entry: Option<Label>,
     tags: Vec<(String, String)>,
     attempts: Vec<AttemptRecord>,
     /// The attempts that are under way: which they are, and since when.
@@ -73,22 +135,20 @@ pub(crate) struct Settlement {
     answering: Option<Answering>,
     status: Option<StatusCode>,
     error: Option<&'static str>,
+    refused_by: Option<RefusedBy>,
     stream: bool,
     bytes_out: u64,
 }
 
 impl Settlement {
     /// The account of a request that has just arrived.
-    pub(crate) fn open(
-        observer: Arc<dyn Observer>,
-        request_id: RequestId,
-        path: &'static str,
-        started: Instant,
-    ) -> Self {
+    pub(crate) fn open(observer: Arc<dyn Observer>, request_id: RequestId, heading: Heading, started: Instant) -> Self {
+        observer.on_event(&Event::Arrived { path: heading.path });
         Self {
             observer,
             request_id,
-            path,
+            trace: None,
+            heading,
             endpoint: None,
             started,
             waited: Duration::ZERO,
@@ -100,14 +160,17 @@ impl Settlement {
             debt: None,
             levels: Levels::default(),
             ends_connection: false,
+            expected: Expected::default(),
             measure: Measure::default(),
             model: None,
+            entry: None,
             tags: Vec::new(),
             attempts: Vec::new(),
             running: [None; MAX_RUNNING],
             answering: None,
             status: None,
             error: None,
+            refused_by: None,
             stream: false,
             bytes_out: 0,
         }
@@ -126,6 +189,11 @@ impl Settlement {
     /// The attempts so far.
     pub(crate) fn attempts(&self) -> &[AttemptRecord] {
         &self.attempts
+    }
+
+    /// Notes the call's place in its trace, which it has from then on.
+    pub(crate) fn trace(&mut self, trace: CallTrace) {
+        self.trace = Some(trace);
     }
 
     /// Notes the endpoint.
@@ -169,11 +237,16 @@ impl Settlement {
         self.levels
     }
 
+    /// Notes what the call is expected to take, which counts where its upstream does not report what it took.
+    pub(crate) fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
+    }
+
     /// Notes how much there is of an answer that is not watched as it passes: what the upstream reports of it, else what its
     /// `bytes` amount to, a token for every four of them, if it is known how many there are. Never more than was expected, for
     /// much of it is no content.
     pub(crate) fn measure_whole(&mut self, reported: Option<Usage>, bytes: Option<u64>) {
-        let expected = self.debt.as_ref().map_or(0, Debt::expected_output);
+        let expected = self.expected.output;
         self.measure(reported, bytes.map_or(expected, |bytes| expected.min(bytes.div_ceil(4))));
     }
 
@@ -183,36 +256,44 @@ impl Settlement {
     }
 
     /// Notes what was asked for; only names that the configuration knows may come here.
-    pub(crate) fn note_model(&mut self, model: ModelName, tags: Vec<(String, String)>) {
+    pub(crate) fn note_model(&mut self, model: ModelName, entry: Option<Label>, tags: Vec<(String, String)>) {
         self.model = Some(model);
+        self.entry = entry;
         self.tags = tags;
     }
 
-    /// Notes that an attempt begins; gives its number. Until more is known of it, it counts as cancelled, which is what it
+    /// Notes that an attempt begins. Until more is known of it, it counts as cancelled, which is what it
     /// is if the call is dropped now.
-    pub(crate) fn begin_attempt(&mut self, model: ModelName, provider: Arc<str>, upstream_model: ModelName) -> usize {
-        let number = self.attempts.len();
+    pub(crate) fn begin_attempt(&mut self, at: Addressee) -> Begun {
+        let (number, now) = (self.attempts.len(), Instant::now());
+        let Addressee { model, entry, provider, upstream_model } = at;
+        let trace = self.trace.map(|trace| trace.own.at(random_span()));
         self.attempts.push(AttemptRecord {
             model,
+            entry,
             provider,
             upstream_model,
             outcome: Outcome::Cancelled,
             status: None,
+            span: trace.map(|trace| trace.span),
+            began: now.saturating_duration_since(self.started),
+            head: None,
             elapsed: Duration::ZERO,
         });
         if let Some(slot) = self.running.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some((number, Instant::now()));
+            *slot = Some((number, now));
         }
-        number
+        Begun { number, trace }
     }
 
     /// Notes what came of an attempt.
-    pub(crate) fn conclude_attempt(&mut self, number: usize, outcome: Outcome, status: Option<StatusCode>) {
+    pub(crate) fn conclude_attempt(&mut self, number: usize, outcome: Outcome, answer: Option<AnswerHead>) {
         let slot = self.running.iter_mut().find(|slot| slot.is_some_and(|(running, _)| running == number));
         let began = slot.and_then(Option::take).map(|(_, began)| began);
         if let Some(attempt) = self.attempts.get_mut(number) {
             attempt.outcome = outcome;
-            attempt.status = status.map(|status| status.as_u16());
+            attempt.status = answer.map(|head| head.status.as_u16());
+            attempt.head = answer.map(|head| head.after);
             attempt.elapsed = began.map_or(attempt.elapsed, |began| began.elapsed());
         }
     }
@@ -279,6 +360,11 @@ impl Settlement {
         self.error = code;
     }
 
+    /// Notes what kept the call from being tried.
+    pub(crate) fn note_refusal(&mut self, refused_by: Option<RefusedBy>) {
+        self.refused_by = refused_by;
+    }
+
     /// Notes bytes of the answer's body that were handed to the connection.
     pub(crate) fn note_bytes(&mut self, count: usize) {
         self.first_byte.get_or_insert_with(|| self.started.elapsed());
@@ -287,21 +373,29 @@ impl Settlement {
 }
 
 impl Settlement {
-    /// Settles with the key's limits. An answer is paid for as far as it went; whatever else the call came to is free.
-    fn pay(&mut self) {
-        let Some(debt) = self.debt.take() else { return };
-        let answering = self.answering.as_ref();
-        let answered = answering.and_then(|it| Some((self.attempts.get(it.number)?.outcome, it.price)));
-        match answered {
-            None | Some((Outcome::ClientFault, _)) => debt.forgive(),
-            Some((_, price)) => debt.pay(self.measure.reported, self.measure.seen, price),
+    /// What the answer took and what that costs. An answer is paid for as far as it went; whatever else the call came to is free.
+    fn bill(&self) -> Option<(Tokens, NanoUsd)> {
+        let answering = self.answering.as_ref()?;
+        let outcome = self.attempts.get(answering.number)?.outcome;
+        if outcome == Outcome::ClientFault || self.endpoint.is_none() {
+            return None;
         }
+        let Measure { reported, seen } = self.measure;
+        let guessed = || Usage { prompt: self.expected.prompt, completion: seen, cached: 0 };
+        let tokens = Tokens { usage: reported.unwrap_or_else(guessed), is_estimated: reported.is_none() };
+        Some((tokens, answering.price.cost(tokens.usage.prompt, tokens.usage.completion)))
     }
 }
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        self.pay();
+        let bill = self.bill();
+        if let Some(debt) = self.debt.take() {
+            match bill {
+                Some((tokens, cost)) => debt.pay(tokens, cost),
+                None => debt.forgive(),
+            }
+        }
         let in_flight = self.running.iter().flatten().map(|(_, began)| *began).min();
         self.waiting = self.waiting.or(in_flight);
         self.end_wait();
@@ -316,12 +410,18 @@ impl Drop for Settlement {
         let duration = self.started.elapsed();
         self.observer.on_event(&Event::Settled(&CallRecord {
             request_id: &self.request_id,
-            path: self.path,
+            trace: self.trace,
+            method: self.heading.method,
+            path: self.heading.path,
             endpoint: self.endpoint,
-            key: self.key.as_ref().map(|key| &*key.name),
+            key: self.key.as_ref().map(|key| &key.name),
             model: self.model.as_ref().map(ModelName::as_str),
+            entry: self.entry.as_ref(),
             status: self.status.map_or(CLIENT_CLOSED_REQUEST, |status| status.as_u16()),
             error: self.error,
+            refused_by: self.refused_by,
+            tokens: bill.map(|(tokens, _)| tokens),
+            cost_nano_usd: bill.map_or(0, |(_, cost)| cost.0),
             stream: self.stream,
             attempts: &self.attempts,
             tags: &self.tags,

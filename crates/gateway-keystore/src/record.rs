@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gateway_call::ModelPattern;
+use gateway_call::{Label, ModelPattern};
 use gateway_ratelimit::{Budget, LimitError, RateLimit};
 use gateway_secret::KeyDigest;
 use jiff::Timestamp;
@@ -90,7 +90,7 @@ impl KeyRecord {
     pub fn virtual_keys(&self) -> Result<Vec<(KeyDigest, VirtualKey)>, LimitError> {
         let limits = self.rate_limit.clone().unwrap_or_default().limits(self.budget)?;
         let current = VirtualKey {
-            name: Arc::clone(&self.name),
+            name: Label::of(&self.name),
             account: Arc::clone(&self.id),
             allowed_models: self.allowed_models.iter().map(|pattern| ModelPattern::new(pattern)).collect(),
             limits: Arc::new(limits),

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use gateway_call::ModelPattern;
+use gateway_call::{Label, ModelPattern};
 use gateway_ratelimit::Limits;
 use jiff::Timestamp;
 
 /// What is known of a caller's key on the path of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualKey {
-    /// What logs call it.
-    pub name: Arc<str>,
+    /// What logs and metrics call it.
+    pub name: Label,
     /// Under which name its spending is counted; unique.
     pub account: Arc<str>,
     /// Patterns of the models it may use; none means no model. Shared, since most keys have the same.
@@ -26,10 +26,9 @@ pub struct VirtualKey {
 impl VirtualKey {
     /// A key without limits that may use any model.
     pub fn unlimited(name: &str) -> Self {
-        let name: Arc<str> = name.into();
         Self {
-            account: Arc::clone(&name),
-            name,
+            account: name.into(),
+            name: Label::of(name),
             allowed_models: Arc::new([ModelPattern::new("*")]),
             limits: Arc::default(),
             expires_at: None,

@@ -148,6 +148,10 @@ mod tests {
     fn a_trail_stands_beside_the_error_but_not_in_a_stream() {
         let attempt = AttemptRecord {
             model: "m".into(),
+            entry: None,
+            span: None,
+            began: Duration::ZERO,
+            head: None,
             provider: "p".into(),
             upstream_model: "u".into(),
             outcome: Outcome::Transport,

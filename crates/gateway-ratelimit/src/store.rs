@@ -117,3 +117,17 @@ pub enum DenialCause {
     /// Nobody can say, and then the administrator wants no call to be made.
     Unavailable,
 }
+
+impl DenialCause {
+    /// The limit's short constant name, for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests { .. } => "requests",
+            Self::Tokens { .. } => "tokens",
+            Self::Concurrency { .. } => "concurrency",
+            Self::Budget => "budget",
+            Self::Blocked => "blocked",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}

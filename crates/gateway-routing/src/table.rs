@@ -6,22 +6,40 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gateway_call::{ModelName, ModelPattern};
+use gateway_call::{Label, ModelName, ModelPattern};
 
 use crate::{Route, UpstreamModel};
 
 /// Every route of one configuration.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    models: HashMap<String, Arc<Route>>,
-    exact: HashMap<String, Arc<Route>>,
-    patterns: Vec<(ModelPattern, Arc<Route>)>,
-    any: Option<Arc<Route>>,
+    models: HashMap<String, Entry>,
+    exact: HashMap<String, Entry>,
+    patterns: Vec<(ModelPattern, Entry)>,
+    any: Option<Entry>,
     by_provider: HashMap<String, RouteTable>,
     /// Names that lead nowhere for now.
-    closed: HashMap<String, Arc<Route>>,
+    closed: HashMap<String, Entry>,
     /// Where all names lead that are not there by themselves, if not to patterns and to providers that take any name.
-    closed_rest: Option<Arc<Route>>,
+    closed_rest: Option<Entry>,
+}
+
+/// What some name leads to.
+#[derive(Debug)]
+struct Entry {
+    route: Arc<Route>,
+    /// The name or the pattern; none for providers that take any name.
+    label: Option<Label>,
+}
+
+impl Entry {
+    fn named(name: &str, route: Route) -> Self {
+        Self { route: Arc::new(route), label: Some(Label::of(name)) }
+    }
+
+    fn resolved(&self, name: ModelName) -> Resolved {
+        Resolved { route: Arc::clone(&self.route), name, entry: self.label.clone() }
+    }
 }
 
 /// A route found for one name.
@@ -31,6 +49,8 @@ pub struct Resolved {
     pub route: Arc<Route>,
     /// The name that the route's targets start from: the public one, or what follows `provider/`.
     pub name: ModelName,
+    /// The entry that the name led to, a name or a pattern of the configuration; none if some provider takes any name.
+    pub entry: Option<Label>,
 }
 
 impl Resolved {
@@ -46,32 +66,33 @@ impl Resolved {
 impl RouteTable {
     /// Adds a name of the `models` section.
     pub fn insert_model(&mut self, name: &str, route: Route) {
-        self.models.insert(name.to_owned(), Arc::new(route));
+        self.models.insert(name.to_owned(), Entry::named(name, route));
     }
 
     /// Adds a name that nobody may serve for now, whatever else is said of it. Its route has no targets, and it is not listed.
     pub fn close(&mut self, name: &str) {
-        self.closed.insert(name.to_owned(), Arc::new(Route::closed()));
+        self.closed.insert(name.to_owned(), Entry::named(name, Route::closed()));
     }
 
     /// Has nobody serve the names for which there are only patterns, or providers that take any name.
     pub fn close_rest(&mut self) {
-        self.closed_rest = Some(Arc::new(Route::closed()));
+        self.closed_rest = Some(Entry { route: Arc::new(Route::closed()), label: None });
     }
 
     /// Adds a name that providers map exactly.
     pub fn insert_exact(&mut self, name: &str, route: Route) {
-        self.exact.insert(name.to_owned(), Arc::new(route));
+        self.exact.insert(name.to_owned(), Entry::named(name, route));
     }
 
     /// Adds a pattern behind those already there.
     pub fn push_pattern(&mut self, pattern: ModelPattern, route: Route) {
-        self.patterns.push((pattern, Arc::new(route)));
+        let entry = Entry::named(pattern.as_str(), route);
+        self.patterns.push((pattern, entry));
     }
 
     /// Sets the providers that take any name.
     pub fn set_any(&mut self, route: Route) {
-        self.any = Some(Arc::new(route));
+        self.any = Some(Entry { route: Arc::new(route), label: None });
     }
 
     /// Adds what `provider/` in front of a name leads to: the provider's own names, patterns and any-name route.
@@ -81,12 +102,11 @@ impl RouteTable {
 
     /// The route for a public name from which the gateway's own prefix has been stripped.
     pub fn resolve(&self, name: &ModelName) -> Option<Resolved> {
-        if let Some(route) = self.route(name.as_str()) {
-            return Some(Resolved { route: Arc::clone(route), name: name.clone() });
+        if let Some(entry) = self.entry(name.as_str()) {
+            return Some(entry.resolved(name.clone()));
         }
         let (provider, model) = name.as_str().split_once('/')?;
-        let route = self.by_provider.get(provider)?.route(model)?;
-        Some(Resolved { route: Arc::clone(route), name: model.into() })
+        Some(self.by_provider.get(provider)?.entry(model)?.resolved(model.into()))
     }
 
     /// Every name that can be listed: those of models and exact mappings, sorted. Patterns have no list of names.
@@ -100,8 +120,8 @@ impl RouteTable {
         names.filter(|name| !self.closed.contains_key(*name)).map(String::as_str)
     }
 
-    fn route(&self, name: &str) -> Option<&Arc<Route>> {
-        let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, route)| route);
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, entry)| entry);
         let closed = self.closed.get(name);
         let exact = closed.or_else(|| self.models.get(name)).or_else(|| self.exact.get(name));
         exact.or(self.closed_rest.as_ref()).or_else(by_pattern).or(self.any.as_ref()).filter(|_| !name.is_empty())
@@ -139,6 +159,9 @@ mod tests {
                 .resolve(&name.into())
                 .map(|it| (it.route.targets()[0].provider, it.upstream_model(0).unwrap().to_string()))
         };
+        let entry = |name: &str| table.resolve(&name.into()).and_then(|it| it.entry).map(|it| it.to_string());
+        assert_eq!(entry("gpt-4.1").as_deref(), Some("gpt-*"), "callers' own names are no labels");
+        assert_eq!(entry("main/o3").as_deref(), Some("o3"));
         assert_eq!(found("gpt-4o"), Some((0, "from-models".to_owned())));
         assert_eq!(found("o3"), Some((1, "o3-2025".to_owned())));
         assert_eq!(found("gpt-4.1"), Some((2, "gpt-4.1".to_owned())), "patterns are asked in file order");
@@ -173,7 +196,8 @@ mod tests {
     fn providers_without_a_mapping_take_any_name() {
         let mut table = table();
         table.set_any(route(9, UpstreamModel::Same));
-        assert_eq!(table.resolve(&"claude".into()).unwrap().route.targets()[0].provider, 9);
+        let resolved = table.resolve(&"claude".into()).unwrap();
+        assert_eq!((resolved.route.targets()[0].provider, resolved.entry), (9, None));
         assert_eq!(table.resolve(&"main/o3".into()).unwrap().upstream_model(0).unwrap().as_str(), "main/o3");
         assert_eq!(table.names().into_iter().collect::<Vec<_>>(), ["gpt-4o", "o3"]);
     }

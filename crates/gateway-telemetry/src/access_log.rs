@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gateway_call::{AttemptRecord, CallRecord, Event, Observer};
+use gateway_call::{AttemptRecord, CallRecord, CallTrace, Event, Observer};
 
 /// Writes the access log: target `access`, level `info`, one event a call, data in fields.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,11 +19,14 @@ impl Observer for AccessLog {
 
 fn write(record: &CallRecord<'_>) {
     let served = record.attempts.last();
+    let usage = record.tokens.map(|tokens| tokens.usage);
     tracing::info!(
         target: "access",
         request_id = record.request_id.as_str(),
-        key = record.key,
-        path = record.path,
+        trace_id = record.trace.map(|trace| tracing::field::display(TraceId(trace))),
+        key = record.key.map(|key| &**key),
+        method = record.method,
+        endpoint = record.path,
         model = record.model,
         provider = served.map(|attempt| &*attempt.provider),
         upstream_model = served.map(|attempt| attempt.upstream_model.as_str()),
@@ -32,7 +35,12 @@ fn write(record: &CallRecord<'_>) {
         stream = record.stream,
         attempts = %Attempts(record.attempts),
         tags = (!record.tags.is_empty()).then(|| tracing::field::display(Tags(record.tags))),
-        first_byte_ms = record.first_byte.map(milliseconds),
+        prompt_tokens = usage.map(|usage| usage.prompt),
+        completion_tokens = usage.map(|usage| usage.completion),
+        cached_tokens = usage.map(|usage| usage.cached),
+        tokens_estimated = record.tokens.is_some_and(|tokens| tokens.is_estimated).then_some(true),
+        cost_usd = (record.cost_nano_usd > 0).then(|| record.cost_nano_usd as f64 / 1e9),
+        ttft_ms = record.first_byte.map(milliseconds),
         duration_ms = milliseconds(record.duration),
         overhead_us = u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
         bytes = record.bytes_out,
@@ -42,6 +50,15 @@ fn write(record: &CallRecord<'_>) {
 
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// As traces show it, so that a line can be found from there.
+struct TraceId(CallTrace);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0.own.trace)
+    }
 }
 
 /// `provider/model:outcome:status`, separated by commas.
@@ -78,7 +95,7 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
-    use gateway_call::{Endpoint, Outcome, RequestId};
+    use gateway_call::{Endpoint, Outcome, RequestId, Tokens, Usage};
     use parking_lot::Mutex;
 
     use super::*;
@@ -105,20 +122,30 @@ mod tests {
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         let attempts = [AttemptRecord {
             model: "gpt-4o".into(),
+            entry: Some("gpt-4o".into()),
             provider: "main".into(),
             upstream_model: "gpt-4o-2024".into(),
             outcome: Outcome::Success,
             status: Some(200),
+            span: None,
+            began: Duration::ZERO,
+            head: Some(Duration::from_millis(9)),
             elapsed: Duration::from_millis(12),
         }];
         let record = CallRecord {
             request_id: &RequestId::from_random(1),
+            trace: None,
+            method: "POST",
             path: "/v1/chat/completions",
             endpoint: Some(Endpoint::ChatCompletions),
-            key: Some("team a"),
+            key: Some(&"team a".into()),
             model: Some("gpt-4o"),
+            entry: Some(&"gpt-4o".into()),
             status: 200,
             error: None,
+            refused_by: None,
+            tokens: Some(Tokens { usage: Usage { prompt: 9, completion: 3, cached: 0 }, is_estimated: false }),
+            cost_nano_usd: 12_500,
             stream: true,
             attempts: &attempts,
             tags: &[("job".to_owned(), "nightly\nrun".to_owned())],
@@ -136,6 +163,9 @@ mod tests {
             ("key", serde_json::json!("team a")),
             ("provider", serde_json::json!("main")),
             ("status", serde_json::json!(200)),
+            ("endpoint", serde_json::json!("/v1/chat/completions")),
+            ("prompt_tokens", serde_json::json!(9)),
+            ("cost_usd", serde_json::json!(0.0000125)),
             ("attempts", serde_json::json!("main/gpt-4o-2024:success:200")),
             ("tags", serde_json::json!("job=nightly\\nrun")),
             ("duration_ms", serde_json::json!(12.345)),

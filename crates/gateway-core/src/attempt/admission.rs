@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_call::{ModelName, Outcome};
+use gateway_call::{Label, ModelName, Outcome};
 use gateway_resilience::{BreakerChange, Pass};
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ pub(crate) struct Admission {
     _place: Option<Place>,
     /// The credential's place in the provider's list.
     pub(super) credential: usize,
-    provider: Arc<str>,
+    provider: Label,
     upstream_model: ModelName,
     record: Arc<Record>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Admission {
 impl Admission {
     /// Leave for an attempt at `aim`, with a credential.
     pub(super) fn new(pass: Pass, place: Option<Place>, credential: usize, aim: &Aim<'_>) -> Self {
-        let (provider, upstream_model) = (Arc::clone(&aim.provider.name), aim.upstream_model.clone());
+        let (provider, upstream_model) = (aim.provider.name.clone(), aim.upstream_model.clone());
         let record = Arc::clone(&aim.provider.state.record);
         Self { pass, _place: place, credential, provider, upstream_model, record }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_call::{ModelName, Outcome};
+use gateway_call::{Label, ModelName, Outcome};
 use gateway_protocol::{Segments, Served, StreamRewriter, annotate};
 use http::{HeaderMap, StatusCode, response};
 
@@ -23,7 +23,7 @@ pub(crate) struct Committed {
     /// The public name of the model that answers; none for what was passed through, whose model nobody looked for.
     pub(crate) model: Option<ModelName>,
     /// The name of the provider that answers.
-    pub(crate) provider: Arc<str>,
+    pub(crate) provider: Label,
 }
 
 /// Commits to an answer: says in it who served, and keeps hold of the target for as long as it is sending.
@@ -35,7 +35,7 @@ pub(super) fn commit(
     settlement: &mut Settlement,
 ) -> Committed {
     let outcome = if matches!(opened, Opened::Fault(_)) { Outcome::ClientFault } else { Outcome::Success };
-    settlement.conclude_attempt(attempt.number, outcome, attempt.status);
+    settlement.conclude_attempt(attempt.number, outcome, attempt.answered);
     let committed = match opened {
         Opened::Fault(fault) => fault,
         Opened::Raw { head, relay } => {
@@ -81,7 +81,7 @@ pub(super) fn raw(head: response::Parts, relay: RawRelay, attempt: &Attempt<'_>)
 
 /// An answer of the attempt's target.
 pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: Content, attempt: &Attempt<'_>) -> Committed {
-    let (model, provider) = (attempt.aim.shown.clone(), Arc::clone(&attempt.aim.provider.name));
+    let (model, provider) = (attempt.aim.shown.clone(), attempt.aim.provider.name.clone());
     Committed { status, headers, content, model, provider }
 }
 

@@ -1,6 +1,5 @@
 //! The way through one model's targets: which is next, and when.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_call::Outcome;
@@ -36,7 +35,7 @@ enum Toll {
 impl Toll {
     /// What a step means for the budget of its provider.
     fn of(step: &Step, aim: &Aim<'_>, settlement: &Settlement) -> Self {
-        let before = settlement.attempts().iter().rev().filter(|it| Arc::ptr_eq(&it.provider, &aim.provider.name));
+        let before = settlement.attempts().iter().rev().filter(|it| it.provider == aim.provider.name);
         let is_known = before.clone().any(|it| it.upstream_model == aim.upstream_model);
         match before.map(|it| Verdict::on(it.outcome)).next() {
             None => Self::FirstVisit,
@@ -234,9 +233,8 @@ impl<'c, 'a> Course<'c, 'a> {
     }
 
     fn begin(&self, target: usize, aim: Aim<'a>, admission: Admission, settlement: &mut Settlement) -> Attempt<'a> {
-        let number =
-            settlement.begin_attempt(self.leg.model.clone(), aim.provider.name.clone(), aim.upstream_model.clone());
-        Attempt::new(target, number, aim, admission)
+        let begun = settlement.begin_attempt(self.leg.attempt_at(&aim));
+        Attempt::new(target, begun, aim, admission)
     }
 
     /// The credentials that were refused to the call at a target, as a set of bits.

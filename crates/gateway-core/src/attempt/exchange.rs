@@ -4,10 +4,10 @@ use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use gateway_call::{Outcome, TimeoutPhase};
+use gateway_call::{Outcome, TimeoutPhase, TraceParent};
 use gateway_protocol::AnswerScan;
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
-use http::{HeaderMap, Request, StatusCode, response};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, response};
 use tokio::time::Instant;
 
 use super::admission::Admission;
@@ -18,7 +18,8 @@ use super::{Sending, events, whole};
 use crate::headers::media_type;
 use crate::plan::Aim;
 use crate::relay::RawRelay;
-use crate::settle::Settlement;
+use crate::settle::{AnswerHead, Begun, Settlement};
+use crate::trace::TRACEPARENT;
 
 /// One attempt at one target.
 pub(super) struct Attempt<'a> {
@@ -27,10 +28,11 @@ pub(super) struct Attempt<'a> {
     pub(super) target: usize,
     /// The attempt's number among those of the call.
     pub(super) number: usize,
+    trace: Option<TraceParent>,
     pub(super) admission: Admission,
     pub(super) began: Instant,
-    /// The status of the answer, once there is one.
-    pub(super) status: Option<StatusCode>,
+    /// The head of the answer, once there is one.
+    pub(super) answered: Option<AnswerHead>,
     /// How much of the time was the upstream's.
     pub(super) waited: Duration,
     /// Whether the request's body may still be arriving from the caller, whose time is not the upstream's.
@@ -65,16 +67,17 @@ pub(super) struct WholeAnswer {
 }
 
 impl<'a> Attempt<'a> {
-    /// An attempt that begins now, with its target's place in the route and its own number.
-    pub(super) fn new(target: usize, number: usize, aim: Aim<'a>, admission: Admission) -> Self {
+    /// An attempt that begins now, with its target's place in the route.
+    pub(super) fn new(target: usize, Begun { number, trace }: Begun, aim: Aim<'a>, admission: Admission) -> Self {
         let began = Instant::now();
         Self {
             aim,
             target,
             number,
+            trace,
             admission,
             began,
-            status: None,
+            answered: None,
             waited: Duration::ZERO,
             is_upload: false,
             awaited_since: began,
@@ -95,6 +98,11 @@ impl<'a> Attempt<'a> {
         Finished { attempt: self, result }
     }
 
+    /// The status of the answer, once there is one.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        self.answered.map(|answer| answer.status)
+    }
+
     /// Notes how the attempt failed, where it belongs.
     pub(super) fn fail(self, failure: &Failure, settlement: &mut Settlement) {
         let blame = self.blame(failure.outcome());
@@ -103,8 +111,9 @@ impl<'a> Attempt<'a> {
 
     /// Notes how the attempt failed, and tells the target something else of it: `blame`.
     pub(super) fn fail_as(self, failure: &Failure, blame: Outcome, settlement: &mut Settlement) {
-        let Self { aim, admission, status, number, .. } = self;
-        settlement.conclude_attempt(number, failure.outcome(), status);
+        let Self { aim, admission, answered, number, .. } = self;
+        let status = answered.map(|answer| answer.status);
+        settlement.conclude_attempt(number, failure.outcome(), answered);
         let credential = admission.credential;
         let lost = admission.finish(blame).then_some(credential);
         failure::report(failure, &aim, status, lost, settlement);
@@ -117,10 +126,10 @@ impl<'a> Attempt<'a> {
         match outcome {
             Outcome::Timeout(TimeoutPhase::FirstToken) if hurry.first_token => Outcome::Cancelled,
             Outcome::Timeout(TimeoutPhase::Total) if hurry.total || self.is_upload => Outcome::Cancelled,
-            _ if self.is_upload && self.status == Some(StatusCode::REQUEST_TIMEOUT) => Outcome::Cancelled,
+            _ if self.is_upload && self.status() == Some(StatusCode::REQUEST_TIMEOUT) => Outcome::Cancelled,
             // With a total timeout shorter than that for the head, a dead upstream would otherwise never be found out.
             Outcome::Timeout(TimeoutPhase::Total)
-                if self.status.is_none() && self.began.elapsed() >= timeouts.total / 2 =>
+                if self.answered.is_none() && self.began.elapsed() >= timeouts.total / 2 =>
             {
                 Outcome::Timeout(TimeoutPhase::Headers)
             }
@@ -140,9 +149,12 @@ impl<'a> Attempt<'a> {
     /// may be is as bad as one without: many upstreams send it only when the model begins to speak.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         is_stream: bool,
     ) -> Result<(response::Parts, ResponseBody), Failure> {
+        if let Some(value) = self.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+            request.headers_mut().insert(TRACEPARENT, value);
+        }
         let Aim { provider, timeouts, deadline, .. } = &self.aim;
         let is_first_token_sooner = is_stream && timeouts.first_token < timeouts.headers;
         let headers = if is_first_token_sooner { timeouts.first_token } else { timeouts.headers };
@@ -154,7 +166,7 @@ impl<'a> Attempt<'a> {
             }
             _ => error.into(),
         })?;
-        self.status = Some(response.status());
+        self.answered = Some(AnswerHead { status: response.status(), after: self.began.elapsed() });
         if self.is_upload {
             self.awaited_since = Instant::now();
         }

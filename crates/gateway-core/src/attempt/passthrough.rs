@@ -20,7 +20,7 @@ use crate::gate::Place;
 use crate::plan::{Aim, Hurry};
 use crate::rejection::Rejection;
 use crate::relay::RawRelay;
-use crate::settle::Settlement;
+use crate::settle::{Addressee, Settlement};
 use crate::snapshot::ProviderRuntime;
 
 /// What stands for the model where nobody looked for it.
@@ -67,20 +67,25 @@ pub(crate) async fn attempt_passthrough(
 ) -> Result<Committed, Rejection> {
     let Passage { aim, admission } = passage;
     let request = request(&aim, admission.credential);
-    let number = settlement.begin_attempt(ANY.into(), Arc::clone(&aim.provider.name), ANY.into());
-    let mut attempt = Attempt::new(0, number, aim, admission);
+    let begun = settlement.begin_attempt(Addressee {
+        model: ANY.into(),
+        entry: None,
+        provider: aim.provider.name.clone(),
+        upstream_model: ANY.into(),
+    });
+    let mut attempt = Attempt::new(0, begun, aim, admission);
     attempt.is_upload = true;
     let result = exchange(&mut attempt, request).await;
     settlement.note_wait(attempt.waited);
     match result {
         Ok((outcome, committed)) => {
-            settlement.conclude_attempt(number, outcome, attempt.status);
-            let blame = blame(outcome, attempt.status);
+            settlement.conclude_attempt(begun.number, outcome, attempt.answered);
+            let blame = blame(outcome, attempt.status());
             hold(attempt, blame, &committed.content, settlement);
             Ok(committed)
         }
         Err(failure) => {
-            let blame = blame(attempt.blame(failure.outcome()), attempt.status);
+            let blame = blame(attempt.blame(failure.outcome()), attempt.status());
             attempt.fail_as(&failure, blame, settlement);
             Err(failure.into_rejection())
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gateway_call::Label;
 use gateway_config::{Auth, Config, MasterKey};
 use gateway_keystore::{KeyStore, LayeredKeyStore, MemoryKeyStore, VirtualKey};
 
@@ -30,7 +31,7 @@ pub(super) fn compile(config: &Config, stored: Option<&Arc<dyn KeyStore>>) -> Op
 
 fn virtual_key(key: &MasterKey) -> VirtualKey {
     VirtualKey {
-        name: key.name.as_str().into(),
+        name: Label::of(&key.name),
         account: format!("{FILE}{}", key.name).into(),
         allowed_models: key.allowed_models.as_slice().into(),
         limits: Arc::clone(&key.limits),

@@ -34,7 +34,7 @@ impl Snapshot {
         }
         let known = self.named.0.read().get(name).cloned();
         let route = known.unwrap_or_else(|| self.name_route(name, &found));
-        Some(Resolved { route, name: found.name })
+        Some(Resolved { route, ..found })
     }
 
     fn name_route(&self, name: &ModelName, found: &Resolved) -> Arc<Route> {

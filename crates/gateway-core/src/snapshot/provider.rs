@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use gateway_call::Endpoint;
+use gateway_call::{Endpoint, Label};
 use gateway_config::{Config, Model, Provider as ProviderConfig, ProviderEndpoint};
 use gateway_extension::Registry;
 use gateway_protocol::Provider;
@@ -27,7 +27,7 @@ const USER_AGENT: &str = concat!("llm-gateway/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub(crate) struct ProviderRuntime {
     /// Its configured name.
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Label,
     /// The protocol it speaks.
     pub(crate) protocol: Arc<dyn Provider>,
     /// What outlives this configuration.
@@ -151,7 +151,7 @@ fn compile_one(
     }
     let headers = all_headers(config, protocol.as_ref())?;
     Ok(Arc::new(ProviderRuntime {
-        name: config.name.as_str().into(),
+        name: Label::of(&config.name),
         protocol,
         state,
         passthrough,

@@ -26,6 +26,10 @@ pub(crate) fn annotated(body: &str) -> String {
 pub(crate) fn with_served<T>(then: impl FnOnce(&Served<'_>) -> T) -> T {
     let attempts = [AttemptRecord {
         model: "pub\"lic".into(),
+        entry: None,
+        span: None,
+        began: Duration::ZERO,
+        head: None,
         provider: "one".into(),
         upstream_model: "up".into(),
         outcome: Outcome::Success,

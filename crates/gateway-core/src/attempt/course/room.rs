@@ -94,7 +94,7 @@ async fn wait_for_any(
 }
 
 fn has_provider(candidates: &[Candidate<'_>], of: &Candidate<'_>) -> bool {
-    candidates.iter().any(|it| Arc::ptr_eq(&it.aim.provider.name, &of.aim.provider.name))
+    candidates.iter().any(|it| it.aim.provider.name == of.aim.provider.name)
 }
 
 impl<'a> Course<'_, 'a> {

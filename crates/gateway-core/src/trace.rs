@@ -1,0 +1,53 @@
+//! The place of a call in the trace that its caller began, or in one of its own.
+
+use std::num::{NonZeroU64, NonZeroU128};
+
+use gateway_call::{CallTrace, TraceParent};
+use http::{HeaderMap, HeaderName};
+
+/// Where the place is told (W3C Trace Context, section 3.2).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Continues the caller's trace, or begins one.
+pub(crate) fn continue_trace(headers: &HeaderMap) -> CallTrace {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    // Of several nobody can tell which is meant.
+    let only = values.next().filter(|_| values.next().is_none());
+    let caller = only.and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
+    match caller {
+        Some(caller) => CallTrace { own: caller.at(random_span()), parent: Some(caller.span) },
+        None => CallTrace { own: TraceParent::begin(random_trace(), random_span()), parent: None },
+    }
+}
+
+/// The identifier of a new span.
+pub(crate) fn random_span() -> NonZeroU64 {
+    NonZeroU64::new(fastrand::u64(1..)).unwrap_or(NonZeroU64::MIN)
+}
+
+fn random_trace() -> NonZeroU128 {
+    NonZeroU128::new(fastrand::u128(1..)).unwrap_or(NonZeroU128::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const CALLERS: HeaderValue = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+
+    #[test]
+    fn a_trace_is_continued_and_none_is_begun() {
+        let mut headers = HeaderMap::new();
+        let begun = continue_trace(&headers);
+        assert!(begun.own.is_sampled() && begun.parent.is_none());
+        headers.insert(TRACEPARENT, CALLERS);
+        let continued = continue_trace(&headers);
+        assert_eq!(continued.parent, NonZeroU64::new(0x00f0_67aa_0ba9_02b7));
+        assert_eq!(continued.own.trace.get(), 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+        assert!(!continued.own.is_sampled(), "whoever began it does not record it");
+        headers.append(TRACEPARENT, CALLERS);
+        assert_eq!(continue_trace(&headers).parent, None);
+    }
+}
