@@ -39,13 +39,18 @@ fn write(record: &CallRecord<'_>) {
         completion_tokens = usage.map(|usage| usage.completion),
         cached_tokens = usage.map(|usage| usage.cached),
         tokens_estimated = record.tokens.is_some_and(|tokens| tokens.is_estimated).then_some(true),
-        cost_usd = (record.cost_nano_usd > 0).then(|| record.cost_nano_usd as f64 / 1e9),
+        cost_usd = (record.cost_nano_usd > 0).then(|| usd(record.cost_nano_usd)),
         ttft_ms = record.first_byte.map(milliseconds),
         duration_ms = milliseconds(record.duration),
         overhead_us = u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
         bytes = record.bytes_out,
         "call"
     );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact to nine million dollars")]
+fn usd(nano: u64) -> f64 {
+    nano as f64 / 1e9
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -165,7 +170,7 @@ mod tests {
             ("status", serde_json::json!(200)),
             ("endpoint", serde_json::json!("/v1/chat/completions")),
             ("prompt_tokens", serde_json::json!(9)),
-            ("cost_usd", serde_json::json!(0.0000125)),
+            ("cost_usd", serde_json::json!(12.5e-6)),
             ("attempts", serde_json::json!("main/gpt-4o-2024:success:200")),
             ("tags", serde_json::json!("job=nightly\\nrun")),
             ("duration_ms", serde_json::json!(12.345)),
