@@ -4,7 +4,7 @@ use crate::assert_none;
 use crate::workspace::{Member, files, members, root, shown};
 
 /// Every crate and its floor. A new crate gets a line here, and with it a place in the building.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 27] = [
     ("gateway-server", 6),
     ("gateway-tests", 6),
     ("custom-policy", 6),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 26] = [
     ("gateway-config", 3),
     ("gateway-ratelimit-redis", 3),
     ("gateway-store", 3),
+    ("gateway-traces", 3),
     ("gateway-keystore", 2),
     ("gateway-routing", 2),
     ("gateway-upstream", 2),

@@ -1,0 +1,64 @@
+//! A call on its way from where it was settled to where spans are made of it.
+//!
+//! This is made on the path of the call, so it is a copy of what is there: names share their text, and only the list of attempts is
+//! allocated. Spans take many small allocations, and are made by whoever sends them.
+
+use std::time::{Duration, SystemTime};
+
+use gateway_call::{AttemptRecord, CallRecord, CallTrace, Endpoint, Label, RequestId, Tokens};
+
+/// What a record says that spans say as well.
+#[derive(Debug)]
+pub(crate) struct SettledCall {
+    pub(crate) trace: CallTrace,
+    pub(crate) ended: SystemTime,
+    pub(crate) request_id: RequestId,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) key: Option<Label>,
+    pub(crate) entry: Option<Label>,
+    pub(crate) status: u16,
+    pub(crate) error: Option<&'static str>,
+    pub(crate) stream: bool,
+    pub(crate) attempts: Vec<AttemptRecord>,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) cost_nano_usd: u64,
+    pub(crate) duration: Duration,
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) overhead: Duration,
+}
+
+impl SettledCall {
+    /// A copy of the record of a call that has this place in its trace and ended just now.
+    pub(crate) fn new(record: &CallRecord<'_>, trace: CallTrace, ended: SystemTime) -> Self {
+        Self {
+            trace,
+            ended,
+            request_id: record.request_id.clone(),
+            method: record.method,
+            path: record.path,
+            endpoint: record.endpoint,
+            key: record.key.cloned(),
+            entry: record.entry.cloned(),
+            status: record.status,
+            error: record.error,
+            stream: record.stream,
+            attempts: record.attempts.to_vec(),
+            tokens: record.tokens,
+            cost_nano_usd: record.cost_nano_usd,
+            duration: record.duration,
+            first_byte: record.first_byte,
+            overhead: record.overhead,
+        }
+    }
+
+    /// Which attempt the caller got its answer from: the one that succeeded, or else the last whose answer had begun well.
+    ///
+    /// A hedge that lost is cancelled before its answer is looked at, and so has no status.
+    pub(crate) fn answering(&self) -> Option<usize> {
+        let began_well = |attempt: &AttemptRecord| attempt.status.is_some_and(|status| (200..300).contains(&status));
+        let succeeded = |attempt: &AttemptRecord| attempt.outcome == gateway_call::Outcome::Success;
+        self.attempts.iter().rposition(succeeded).or_else(|| self.attempts.iter().rposition(began_well))
+    }
+}
