@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use gateway_admin::{
-    AdminService, ConfigVersion, Configuration, FileKey, MasterKeys, Parts, Reloaded, StoredEntries, Visibility,
+    AdminService, ConfigVersion, Configuration, FileKey, MasterKeys, Parts, Reloaded, StoredEntries, UsageReports,
+    Visibility,
 };
 use gateway_config::{Config, ConfigErrors, KeyMaterial, LeftOut, MasterKey};
 use gateway_core::Gateway;
@@ -34,7 +35,10 @@ pub(crate) fn service(gateway: &Gateway, reloader: &Reloader, stored: Option<&St
     let listing = gateway.clone();
     let listed = move || listing.config().master_keys.iter().map(|key| file_key(key, &digester)).collect();
     let keys = keys.with_file_keys(listed);
-    AdminService::new(Parts { configuration, keys, entries, prober: Arc::new(Probes::new(gateway.clone())) })
+    let usage = stored.map_or_else(UsageReports::without_store, |stored| {
+        UsageReports::new(Arc::<dyn Backend>::clone(&stored.backend))
+    });
+    AdminService::new(Parts { configuration, keys, entries, usage, prober: Arc::new(Probes::new(gateway.clone())) })
 }
 
 /// A key of the file, as administrators see it.

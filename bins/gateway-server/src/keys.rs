@@ -17,7 +17,7 @@ use crate::commands::run_to_end;
 use crate::state::{is_not_made_yet, required_backend};
 use table::Table;
 
-mod table;
+pub(crate) mod table;
 
 /// What is done with keys.
 #[derive(Debug, clap::Subcommand)]

@@ -25,6 +25,7 @@ mod serve;
 mod service_manager;
 mod simulate;
 mod state;
+mod usage;
 
 /// An LLM gateway: one binary between applications and LLM providers.
 #[derive(Debug, Parser)]
@@ -67,6 +68,8 @@ enum Command {
     /// Manage callers' keys in the store
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Print what calls took: requests, errors, tokens and cost
+    Usage(usage::Options),
     /// Manage the tables of the store
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Some(Command::Export(options)) => export::run(options),
         Some(Command::Reseal(source)) => reseal::run(source),
         Some(Command::Keys(command)) => keys::run(command),
+        Some(Command::Usage(options)) => usage::run(options),
         Some(Command::Migrate(command)) => migrate::run(&command),
         Some(Command::Simulate(options)) => simulate::run(&options),
     };

@@ -8,6 +8,7 @@ mod master_keys;
 mod models;
 mod providers;
 mod short_keys;
+mod usage;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ use crate::reply::Reply;
 use crate::service::Parts;
 
 /// Every path. The first that fits answers; the document lists all.
-pub(crate) const ROUTES: [&Route; 14] = [
+pub(crate) const ROUTES: [&Route; 15] = [
     &providers::ALL,
     &providers::ONE,
     &health::ONE,
@@ -38,6 +39,7 @@ pub(crate) const ROUTES: [&Route; 14] = [
     &config::IN_FORCE,
     &config::VERSION,
     &config::RELOAD,
+    &usage::ALL,
     &audit::ALL,
 ];
 

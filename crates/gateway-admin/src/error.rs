@@ -16,6 +16,7 @@ use crate::entries::EntryError;
 use crate::health::HealthError;
 use crate::master_keys::KeyError;
 use crate::reply::Reply;
+use crate::usage::UsageError;
 
 /// Something in a request that cannot be, with the field that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +121,9 @@ pub(crate) enum AdminError {
     /// Providers cannot be tried like that.
     #[error(transparent)]
     Health(#[from] HealthError),
+    /// No usage can be told.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// The configuration that was read does not work.
     #[error("{}", in_short(.0))]
     NotReloaded(Vec<Problem>),
@@ -179,6 +183,7 @@ impl AdminError {
         match self {
             Self::Key(error) => error.hidden_cause(),
             Self::Entry(error) => error.hidden_cause(),
+            Self::Usage(error) => error.hidden_cause(),
             _ => None,
         }
     }
@@ -186,6 +191,7 @@ impl AdminError {
     fn param(&self) -> Option<&str> {
         match self {
             Self::Key(error) => error.param(),
+            Self::Usage(error) => error.param(),
             Self::Health(HealthError::Invalid(invalid)) => invalid.param(),
             Self::Entry(EntryError::Taken { .. } | EntryError::TakenInFile { .. }) => Some("id"),
             Self::Entry(error) => error.problems().iter().find_map(|problem| problem.param.as_deref()),
@@ -215,6 +221,7 @@ impl AdminError {
             Self::Key(error) => key_verdict(error),
             Self::Entry(error) => entry_verdict(error),
             Self::Health(error) => health_verdict(error),
+            Self::Usage(error) => usage_verdict(error),
             Self::NotReloaded(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration"),
         }
     }
@@ -274,6 +281,17 @@ fn health_verdict(error: &HealthError) -> (StatusCode, &'static str) {
         },
         HealthError::NotFound { .. } => (StatusCode::NOT_FOUND, "provider_not_found"),
         HealthError::Disabled { .. } => (StatusCode::CONFLICT, "provider_disabled"),
+    }
+}
+
+fn usage_verdict(error: &UsageError) -> (StatusCode, &'static str) {
+    match error {
+        UsageError::Invalid(invalid) => (StatusCode::BAD_REQUEST, invalid.code()),
+        UsageError::NoStore => (StatusCode::CONFLICT, "no_store"),
+        UsageError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
+        }
+        UsageError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_error"),
     }
 }
 

@@ -34,6 +34,7 @@ mod reseal;
 mod service;
 mod swagger_ui;
 mod system;
+mod usage;
 
 pub use configuration::{ConfigVersion, Configuration, Prober, Reloaded};
 pub use entries::{Draft, EntryError, EntryView, LeftOutView, ModelView, ProviderView, StoredEntries};
@@ -51,3 +52,6 @@ pub use master_keys::{
 pub use reseal::reseal;
 pub use service::{AdminService, Parts};
 pub use system::{Clock, Rng, System};
+pub use usage::{
+    UsageCursor, UsageDimension, UsageError, UsageFigures, UsageReport, UsageReports, UsageRequest, UsageRow,
+};

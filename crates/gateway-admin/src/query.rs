@@ -33,17 +33,27 @@ pub(crate) struct PageQuery {
 impl PageQuery {
     /// Reads `limit` and the parameter that names the page's place.
     pub(crate) fn read(query: &str, place_name: &'static str) -> Result<Self, Invalid> {
+        Self::read_with(query, place_name, []).map(|(page, [])| page)
+    }
+
+    /// The same, and more parameters of the list's own.
+    pub(crate) fn read_with<const MORE: usize>(
+        query: &str,
+        place_name: &'static str,
+        names: [&'static str; MORE],
+    ) -> Result<(Self, [Option<String>; MORE]), Invalid> {
         let (mut limit, mut place) = (None, None);
+        let mut more = [const { None }; MORE];
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let slot = match name {
                 "limit" => &mut limit,
                 name if name == place_name => &mut place,
-                // The name is not repeated: it might be a key that ended up there.
-                _ => {
-                    let problem = format!("there are no query parameters here but `limit` and `{place_name}`");
-                    return Err(Invalid::new(Fault::UnknownField, None, problem));
-                }
+                name => match names.iter().position(|known| name == *known) {
+                    Some(number) => &mut more[number],
+                    // The name is not repeated: it might be a key that ended up there.
+                    None => return Err(unknown(&[&names[..], &["limit"]].concat(), place_name)),
+                },
             };
             let value = percent_decode_str(value).decode_utf8().unwrap_or_default().into_owned();
             if slot.replace(value).is_some() {
@@ -51,8 +61,14 @@ impl PageQuery {
             }
         }
         let limit = limit.map_or(Ok(DEFAULT_LIMIT), |text| read_limit(&text))?;
-        Ok(Self { limit, place })
+        Ok((Self { limit, place }, more))
     }
+}
+
+fn unknown(names: &[&str], last: &str) -> Invalid {
+    let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let problem = format!("there are no query parameters here but {names} and `{last}`");
+    Invalid::new(Fault::UnknownField, None, problem)
 }
 
 fn read_limit(text: &str) -> Result<u32, Invalid> {

@@ -21,6 +21,7 @@ use crate::error::AdminError;
 use crate::master_keys::MasterKeys;
 use crate::reply::Reply;
 use crate::swagger_ui;
+use crate::usage::UsageReports;
 
 /// Below this an admin key can be guessed and opens nothing, in characters.
 const MIN_KEY: usize = 12;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub keys: MasterKeys,
     /// The store's providers and models.
     pub entries: StoredEntries,
+    /// What calls took.
+    pub usage: UsageReports,
     /// Who sends requests to providers.
     pub prober: Arc<dyn Prober>,
 }

@@ -20,6 +20,8 @@ mod entries_invalid;
 mod fake_configuration;
 #[path = "admin/fake_store.rs"]
 mod fake_store;
+#[path = "admin/fake_usage.rs"]
+mod fake_usage;
 #[path = "admin/health.rs"]
 mod health;
 #[path = "admin/invalid.rs"]
@@ -32,3 +34,5 @@ mod pages;
 mod reload;
 #[path = "admin/scene.rs"]
 mod scene;
+#[path = "admin/usage.rs"]
+mod usage;

@@ -34,6 +34,7 @@ mod record;
 mod repository;
 mod settings;
 mod store;
+mod usage;
 mod virtual_key;
 
 pub use audit::{Action, Actor, AuditEntry, AuditRecord};
@@ -48,4 +49,8 @@ pub use settings::{
     UnreadableSettings,
 };
 pub use store::{KeyStore, KeyStoreError};
+pub use usage::{
+    UsageBatch, UsageFlush, UsageGroup, UsageGrouping, UsageLedger, UsagePage, UsageQuery, UsageSlot, UsageSpan,
+    UsageSums,
+};
 pub use virtual_key::VirtualKey;

@@ -9,7 +9,7 @@ mod url;
 use futures_util::future::BoxFuture;
 use gateway_keystore::StoreFuture;
 use gateway_secret::Secret;
-use gateway_store::{Dialect, Failure, Fault, Migration, OpenError, SqlStore, Statements, migrations};
+use gateway_store::{Dialect, Failure, Fault, Migration, OpenError, SqlStore, Statements, add_usage, migrations};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Executor, Postgres};
@@ -62,6 +62,13 @@ impl Dialect for PostgreSql {
                 WHEN budget_spent.amount > 9223372036854775807 - excluded.amount THEN 9223372036854775807 \
                 ELSE budget_spent.amount + excluded.amount END \
                 RETURNING account, period, window_start, amount",
+        // In order: two nodes that lock rows in different orders would wait for each other.
+        add_usage: add_usage!(
+            "SELECT (entry ->> 0)::BIGINT, entry ->> 1, entry ->> 2, entry ->> 3, (entry ->> 4)::BIGINT, \
+             (entry ->> 5)::BIGINT, (entry ->> 6)::BIGINT, (entry ->> 7)::BIGINT, (entry ->> 8)::BIGINT, \
+             (entry ->> 9)::BIGINT, (entry ->> 10)::BIGINT \
+             FROM json_array_elements($1::JSON) AS entries (entry) ORDER BY 1, 2, 3, 4"
+        ),
         // A row that is locked is being touched by another node, or changed; either way this time matters little, and
         // skipping it means never to wait, least of all for one another.
         touch: "UPDATE master_keys SET last_used_at = used.at FROM ( \
@@ -71,7 +78,7 @@ impl Dialect for PostgreSql {
                 ) AS used WHERE master_keys.id = used.id",
     };
 
-    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings"];
+    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings", 4 "usage"];
     // <https://www.postgresql.org/docs/current/datatype-character.html>.
     const HOLDS_NUL: bool = false;
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gateway_keystore::{KeyFeed, KeyRepository, Ledger, SettingsRepository, StoreFuture};
+use gateway_keystore::{KeyFeed, KeyRepository, Ledger, SettingsRepository, StoreFuture, UsageLedger};
 
 use crate::Vault;
 use crate::sql_store::{Dialect, SqlStore};
 
 /// A store that can keep everything.
-pub trait Backend: KeyRepository + SettingsRepository + KeyFeed + Ledger + Schema + Access {}
+pub trait Backend: KeyRepository + SettingsRepository + KeyFeed + Ledger + UsageLedger + Schema + Access {}
 
-impl<T: KeyRepository + SettingsRepository + KeyFeed + Ledger + Schema + Access> Backend for T {}
+impl<T: KeyRepository + SettingsRepository + KeyFeed + Ledger + UsageLedger + Schema + Access> Backend for T {}
 
 /// The way into a store.
 pub trait Access: Send + Sync {

@@ -17,6 +17,7 @@ mod json;
 mod snapshot;
 mod sql_store;
 mod sqlite;
+mod usage;
 mod vault;
 
 pub use backend::{Access, Backend, OpenError, Schema};
@@ -25,4 +26,5 @@ pub use driver::{Cells, Driver, Value};
 pub use follow::{Follower, FollowerStatus, Following, LoadedFrom, SettingsBook};
 pub use sql_store::{Dialect, Driven, Failure, Fault, Migration, SqlStore, Statements};
 pub use sqlite::{SqliteFile, SqliteStore};
+pub use usage::{UsageBook, UsageWriter};
 pub use vault::Vault;

@@ -9,6 +9,7 @@ mod row;
 mod schema;
 mod settings;
 mod statements;
+mod usage;
 mod write;
 
 use std::future::Future;
@@ -92,6 +93,9 @@ pub struct Statements {
     /// Adds amounts to those that were spent and returns the sums, as `account, period, window_start, amount`. `$1` is a
     /// JSON array of arrays of these four, each window once.
     pub spend: &'static str,
+    /// Adds to the sums of usage: [`crate::add_usage`] of the rows in `$1`, which is a JSON array of arrays of what the columns of
+    /// `usage_hourly` hold, in their order, each row once.
+    pub add_usage: &'static str,
     /// Notes when keys were used, but never an earlier time than is noted. `$1` is a JSON array of `[id, time]`.
     pub touch: &'static str,
 }

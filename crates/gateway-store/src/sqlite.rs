@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use crate::connections::Identity;
 use crate::driver::Driver;
 use crate::sql_store::{Dialect, Failure, Fault, Migration, SqlStore, Statements};
-use crate::{OpenError, migrations};
+use crate::{OpenError, add_usage, migrations};
 
 /// How long a writer waits for another. Writes take milliseconds; a store of a hundred thousand keys is copied in one second.
 const BUSY: Duration = Duration::from_secs(5);
@@ -117,11 +117,15 @@ impl Dialect for SqliteFile {
                 WHEN amount > 9223372036854775807 - excluded.amount THEN 9223372036854775807 \
                 ELSE amount + excluded.amount END \
                 RETURNING account, period, window_start, amount",
+        add_usage: add_usage!(
+            "SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
+             value ->> 8, value ->> 9, value ->> 10 FROM json_each($1) WHERE TRUE"
+        ),
         touch: "UPDATE master_keys SET last_used_at = used.value ->> 1 FROM json_each($1) AS used \
                 WHERE master_keys.id = used.value ->> 0 AND coalesce(last_used_at < used.value ->> 1, TRUE)",
     };
 
-    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings"];
+    const MIGRATIONS: &'static [Migration] = migrations![1 "keys", 2 "budget_spent", 3 "settings", 4 "usage"];
     const HOLDS_NUL: bool = true;
 
     fn options(&self) -> &SqliteConnectOptions {

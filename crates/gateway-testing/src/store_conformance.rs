@@ -7,6 +7,7 @@ mod keys;
 mod ledger;
 mod schema;
 mod settings;
+mod usage;
 
 use std::sync::Arc;
 
@@ -57,7 +58,17 @@ pub async fn run<S: Subject>(fresh: impl AsyncFn() -> S) {
     ledger::holds_any_amount(&fresh().await).await;
     ledger::notes_use_and_changes_nothing_else(&fresh().await).await;
     run_settings(&fresh).await;
+    run_usage(&fresh).await;
     schema::goes_down_and_up_again(&fresh().await).await;
+}
+
+async fn run_usage<S: Subject>(fresh: &impl AsyncFn() -> S) {
+    usage::is_added_up_and_told_apart(&fresh().await).await;
+    usage::is_told_page_by_page(&fresh().await).await;
+    usage::of_many_nodes_adds_up(&fresh().await).await;
+    usage::is_added_once_however_often_it_is_given(&fresh().await).await;
+    usage::holds_any_name_and_any_number(&fresh().await).await;
+    usage::is_forgotten_after_a_time(&fresh().await).await;
 }
 
 async fn run_settings<S: Subject>(fresh: &impl AsyncFn() -> S) {

@@ -11,18 +11,19 @@ fn migrations_are_made_and_undone() {
     for database in Database::each() {
         let (folder, url) = (Folder::empty(), database.url());
         for (command, expected) in [
-            ("up", "from version 0 to 3"),
-            ("version", "version 3; this program knows 3"),
-            ("up", "from version 3 to 3"),
-            ("down", "from version 3 to 2"),
-            ("version", "version 2; this program knows 3"),
-            ("up", "from version 2 to 3"),
+            ("up", "from version 0 to 4"),
+            ("version", "version 4; this program knows 4"),
+            ("up", "from version 4 to 4"),
+            ("down", "from version 4 to 3"),
+            ("version", "version 3; this program knows 4"),
+            ("up", "from version 3 to 4"),
+            ("down", "from version 4 to 3"),
             ("down", "from version 3 to 2"),
             ("down", "from version 2 to 1"),
             ("down", "from version 1 to 0"),
-            ("version", "version 0; this program knows 3"),
+            ("version", "version 0; this program knows 4"),
             ("down", "from version 0 to 0"),
-            ("up", "from version 0 to 3"),
+            ("up", "from version 0 to 4"),
         ] {
             let run = folder.run(&["migrate", command], &[("DB_URL", &url)]);
             let printed = (run.code, run.stdout.trim_end(), &*run.stderr);
@@ -40,13 +41,14 @@ async fn keys_survive_the_undoing_of_another_migration() {
         let node = site.start();
         let made = node.admin().create(json!({ "id": "team", "name": "x" })).await;
         node.process.stop();
+        assert_eq!(site.run(&["migrate", "down"]).stdout, "from version 4 to 3\n");
         assert_eq!(site.run(&["migrate", "down"]).stdout, "from version 3 to 2\n");
         assert_eq!(site.run(&["migrate", "down"]).stdout, "from version 2 to 1\n");
         // A gateway that starts makes the missing migrations by itself.
         let node = site.start();
         assert_eq!(node.verdict(&made.key).await, good(), "{}", database.name());
-        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 3; this program knows 3\n");
-        for _ in 0..3 {
+        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 4; this program knows 4\n");
+        for _ in 0..4 {
             assert_eq!(site.run(&["migrate", "down"]).code, Some(0), "{}", database.name());
         }
         // Nobody has taken the keys from the gateway that runs.
@@ -68,7 +70,7 @@ async fn migrations_are_made_once() {
             })
         });
         for run in codes {
-            assert!(run.code == Some(0) && run.stdout.ends_with("to 3\n"), "{}: {run:?}", database.name());
+            assert!(run.code == Some(0) && run.stdout.ends_with("to 4\n"), "{}: {run:?}", database.name());
         }
         let node = site.start();
         let made = node.admin().create(json!({ "name": "x" })).await;

@@ -5,7 +5,7 @@ use gateway_tests::database::Database;
 
 use crate::create::{printed, word};
 
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["keys", "create", "--name", "x"],
     &["keys", "list"],
     &["keys", "rotate", "x"],
@@ -13,6 +13,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["migrate", "up"],
     &["migrate", "down"],
     &["migrate", "version"],
+    &["usage"],
 ];
 
 #[test]
@@ -39,7 +40,7 @@ fn every_kind_of_store_does() {
         assert_ne!(key, newer, "{}", database.name());
         let listed = printed(&run(&["keys", "list", "--json"]));
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &"team".into()), "{}", database.name());
-        assert_eq!(run(&["migrate", "version"]).stdout, "version 3; this program knows 3\n");
+        assert_eq!(run(&["migrate", "version"]).stdout, "version 4; this program knows 4\n");
         assert_eq!(run(&["keys", "revoke", "team"]).stdout, "revoked team\n");
         assert_eq!(printed(&run(&["keys", "list", "--json"])), serde_json::json!([]));
         assert!(folder.files().is_empty(), "{}: {:?}", database.name(), folder.files());

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::scene::{operations, site};
 
 /// What is called, in this order: method, path in the document, what stands for `{id}`, the body, and the status that follows.
-const CALLS: [(&str, &str, &str, &str, u16); 45] = [
+const CALLS: [(&str, &str, &str, &str, u16); 46] = [
     ("POST", "/admin/v1/providers", "", r#"{"id": "p", "api_key": "sk-p", "model_mapping": ["x"]}"#, 201),
     ("GET", "/admin/v1/providers", "", "", 200),
     ("GET", "/admin/v1/providers/{id}", "p", "", 200),
@@ -38,6 +38,7 @@ const CALLS: [(&str, &str, &str, &str, u16); 45] = [
     ("GET", "/admin/v1/config/version", "", "", 200),
     ("POST", "/admin/v1/config/reload", "", "", 200),
     ("GET", "/admin/v1/audit", "", "", 200),
+    ("GET", "/admin/v1/usage", "", "", 200),
     ("POST", "/v1/chat/completions", "", JSON, 200),
     ("POST", "/v1/completions", "", JSON, 200),
     ("POST", "/v1/embeddings", "", JSON, 200),

@@ -110,7 +110,7 @@ async fn nodes_that_start_at_once_on_an_empty_database_both_serve() {
                 starts.into_iter().map(|start| start.join().unwrap()).collect()
             })
         });
-        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 3; this program knows 3\n");
+        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 4; this program knows 4\n");
         for (number, node) in nodes.iter().enumerate() {
             assert_eq!(node.readiness().await.0, 200, "{}", database.name());
             let id = format!("made-{number}");

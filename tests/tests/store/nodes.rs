@@ -65,7 +65,7 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_serve() {
                 until("a key of another node", async || (other.verdict(&made.key).await == good()).then_some(())).await;
             }
         }
-        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 3; this program knows 3\n");
+        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 4; this program knows 4\n");
     }
 }
 

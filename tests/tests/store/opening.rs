@@ -39,10 +39,10 @@ async fn a_store_newer_than_the_program_is_left_alone() {
                  VALUES (99, 'later', {yes}, {checksum}, 0)"
             ))
             .await;
-        assert_refused(&site, database.name(), &["99", "3"]);
+        assert_refused(&site, database.name(), &["99", "4"]);
         let run = site.run(&["migrate", "down"]);
         assert_eq!(run.code, Some(1), "{run:?}");
-        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 99; this program knows 3\n");
+        assert_eq!(site.run(&["migrate", "version"]).stdout, "version 99; this program knows 4\n");
         database.execute("DELETE FROM _sqlx_migrations WHERE version = 99").await;
         assert_eq!(site.start().verdict(&made.key).await, good(), "{}: nothing has happened to it", database.name());
     }

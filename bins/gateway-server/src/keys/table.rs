@@ -69,7 +69,7 @@ fn budget(UsdBudget { usd, period }: UsdBudget) -> String {
 }
 
 /// Rows that were made by hand may hold anything, and a terminal obeys control characters.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 

@@ -14,7 +14,7 @@ const FILE: &str =
 
 /// Every operation of administrators: method, path in the document, what stands for `{id}`, a body that is accepted, and the
 /// status that follows.
-const OPERATIONS: [(&str, &str, &str, &str, u16); 26] = [
+const OPERATIONS: [(&str, &str, &str, &str, u16); 27] = [
     ("POST", "/admin/v1/providers", "", r#"{"id": "p", "api_key": "sk-p"}"#, 201),
     ("GET", "/admin/v1/providers", "", "", 200),
     ("GET", "/admin/v1/providers/{id}", "p", "", 200),
@@ -40,6 +40,7 @@ const OPERATIONS: [(&str, &str, &str, &str, u16); 26] = [
     ("GET", "/admin/v1/config", "", "", 200),
     ("GET", "/admin/v1/config/version", "", "", 200),
     ("POST", "/admin/v1/config/reload", "", "", 200),
+    ("GET", "/admin/v1/usage", "", "", 200),
     ("GET", "/admin/v1/audit", "", "", 200),
 ];
 

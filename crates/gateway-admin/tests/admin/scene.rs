@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
-use gateway_admin::{AdminService, Clock, FileKey, MasterKeys, Parts, Rng, StoredEntries, Visibility};
+use gateway_admin::{AdminService, Clock, FileKey, MasterKeys, Parts, Rng, StoredEntries, UsageReports, Visibility};
 use gateway_keystore::{Actor, Position, StoreError, StoreFuture, Version};
 use gateway_secret::{KeyDigester, Secret};
 use http::{HeaderMap, Request, StatusCode};
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::fake_configuration::{FakeConfiguration, FakeProber};
 use crate::fake_store::FakeStore;
+use crate::fake_usage::FakeUsage;
 
 pub(crate) const ADMIN_KEY: &str = "admin-key-for-tests";
 pub(crate) const KEYS: &str = "/admin/v1/master-keys";
@@ -50,6 +51,7 @@ pub(crate) struct Scene {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) configuration: Arc<FakeConfiguration>,
     pub(crate) prober: Arc<FakeProber>,
+    pub(crate) usage: Arc<FakeUsage>,
     pub(crate) service: AdminService,
 }
 
@@ -148,24 +150,23 @@ impl Scene {
             .with_clock(Arc::clone(&clock) as _)
             .with_rng(Arc::clone(&clock) as _);
         let entries = entries.with_visibility(Arc::clone(&node) as _).with_clock(Arc::clone(&clock) as _);
-        let prober = Arc::<FakeProber>::default();
-        let parts =
-            Parts { configuration: Arc::clone(&configuration) as _, keys, entries, prober: Arc::clone(&prober) as _ };
-        Self { store, node, clock, configuration, prober, service: AdminService::new(parts) }
+        let (prober, usage) = <(Arc<FakeProber>, Arc<FakeUsage>)>::default();
+        let reports = if has_store { reports(&usage, &clock) } else { UsageReports::without_store() };
+        let parts = parts(&configuration, keys, entries, reports, &prober);
+        Self { store, node, clock, configuration, prober, usage, service: AdminService::new(parts) }
     }
 
     /// Another node at the same store, of the same configuration.
     pub(crate) fn other_node(&self) -> Self {
-        let Self { store, node, clock, configuration, prober, .. } = self;
+        let Self { store, node, clock, configuration, prober, usage, .. } = self;
         let (store, node, clock, configuration) =
             (Arc::clone(store), Arc::clone(node), Arc::clone(clock), Arc::clone(configuration));
-        let prober = Arc::clone(prober);
+        let (prober, usage) = (Arc::clone(prober), Arc::clone(usage));
         let entries = StoredEntries::new(Arc::clone(&store) as _, Arc::clone(&configuration) as _, Actor::Admin);
         let entries = entries.with_visibility(Arc::clone(&node) as _).with_clock(Arc::clone(&clock) as _);
         let keys = MasterKeys::new(Arc::clone(&store) as _, KeyDigester::default(), Actor::Admin);
-        let parts =
-            Parts { configuration: Arc::clone(&configuration) as _, keys, entries, prober: Arc::clone(&prober) as _ };
-        Self { store, node, clock, configuration, prober, service: AdminService::new(parts) }
+        let parts = parts(&configuration, keys, entries, reports(&usage, &clock), &prober);
+        Self { store, node, clock, configuration, prober, usage, service: AdminService::new(parts) }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
@@ -191,6 +192,21 @@ impl Scene {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         answer.json()
     }
+}
+
+fn reports(usage: &Arc<FakeUsage>, clock: &Arc<FakeClock>) -> UsageReports {
+    UsageReports::new(Arc::clone(usage) as _).with_flush(Arc::clone(usage) as _).with_clock(Arc::clone(clock) as _)
+}
+
+fn parts(
+    configuration: &Arc<FakeConfiguration>,
+    keys: MasterKeys,
+    entries: StoredEntries,
+    usage: UsageReports,
+    prober: &Arc<FakeProber>,
+) -> Parts {
+    let (configuration, prober) = (Arc::clone(configuration) as _, Arc::clone(prober) as _);
+    Parts { configuration, keys, entries, usage, prober }
 }
 
 /// A file with this admin key and nothing else.

@@ -20,6 +20,7 @@ struct Faulty(Arc<PostgresStore>);
 const FIRST: &Migration = &PostgreSql::MIGRATIONS[0];
 const SECOND: &Migration = &PostgreSql::MIGRATIONS[1];
 const THIRD: &Migration = &PostgreSql::MIGRATIONS[2];
+const FOURTH: &Migration = &PostgreSql::MIGRATIONS[3];
 
 impl Dialect for Faulty {
     type Driver = sqlx::Postgres;
@@ -29,8 +30,9 @@ impl Dialect for Faulty {
         Migration { version: FIRST.version, name: FIRST.name, up: FIRST.up, down: FIRST.down },
         Migration { version: SECOND.version, name: SECOND.name, up: SECOND.up, down: SECOND.down },
         Migration { version: THIRD.version, name: THIRD.name, up: THIRD.up, down: THIRD.down },
+        Migration { version: FOURTH.version, name: FOURTH.name, up: FOURTH.up, down: FOURTH.down },
         Migration {
-            version: 4,
+            version: 5,
             name: "faulty",
             up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
             down: "",
@@ -83,10 +85,10 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let faulty = SqlStore::new(Faulty(Arc::clone(&database.store)));
     let answer = faulty.migrate_up().await;
     assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
-    assert_eq!(faulty.version().await.unwrap(), 3);
+    assert_eq!(faulty.version().await.unwrap(), 4);
     let after = database.store.changes(None).await.unwrap();
     assert_eq!((after.position, after.keys.len()), (before.position, 1));
-    assert_eq!(database.store.migrate_up().await.unwrap(), 3, "no lock is left behind");
+    assert_eq!(database.store.migrate_up().await.unwrap(), 4, "no lock is left behind");
 }
 
 #[tokio::test]
@@ -97,7 +99,7 @@ async fn a_store_of_a_later_release_is_left_alone() {
                  FROM _sqlx_migrations LIMIT 1";
     server.execute(&database.url, later);
     for answer in [database.store.migrate_up().await, database.store.migrate_down().await] {
-        assert!(matches!(answer, Err(StoreError::TooNew { found: 7, known: 3 })), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::TooNew { found: 7, known: 4 })), "{answer:?}");
     }
 }
 
@@ -112,11 +114,11 @@ async fn tables_that_are_there_can_be_used_without_the_right_to_change_them() {
     );
     server.execute(&database.url, &grant);
     let user = store(&database.url.replace("postgres:for-tests-only", &format!("{role}:own")));
-    assert_eq!(user.migrate_up().await.unwrap(), 3);
+    assert_eq!(user.migrate_up().await.unwrap(), 4);
     write(&user, gateway_keystore::KeyChange::Insert(plain_key("key"))).await;
     assert_eq!(user.changes(None).await.unwrap().keys.len(), 1);
 
-    server.execute(&database.url, "DELETE FROM _sqlx_migrations WHERE version = 3");
+    server.execute(&database.url, "DELETE FROM _sqlx_migrations WHERE version = 4");
     let refused = user.migrate_up().await;
     assert!(matches!(&refused, Err(StoreError::Damaged { problem }) if problem.contains("denied")), "{refused:?}");
 }
@@ -139,12 +141,12 @@ async fn the_version_is_read_without_any_right_but_to_read() {
     let denied = reader.version().await;
     assert!(matches!(&denied, Err(StoreError::Refused { .. })), "not 0: {denied:?}");
     server.execute(&database.url, &format!("GRANT SELECT ON _sqlx_migrations TO {role}"));
-    assert_eq!(reader.version().await.unwrap(), 3);
+    assert_eq!(reader.version().await.unwrap(), 4);
     // Whoever migrates holds this lock meanwhile.
     let holder = store(&database.url);
     let mut locked = PgConnection::connect_with(holder.dialect().options()).await.unwrap();
     locked.execute("SELECT pg_advisory_lock(29099075147620729)").await.unwrap();
-    assert_eq!(reader.version().await.unwrap(), 3);
+    assert_eq!(reader.version().await.unwrap(), 4);
 }
 
 async fn connection(database: &Database) -> PgConnection {
@@ -156,6 +158,7 @@ async fn connection(database: &Database) -> PgConnection {
 async fn a_migration_does_not_wait_long_for_who_reads() {
     let Some(server) = server() else { return };
     let database = Database::with_tables(server).await;
+    assert_eq!(database.store.migrate_down().await.unwrap(), 3);
     assert_eq!(database.store.migrate_down().await.unwrap(), 2);
     let mut reader = connection(&database).await;
     reader.execute("BEGIN; SELECT * FROM config_version").await.unwrap();
@@ -166,7 +169,8 @@ async fn a_migration_does_not_wait_long_for_who_reads() {
     );
     assert_eq!(database.store.version().await.unwrap(), 2, "nothing of it is left");
     reader.execute("SELECT * FROM config_version; COMMIT").await.unwrap();
-    assert_eq!(database.store.migrate_up().await.unwrap(), 3);
+    assert_eq!(database.store.migrate_up().await.unwrap(), 4);
+    assert_eq!(database.store.migrate_down().await.unwrap(), 3);
     reader.execute("BEGIN; SELECT * FROM config_version").await.unwrap();
     let answer = database.store.migrate_down().await;
     assert!(matches!(&answer, Err(StoreError::Refused { .. })), "{answer:?}");
@@ -179,6 +183,7 @@ async fn a_migration_does_not_wait_long_for_who_reads() {
 async fn a_migration_locks_in_the_order_of_who_writes() {
     let Some(server) = server() else { return };
     let database = Database::with_tables(server).await;
+    assert_eq!(database.store.migrate_down().await.unwrap(), 3, "the last one is of a table of its own");
     let mut writer = connection(&database).await;
     writer.execute("BEGIN; UPDATE config_version SET version = version").await.unwrap();
     let store = Arc::clone(&database.store);

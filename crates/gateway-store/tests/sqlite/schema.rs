@@ -20,9 +20,9 @@ struct Release<const RELEASE: usize>(Arc<SqliteStore>);
 
 const TODAY: &[Migration] = SqliteFile::MIGRATIONS;
 const NEXT: Migration =
-    Migration { version: 4, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
+    Migration { version: 5, name: "next", up: "CREATE TABLE next (id INTEGER)", down: "DROP TABLE next" };
 const BROKEN: Migration = Migration {
-    version: 4,
+    version: 5,
     name: "broken",
     up: "CREATE TABLE half (id INTEGER); DELETE FROM master_keys; CREATE TABLE half (id INTEGER)",
     down: "DROP TABLE half; DROP TABLE no_such_table",
@@ -35,9 +35,9 @@ const fn same(migration: &'static Migration) -> Migration {
 
 /// What the releases know.
 const RELEASES: [&[Migration]; 4] = [
-    &[same(&TODAY[0]), same(&TODAY[1]), same(&TODAY[2]), NEXT],
-    &[same(&TODAY[0]), same(&TODAY[1]), same(&TODAY[2]), BROKEN],
-    &[CHANGED, same(&TODAY[1]), same(&TODAY[2])],
+    &[same(&TODAY[0]), same(&TODAY[1]), same(&TODAY[2]), same(&TODAY[3]), NEXT],
+    &[same(&TODAY[0]), same(&TODAY[1]), same(&TODAY[2]), same(&TODAY[3]), BROKEN],
+    &[CHANGED, same(&TODAY[1]), same(&TODAY[2]), same(&TODAY[3])],
     &[same(&TODAY[0]), same(&TODAY[1])],
 ];
 const LATER: usize = 0;
@@ -101,7 +101,7 @@ async fn a_new_release_adds_what_is_missing_and_keeps_what_is_there() {
     assert_eq!(release::<EARLIER>(&file).migrate_up().await.unwrap(), 2);
     let row = |id: &str| format!("INSERT INTO master_keys (id, name, digest) VALUES ('{id}', '', x'{}')", hex(id));
     file.execute(&row("key")).await;
-    assert_eq!(file.store.migrate_up().await.unwrap(), 3);
+    assert_eq!(file.store.migrate_up().await.unwrap(), 4);
     let found = file.store.changes(None).await.unwrap();
     assert_eq!((found.keys.len(), found.position.version.0), (1, 1));
     assert!(!found.position.store.is_empty() && !found.position.token.is_empty());
@@ -109,7 +109,7 @@ async fn a_new_release_adds_what_is_missing_and_keeps_what_is_there() {
     file.execute(&row("other")).await;
     let news = file.store.changes(Some(&found.position)).await.unwrap();
     assert_eq!((news.keys.len(), news.position.version.0, news.is_everything), (1, 2, false));
-    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 4);
+    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 5);
     assert_eq!(file.store.changes(None).await.unwrap().keys.len(), 2);
 }
 
@@ -121,16 +121,16 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let faulty = release::<FAULTY>(&file);
     let answer = faulty.migrate_up().await;
     assert!(matches!(answer, Err(StoreError::Damaged { .. })), "{answer:?}");
-    assert_eq!(faulty.version().await.unwrap(), 3);
+    assert_eq!(faulty.version().await.unwrap(), 4);
     let after = file.store.changes(None).await.unwrap();
     assert_eq!((after.position, after.keys.len()), (before.position, 1));
-    assert_eq!(file.store.migrate_up().await.unwrap(), 3, "no lock is left behind");
+    assert_eq!(file.store.migrate_up().await.unwrap(), 4, "no lock is left behind");
 
     // Back likewise: the migration cannot be undone.
-    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 4);
+    assert_eq!(release::<LATER>(&file).migrate_up().await.unwrap(), 5);
     file.execute("CREATE TABLE half (id INTEGER)").await;
     assert!(faulty.migrate_down().await.is_err());
-    assert_eq!(faulty.version().await.unwrap(), 4);
+    assert_eq!(faulty.version().await.unwrap(), 5);
     file.execute("DROP TABLE half").await;
 }
 
@@ -139,9 +139,9 @@ async fn a_store_of_a_later_release_is_left_alone() {
     let file = File::empty();
     release::<LATER>(&file).migrate_up().await.unwrap();
     for answer in [file.store.migrate_up().await, file.store.migrate_down().await] {
-        assert!(matches!(answer, Err(StoreError::TooNew { found: 4, known: 3 })), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::TooNew { found: 5, known: 4 })), "{answer:?}");
     }
-    assert_eq!(file.store.version().await.unwrap(), 4, "which can be told all the same");
+    assert_eq!(file.store.version().await.unwrap(), 5, "which can be told all the same");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn tables_that_are_not_this_programs_are_left_alone() {
 #[tokio::test]
 async fn the_version_is_read_while_somebody_else_writes() {
     let (empty, made) = (File::empty(), File::with_tables().await);
-    for (file, expected) in [(&empty, 0), (&made, 3)] {
+    for (file, expected) in [(&empty, 0), (&made, 4)] {
         assert_eq!(file.store.version().await.unwrap(), expected);
         let mut holder = SqliteConnection::connect(file.path().to_str().unwrap()).await.unwrap();
         holder.execute("BEGIN IMMEDIATE").await.unwrap();

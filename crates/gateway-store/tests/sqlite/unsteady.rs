@@ -7,7 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use gateway_keystore::{
     AuditEntry, AuditRecord, Changes, KeyChange, KeyFeed, KeyRecord, KeyRepository, Ledger, NotedChange, Position,
-    SettingsKind, SettingsRecord, SettingsRepository, StoreError, StoreFuture, Version,
+    SettingsKind, SettingsRecord, SettingsRepository, StoreError, StoreFuture, UsageBatch, UsageLedger, UsagePage,
+    UsageQuery, Version,
 };
 use gateway_ratelimit::Spend;
 use gateway_store::{Access, Backend, Schema, Vault};
@@ -137,6 +138,20 @@ impl Ledger for Unsteady {
 
     fn touch<'a>(&'a self, used: &'a [(Arc<str>, Timestamp)]) -> StoreFuture<'a, ()> {
         self.unless(&[Mood::Away], self.inner.touch(used))
+    }
+}
+
+impl UsageLedger for Unsteady {
+    fn add_usage<'a>(&'a self, batch: &'a UsageBatch) -> StoreFuture<'a, ()> {
+        self.unless(&[Mood::Away], self.inner.add_usage(batch))
+    }
+
+    fn usage<'a>(&'a self, query: &'a UsageQuery) -> StoreFuture<'a, UsagePage> {
+        self.unless(&[Mood::Away], self.inner.usage(query))
+    }
+
+    fn forget_usage(&self, before: Timestamp) -> StoreFuture<'_, ()> {
+        self.unless(&[Mood::Away], self.inner.forget_usage(before))
     }
 }
 
