@@ -12,7 +12,7 @@ use gateway_core::Gateway;
 use gateway_keystore::{Actor, Position, SettingsChange, StoreError, StoreFuture, Version};
 use gateway_reload::{Cause, Reloader};
 use gateway_secret::KeyDigester;
-use gateway_store::{Backend, Follower};
+use gateway_store::{Backend, Follower, UsageWriter};
 
 use crate::probe::Probes;
 use crate::state::Stored;
@@ -36,7 +36,8 @@ pub(crate) fn service(gateway: &Gateway, reloader: &Reloader, stored: Option<&St
     let listed = move || listing.config().master_keys.iter().map(|key| file_key(key, &digester)).collect();
     let keys = keys.with_file_keys(listed);
     let usage = stored.map_or_else(UsageReports::without_store, |stored| {
-        UsageReports::new(Arc::<dyn Backend>::clone(&stored.backend))
+        let reports = UsageReports::new(Arc::<dyn Backend>::clone(&stored.backend));
+        reports.with_flush(Arc::<UsageWriter>::clone(&stored.usage))
     });
     AdminService::new(Parts { configuration, keys, entries, usage, prober: Arc::new(Probes::new(gateway.clone())) })
 }

@@ -7,22 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use gateway_admin::AdminService;
 use gateway_config::{Config, LogFormat, Server, Sources};
 use gateway_core::{Gateway, GatewayBuilder};
 use gateway_listener::{
     Certificates, Drained, HeadLimits, InheritedSocket, Listener, ListenerConfig, TlsFiles, inherited,
 };
 use gateway_reload::{Cause, Reloader};
-use gateway_telemetry::{AccessLog, LineFormat, LogGuard, start_logging};
+use gateway_telemetry::{LineFormat, LogGuard, start_logging};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::detailed::Detailed;
-use crate::front::Front;
+use crate::front::{Back, Front};
 use crate::host::ProcessHost;
+use crate::observation::Observation;
+use crate::scrape::Scrape;
 use crate::state::State;
 use crate::{administration, banner, service_manager};
 
@@ -35,7 +36,8 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     let sockets = inherited(sources.environment.get("LISTEN_FDNAMES").map(String::as_str))?;
     let [callers, administrators] = sockets.assign(["callers", "administrators"])?;
     outlive_hangups()?;
-    let builder = Gateway::builder().observer(Arc::new(AccessLog));
+    let builder = Gateway::builder();
+    let observation = Observation::new(&|name| sources.environment.get(name).cloned())?;
     let directives = sources.environment.get("RUST_LOG").cloned();
     let host = Arc::new(ProcessHost::default());
     let reloader = Reloader::new(sources, builder.vocabulary(), Arc::<ProcessHost>::clone(&host))?;
@@ -45,7 +47,8 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let runtime = runtime(&loaded.config.server)?;
-    let process = Process { host, reloader, sockets: Sockets { callers, administrators } };
+    let builder = observation.equip(builder, &loaded.config);
+    let process = Process { host, reloader, observation, sockets: Sockets { callers, administrators } };
     let served = runtime.block_on(process.serve(builder, &loaded.config, &log));
     // A file that does not answer is no reason to stay.
     runtime.shutdown_timeout(LAST_MOMENT);
@@ -65,16 +68,18 @@ fn outlive_hangups() -> anyhow::Result<()> {
 struct Process {
     host: Arc<ProcessHost>,
     reloader: Reloader,
+    observation: Observation,
     sockets: Sockets,
 }
 
 impl Process {
     async fn serve(self, builder: GatewayBuilder, config: &Config, log: &LogGuard) -> anyhow::Result<()> {
-        let Self { host, reloader, sockets } = self;
+        let Self { host, reloader, mut observation, sockets } = self;
         let (mut stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
         // From now on, because what SIGHUP does otherwise is to end the process.
         let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
-        let state = State::open(config, &reloader).await?;
+        let exporting = observation.export();
+        let state = State::open(config, &reloader, Arc::clone(&observation.usage)).await?;
         let gateway = reloader.start(state.equip(builder)).await?;
         if state.counts_tokens() {
             // Otherwise the first call whose tokens count would wait for it. It takes more memory than all else.
@@ -107,8 +112,10 @@ impl Process {
         let admin = administration::service(&gateway, &reloader, state.stored.as_ref());
         let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone());
         let front = Front::new(&gateway, detailed);
+        let scrape = Scrape { metrics: observation.metrics, gateway, reloader, dropped_lines: log.dropped_lines() };
+        let back = Back { admin, scrape };
         let drained = tokio::select! {
-            drained = listeners.serve(front, admin, stopping) => drained,
+            drained = listeners.serve(front, back, stopping) => drained,
             problem = state.keep_house() => return Err(problem),
             () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
         };
@@ -117,7 +124,12 @@ impl Process {
         let _ = timeout(LAST_MOMENT, watching).await;
         host.stop().await;
         state.close().await;
-        tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines = log.dropped_lines(), "stopped");
+        let lost_spans = match exporting {
+            Some(exporting) => Some(exporting.stop().await),
+            None => None,
+        };
+        let lost_log_lines = log.dropped_lines().count();
+        tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines, lost_spans, "stopped");
         Ok(())
     }
 }
@@ -175,16 +187,16 @@ impl Listeners {
     }
 
     /// Serves until told to stop, and until the calls in flight are over.
-    async fn serve(self, front: Front, admin: AdminService, stopping: impl Future<Output = ()>) -> Drained {
+    async fn serve(self, front: Front, back: Back, stopping: impl Future<Output = ()>) -> Drained {
         let Some(listener) = self.administrators else {
-            return self.callers.serve(front.with_admin(admin), stopping).await;
+            return self.callers.serve(front.with_back(back), stopping).await;
         };
         let stopped = CancellationToken::new();
         let callers = self.callers.serve(front, async {
             stopping.await;
             stopped.cancel();
         });
-        let (drained, _) = tokio::join!(callers, listener.serve(admin, stopped.cancelled()));
+        let (drained, _) = tokio::join!(callers, listener.serve(back, stopped.cancelled()));
         drained
     }
 }

@@ -16,7 +16,7 @@ use gateway_ratelimit::{LocalLimits, Moment, SpendBook};
 use gateway_ratelimit_redis::{OnError, RedisLimits, RedisSettings};
 use gateway_reload::Reloader;
 use gateway_secret::KeyDigester;
-use gateway_store::{Backend, Follower, Following, SettingsBook, SqliteStore, Vault};
+use gateway_store::{Backend, Follower, Following, SettingsBook, SqliteStore, UsageBook, UsageWriter, Vault};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -45,6 +45,8 @@ pub(crate) struct State {
 pub(crate) struct Stored {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) follower: Arc<Follower>,
+    /// Writes what calls take.
+    pub(crate) usage: Arc<UsageWriter>,
     directory: Arc<KeyDirectory>,
 }
 
@@ -53,7 +55,13 @@ pub(crate) struct Stored {
 struct Awaited {
     path: PathBuf,
     plan: Plan,
-    follower: OnceCell<Arc<Follower>>,
+    followed: OnceCell<Followed>,
+}
+
+/// A store that is followed, and written to.
+struct Followed {
+    follower: Arc<Follower>,
+    usage: Arc<UsageWriter>,
 }
 
 /// What it takes to follow a store, but for the store.
@@ -61,6 +69,7 @@ struct Plan {
     directory: Arc<KeyDirectory>,
     settings: Arc<dyn SettingsBook>,
     spending: Arc<dyn SpendBook>,
+    usage: Arc<UsageBook>,
     snapshot: Option<PathBuf>,
     vault: Option<Arc<Vault>>,
     digester: KeyDigester,
@@ -75,13 +84,13 @@ enum Counters {
 
 impl State {
     /// Opens what the configuration asks for. What cannot be reached yet is waited for in the background. The providers and
-    /// models that are found go to the reloader.
-    pub(crate) async fn open(config: &Config, reloader: &Reloader) -> anyhow::Result<Self> {
+    /// models that are found go to the reloader, and what is counted in `usage` goes to the store.
+    pub(crate) async fn open(config: &Config, reloader: &Reloader, usage: Arc<UsageBook>) -> anyhow::Result<Self> {
         let counters = match &config.redis {
             Some(redis) => Counters::Shared(connect(redis).await?),
             None => Counters::local(),
         };
-        let plan = Plan::of(config, counters.book(), Arc::new(Forwarded(reloader.clone())))?;
+        let plan = Plan { usage, ..Plan::of(config, counters.book(), Arc::new(Forwarded(reloader.clone())))? };
         let (stored, awaited) = match (backend(config)?, &config.store.place) {
             (Some(backend), _) => {
                 let stored = Stored::follow(backend, plan).await?;
@@ -143,8 +152,11 @@ impl State {
         if let Counters::Shared(limits) = &self.counters {
             limits.close().await;
         }
-        let awaited = self.awaited.as_ref().and_then(|awaited| awaited.follower.get());
-        if let Some(follower) = self.stored.as_ref().map(|stored| &stored.follower).or(awaited) {
+        let awaited = self.awaited.as_ref().and_then(|awaited| awaited.followed.get());
+        let awaited = awaited.map(|it| (&it.usage, &it.follower));
+        if let Some((usage, follower)) = self.stored.as_ref().map(|it| (&it.usage, &it.follower)).or(awaited) {
+            // The store is closed with the follower.
+            usage.stop().await;
             follower.stop().await;
         }
     }
@@ -182,7 +194,8 @@ impl Stored {
         let follower = plan.follow(Arc::clone(&backend)).await.map_err(|problem| anyhow!("store: {problem}"))?;
         // Without keys yet, the process listens all the same, and says that it is not ready.
         let _ = timeout(PATIENCE, follower.ready()).await;
-        Ok(Self { backend, follower: Arc::new(follower), directory: plan.directory })
+        let usage = Arc::new(UsageWriter::start(plan.usage, Arc::<dyn Backend>::clone(&backend)));
+        Ok(Self { backend, follower: Arc::new(follower), usage, directory: plan.directory })
     }
 
     /// Returns when there are keys, however long that takes; an error if there never will be any.
@@ -216,6 +229,7 @@ impl Plan {
             directory: Arc::new(KeyDirectory::default()),
             settings,
             spending,
+            usage: Arc::default(),
             snapshot: snapshot_path(config),
             vault: vault(config)?,
             digester: config.store.digester(),
@@ -264,7 +278,7 @@ impl Awaited {
         plan.directory.apply(&Changes { is_everything: true, ..Changes::default() });
         plan.directory.set_reachable(true);
         plan.settings.take(StoredSettings::default());
-        Self { path, plan, follower: OnceCell::new() }
+        Self { path, plan, followed: OnceCell::new() }
     }
 
     /// Waits for the store, and follows it from then on.
@@ -277,7 +291,7 @@ impl Awaited {
                     continue;
                 }
                 match self.follow().await {
-                    Ok(follower) => return Arc::new(follower),
+                    Ok(followed) => return followed,
                     Err(found) if found != problem => {
                         tracing::error!(error = found, "a store has been made here that cannot be used");
                         problem = found;
@@ -286,14 +300,14 @@ impl Awaited {
                 }
             }
         };
-        self.follower.get_or_init(follow).await
+        &self.followed.get_or_init(follow).await.follower
     }
 
-    async fn follow(&self) -> Result<Follower, String> {
+    async fn follow(&self) -> Result<Followed, String> {
         let backend = sqlite(&self.path, self.plan.vault.clone(), false).map_err(|error| format!("{error:#}"))?;
-        let follower = self.plan.follow(backend).await?;
+        let follower = Arc::new(self.plan.follow(Arc::<dyn Backend>::clone(&backend)).await?);
         tracing::info!(path = %self.path.display(), "a store has been made here and is followed");
-        Ok(follower)
+        Ok(Followed { follower, usage: Arc::new(UsageWriter::start(Arc::clone(&self.plan.usage), backend)) })
     }
 }
 

@@ -69,9 +69,9 @@ impl TraceParent {
         Self { span, flags: self.flags & SAMPLED, ..self }
     }
 
-    /// The beginning of a trace that is recorded.
-    pub const fn begin(trace: NonZeroU128, span: NonZeroU64) -> Self {
-        Self { trace, span, flags: SAMPLED }
+    /// A span of a trace that is recorded, or is not.
+    pub const fn new(trace: NonZeroU128, span: NonZeroU64, is_sampled: bool) -> Self {
+        Self { trace, span, flags: if is_sampled { SAMPLED } else { 0 } }
     }
 }
 

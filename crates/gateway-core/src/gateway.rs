@@ -1,6 +1,7 @@
 //! The gateway as an embedder holds it.
 
 use std::fmt;
+use std::num::NonZeroU128;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,6 +25,7 @@ use crate::reserve::{Counters, Outputs};
 use crate::retired::Retired;
 use crate::service::GatewayService;
 use crate::snapshot::{CompileErrors, Parts, Snapshot};
+use crate::trace::Sampling;
 
 /// A running gateway: the configuration in force and what outlives any one configuration. Cheap to clone.
 #[derive(Clone)]
@@ -35,8 +37,8 @@ pub struct Gateway {
 pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) observer: Arc<dyn Observer>,
-    /// Whether calls are spans of a trace, which upstreams are told of.
-    pub(crate) traces_calls: bool,
+    /// Which traces are recorded, if calls are spans of one.
+    pub(crate) sampling: Option<Arc<Sampling>>,
     /// This process's name in `via`.
     pub(crate) instance: String,
     /// The whole `via` entry.
@@ -162,7 +164,7 @@ impl fmt::Debug for Gateway {
 pub struct GatewayBuilder {
     parts: Parts,
     observer: Arc<dyn Observer>,
-    traces_calls: bool,
+    sampling: Option<Arc<Sampling>>,
     limits: Option<Arc<dyn LimitStore>>,
     conditions: Vec<Arc<dyn Condition>>,
 }
@@ -188,8 +190,11 @@ impl GatewayBuilder {
 
     /// Makes every call a span of a trace: its caller's, or else a new one. The observer is told of its place there, and
     /// upstreams get a `traceparent` of their attempt. Without this, a caller's `traceparent` is passed on as it is.
-    pub fn trace_calls(mut self) -> Self {
-        self.traces_calls = true;
+    ///
+    /// `samples` says whether a trace is recorded that has this identifier, given what the caller says of that, if it says
+    /// anything.
+    pub fn trace_calls(mut self, samples: impl Fn(NonZeroU128, Option<bool>) -> bool + Send + Sync + 'static) -> Self {
+        self.sampling = Some(Arc::new(samples));
         self
     }
 
@@ -253,7 +258,7 @@ impl GatewayBuilder {
         let shared = Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             observer: self.observer,
-            traces_calls: self.traces_calls,
+            sampling: self.sampling,
             instance,
             via,
             gate: Gate::new(),
@@ -272,7 +277,7 @@ impl GatewayBuilder {
 impl Default for GatewayBuilder {
     fn default() -> Self {
         let parts = Parts { protocols: gateway_protocol::builtin(), policies: gateway_routing::builtin(), keys: None };
-        Self { parts, observer: Arc::new(Unobserved), traces_calls: false, limits: None, conditions: Vec::new() }
+        Self { parts, observer: Arc::new(Unobserved), sampling: None, limits: None, conditions: Vec::new() }
     }
 }
 

@@ -77,8 +77,8 @@ async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Resp
     let account = |path| {
         let heading = Heading::new(&head.method, path);
         let mut account = Settlement::open(Arc::clone(&gateway.shared.observer), request_id.clone(), heading, started);
-        if gateway.shared.traces_calls {
-            account.trace(continue_trace(&head.headers));
+        if let Some(samples) = &gateway.shared.sampling {
+            account.trace(continue_trace(&head.headers, &**samples));
         }
         account
     };

@@ -8,15 +8,25 @@ use http::{HeaderMap, HeaderName};
 /// Where the place is told (W3C Trace Context, section 3.2).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// Whether a trace is recorded that has this identifier, if its caller says that it is or is not, or says nothing.
+pub(crate) type Sampling = dyn Fn(NonZeroU128, Option<bool>) -> bool + Send + Sync;
+
 /// Continues the caller's trace, or begins one.
-pub(crate) fn continue_trace(headers: &HeaderMap) -> CallTrace {
+pub(crate) fn continue_trace(headers: &HeaderMap, samples: &Sampling) -> CallTrace {
     let mut values = headers.get_all(TRACEPARENT).iter();
     // Of several nobody can tell which is meant.
     let only = values.next().filter(|_| values.next().is_none());
     let caller = only.and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
     match caller {
-        Some(caller) => CallTrace { own: caller.at(random_span()), parent: Some(caller.span) },
-        None => CallTrace { own: TraceParent::begin(random_trace(), random_span()), parent: None },
+        Some(caller) => {
+            let is_sampled = samples(caller.trace, Some(caller.is_sampled()));
+            let own = TraceParent::new(caller.trace, random_span(), is_sampled);
+            CallTrace { own, parent: Some(caller.span) }
+        }
+        None => {
+            let trace = random_trace();
+            CallTrace { own: TraceParent::new(trace, random_span(), samples(trace, None)), parent: None }
+        }
     }
 }
 
@@ -39,6 +49,8 @@ mod tests {
 
     #[test]
     fn a_trace_is_continued_and_none_is_begun() {
+        let as_the_caller = |_, caller: Option<bool>| caller.unwrap_or(true);
+        let continue_trace = |headers: &HeaderMap| continue_trace(headers, &as_the_caller);
         let mut headers = HeaderMap::new();
         let begun = continue_trace(&headers);
         assert!(begun.own.is_sampled() && begun.parent.is_none());

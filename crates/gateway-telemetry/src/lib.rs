@@ -22,6 +22,6 @@ mod metrics;
 mod observers;
 
 pub use access_log::AccessLog;
-pub use logging::{LineFormat, LogGuard, LoggingError, start_logging};
+pub use logging::{DroppedLines, LineFormat, LogGuard, LoggingError, start_logging};
 pub use metrics::{CircuitState, Format, Metrics, ProviderReading, Readings, Reloads};
 pub use observers::Observers;

@@ -35,9 +35,20 @@ pub struct LogGuard {
 }
 
 impl LogGuard {
-    /// Lines lost so far because the reader was too slow.
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
+    /// The count of lines lost because the reader was too slow.
+    pub fn dropped_lines(&self) -> DroppedLines {
+        DroppedLines(self.dropped.clone())
+    }
+}
+
+/// Counts lines of the log that were lost because the reader was too slow.
+#[derive(Debug, Clone)]
+pub struct DroppedLines(ErrorCounter);
+
+impl DroppedLines {
+    /// How many there were so far.
+    pub fn count(&self) -> usize {
+        self.0.dropped_lines()
     }
 }
 

@@ -39,6 +39,11 @@ impl Traces {
         Ok((Self { queue: sender, sampler, counts }, exporter))
     }
 
+    /// Which traces the environment wants recorded, for whoever begins and continues them.
+    pub fn sampler(&self) -> Sampler {
+        self.sampler
+    }
+
     /// How many calls' spans a receiver has taken.
     pub fn exported(&self) -> u64 {
         self.counts.exported.load(Ordering::Relaxed)
@@ -50,11 +55,7 @@ impl Traces {
     }
 
     fn note(&self, record: &CallRecord<'_>) {
-        let Some(trace) = record.trace else { return };
-        let parent = trace.parent.map(|_| trace.own.is_sampled());
-        if !self.sampler.samples(trace.own.trace, parent) {
-            return;
-        }
+        let Some(trace) = record.trace.filter(|trace| trace.own.is_sampled()) else { return };
         #[expect(clippy::disallowed_methods, reason = "spans are placed by the calendar")]
         let ended = SystemTime::now();
         if self.queue.try_send(SettledCall::new(record, trace, ended)).is_err() {

@@ -49,8 +49,8 @@ impl Condition for AwaitedCondition {
     }
 
     fn state(&self) -> &'static str {
-        let follower = self.0.follower.get();
-        follower.map_or("none yet", |follower| StoreCondition(Arc::clone(follower)).state())
+        let followed = self.0.followed.get();
+        followed.map_or("none yet", |it| StoreCondition(Arc::clone(&it.follower)).state())
     }
 
     fn is_serviceable(&self) -> bool {

@@ -22,7 +22,7 @@ fn attempt(outcome: Outcome, status: Option<u16>) -> AttemptRecord {
 
 fn call(status: u16, attempts: Vec<AttemptRecord>) -> SettledCall {
     SettledCall {
-        trace: CallTrace { own: TraceParent::begin(NonZeroU128::MAX, NonZeroU64::MIN), parent: None },
+        trace: CallTrace { own: TraceParent::new(NonZeroU128::MAX, NonZeroU64::MIN, true), parent: None },
         ended: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
         request_id: RequestId::from_random(1),
         method: "POST",

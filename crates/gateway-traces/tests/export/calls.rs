@@ -60,7 +60,7 @@ pub(crate) fn spans_of(request: &ReceivedRequest) -> Vec<Span> {
 
 /// The place of a call that continues its caller's trace.
 pub(crate) fn place(trace: u128, span: u64, parent: Option<u64>) -> CallTrace {
-    let own = TraceParent::begin(NonZeroU128::new(trace).unwrap(), NonZeroU64::new(span).unwrap());
+    let own = TraceParent::new(NonZeroU128::new(trace).unwrap(), NonZeroU64::new(span).unwrap(), true);
     CallTrace { own, parent: parent.and_then(NonZeroU64::new) }
 }
 
