@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use gateway_admin::AdminService;
 use gateway_core::resilience::BreakerState;
-use gateway_core::{Gateway, TargetReport};
+use gateway_core::{Gateway, ProviderReport, TargetReport};
 use gateway_reload::{Reloader, Status};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
@@ -88,17 +88,7 @@ impl Detailed {
 
     /// Every provider that is served, with its targets.
     fn providers(&self) -> Vec<Value> {
-        let mut targets: BTreeMap<String, Vec<TargetReport>> = BTreeMap::new();
-        for target in self.gateway.targets() {
-            targets.entry(target.provider.clone()).or_default().push(target);
-        }
-        let config = self.gateway.config();
-        let providers = config.providers.iter().map(|provider| {
-            let targets = targets.remove(&provider.name).unwrap_or_default();
-            let views: Vec<_> = targets.iter().map(target_view).collect();
-            json!({ "name": provider.name, "status": provider_status(&targets), "targets": views })
-        });
-        providers.collect()
+        self.gateway.providers().iter().map(provider_view).collect()
     }
 }
 
@@ -109,6 +99,19 @@ enum Reader {
     Administrator,
     /// Somebody who may call.
     Caller,
+}
+
+fn provider_view(provider: &ProviderReport) -> Value {
+    let targets: Vec<_> = provider.targets.iter().map(target_view).collect();
+    let last_error = provider.last_failure.map(|(outcome, since)| {
+        json!({ "class": outcome.name(), "seconds_ago": since.as_secs() })
+    });
+    json!({
+        "name": provider.name,
+        "status": provider_status(&provider.targets),
+        "last_error": last_error,
+        "targets": targets,
+    })
 }
 
 fn target_view(target: &TargetReport) -> Value {

@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 }
 
 /// Every metric with its labels. To rename one breaks dashboards and alerts that people have made of it.
-pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 25] = [
+pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 26] = [
     (
         "llm_proxy_requests_total",
         Kind::Counter,
@@ -24,6 +24,7 @@ pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 25] = [
     ("llm_proxy_request_duration_seconds", Kind::Histogram, &["endpoint", "model", "provider"]),
     ("llm_proxy_active_requests", Kind::Gauge, &["endpoint"]),
     ("llm_proxy_tokens_total", Kind::Counter, &["model", "provider", "token_type", "api_key_name"]),
+    ("llm_proxy_tokens_estimated_total", Kind::Counter, &["model", "provider"]),
     ("llm_proxy_provider_health", Kind::Gauge, &["provider"]),
     ("llm_proxy_provider_latency_seconds", Kind::Histogram, &["provider"]),
     ("llm_proxy_provider_circuit_state", Kind::Gauge, &["provider", "state"]),
