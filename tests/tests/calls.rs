@@ -172,7 +172,7 @@ async fn a_call_is_one_line_in_the_access_log() {
     let line = stage.access_line("line-1");
     for (field, expected) in [
         ("key", serde_json::json!("team")),
-        ("path", serde_json::json!("/v1/chat/completions")),
+        ("endpoint", serde_json::json!("/v1/chat/completions")),
         ("model", serde_json::json!("gpt-4o")),
         ("provider", serde_json::json!("main")),
         ("upstream_model", serde_json::json!("gpt-4o-2024")),

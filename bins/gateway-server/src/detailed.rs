@@ -15,6 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+use crate::health_checks::{Finding, HealthChecks};
+
 /// What callers are told in the place of an error.
 const UNTOLD: &str = "the last change was refused";
 
@@ -24,11 +26,12 @@ pub(crate) struct Detailed {
     gateway: Gateway,
     reloader: Reloader,
     admin: AdminService,
+    checks: HealthChecks,
 }
 
 impl Detailed {
-    pub(crate) fn new(gateway: Gateway, reloader: Reloader, admin: AdminService) -> Self {
-        Self { gateway, reloader, admin }
+    pub(crate) fn new(gateway: Gateway, reloader: Reloader, admin: AdminService, checks: HealthChecks) -> Self {
+        Self { gateway, reloader, admin, checks }
     }
 
     /// Whether a request is for it.
@@ -88,7 +91,8 @@ impl Detailed {
 
     /// Every provider that is served, with its targets.
     fn providers(&self) -> Vec<Value> {
-        self.gateway.providers().iter().map(provider_view).collect()
+        let providers = self.gateway.providers();
+        providers.iter().map(|provider| provider_view(provider, self.checks.finding(&provider.name))).collect()
     }
 }
 
@@ -101,17 +105,24 @@ enum Reader {
     Caller,
 }
 
-fn provider_view(provider: &ProviderReport) -> Value {
+fn provider_view(provider: &ProviderReport, finding: Option<Finding>) -> Value {
     let targets: Vec<_> = provider.targets.iter().map(target_view).collect();
-    let last_error = provider.last_failure.map(|(outcome, since)| {
-        json!({ "class": outcome.name(), "seconds_ago": since.as_secs() })
-    });
+    let last_error = provider
+        .last_failure
+        .map(|(outcome, since)| json!({ "class": outcome.name(), "seconds_ago": since.as_secs() }));
     json!({
         "name": provider.name,
-        "status": provider_status(&provider.targets),
+        "status": provider_status(&provider.targets, finding),
         "last_error": last_error,
+        "checked": finding.map(finding_view),
         "targets": targets,
     })
+}
+
+/// What a check in the background has found. What the provider said is for administrators, and in the log.
+fn finding_view(finding: Finding) -> Value {
+    let status = if finding.failure.is_none() { "ok" } else { "failed" };
+    json!({ "status": status, "at": finding.at.to_string(), "error": finding.failure })
 }
 
 fn target_view(target: &TargetReport) -> Value {
@@ -123,12 +134,13 @@ fn target_view(target: &TargetReport) -> Value {
     json!({ "model": target.model, "breaker": breaker, "in_flight": target.in_flight })
 }
 
-/// How a provider is doing, as far as calls have shown: `down` if no target is asked any more, `degraded` if not all of them
-/// are as usual. One that nobody has called is `ok`.
-fn provider_status(targets: &[TargetReport]) -> &'static str {
+/// How a provider is doing: `down` if no target is asked any more, `degraded` if not all of them are as usual or if the provider's
+/// last health check failed, which keeps no call away. One that nobody has called or checked is `ok`.
+fn provider_status(targets: &[TargetReport], finding: Option<Finding>) -> &'static str {
     let is_open = |target: &TargetReport| matches!(target.breaker, BreakerState::Open { .. });
+    let has_failed = finding.is_some_and(|finding| finding.failure.is_some());
     if targets.iter().all(|target| target.breaker == BreakerState::Closed) {
-        "ok"
+        if has_failed { "degraded" } else { "ok" }
     } else if targets.iter().all(is_open) {
         "down"
     } else {

@@ -15,6 +15,7 @@ mod commands;
 mod detailed;
 mod export;
 mod front;
+mod health_checks;
 mod host;
 mod import;
 mod keys;

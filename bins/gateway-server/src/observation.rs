@@ -41,7 +41,8 @@ impl Observation {
 
     /// Has a gateway tell everybody.
     pub(crate) fn equip(&self, builder: GatewayBuilder, config: &Config) -> GatewayBuilder {
-        let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(AccessLog), Arc::<Metrics>::clone(&self.metrics)];
+        let mut observers: Vec<Arc<dyn Observer>> =
+            vec![Arc::new(AccessLog::sampled(config.logging.sample)), Arc::<Metrics>::clone(&self.metrics)];
         // Without a store nobody would ever take it out of the book.
         if config.store.place != StorePlace::Nowhere {
             observers.push(Arc::<UsageBook>::clone(&self.usage));

@@ -3,6 +3,7 @@
 //! The request takes the way of every call, through a gateway that has this one provider and nothing else. So it is made,
 //! sent and judged like any other, and leaves no trace in the health, the limits and the logs of the gateway that serves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,17 +11,22 @@ use futures_util::future::BoxFuture;
 use gateway_admin::Prober;
 use gateway_config::{Config, Mapping, Provider, Timeouts};
 use gateway_core::Gateway;
+use gateway_core::call::{Event, Observer, Outcome, TimeoutPhase};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::service::Service;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
 /// What is read of an answer, in bytes. The request asks for one token.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// How many requests are on their way at once, over all checks of the process.
+/// How many requests of administrators are on their way at once. Checks in the background have a bound of their own, lest
+/// somebody who looks into a fault wait for them.
 const MAX_AT_ONCE: usize = 16;
 
 /// What stands around the provider that is asked.
@@ -50,16 +56,67 @@ impl Prober for Probes {
             let provider = config.providers.iter().find(|it| it.name == provider);
             let provider =
                 provider.ok_or_else(|| "there is no such provider in the configuration in force".to_owned())?;
-            let alone = alone(provider, model, limit)?;
-            let gateway = Gateway::builder().build(&alone).map_err(|errors| errors.to_string())?;
             // They are never closed, so there is a place at some time.
             let _place = self.places.acquire().await;
-            let began = Instant::now();
-            match timeout(limit, ask(&gateway, model)).await {
-                Ok(answered) => answered.map(|()| began.elapsed()),
-                Err(_) => Err(format!("it has not answered within {} s", limit.as_secs())),
-            }
+            probe(provider, model, limit).await.map_err(|failure| failure.reason)
         })
+    }
+}
+
+/// Why a provider has not answered as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What came of it, by a constant name: that of the attempt's outcome, if there was an attempt.
+    pub(crate) class: &'static str,
+    /// The same in words, for administrators: a provider's own are among them. Holds no secret.
+    pub(crate) reason: String,
+}
+
+/// Asks a provider for a model by its public name, and says how long the answer took.
+///
+/// # Errors
+///
+/// It has not answered within the limit, or not as it should.
+pub(crate) async fn probe(provider: &Provider, model: &str, limit: Duration) -> Result<Duration, Failure> {
+    let unsent = |reason| Failure { class: UNSENT, reason };
+    let alone = alone(provider, model, limit).map_err(unsent)?;
+    let verdict = Arc::new(Verdict::default());
+    let builder = Gateway::builder().observer(Arc::<Verdict>::clone(&verdict));
+    let gateway = builder.build(&alone).map_err(|errors| unsent(errors.to_string()))?;
+    let began = Instant::now();
+    // Whoever asks is told of what went wrong. In the log it would look like a caller's failure.
+    let asked = ask(&gateway, model).with_subscriber(Dispatch::none());
+    match timeout(limit, asked).await {
+        Ok(Ok(())) => Ok(began.elapsed()),
+        Ok(Err(reason)) => Err(Failure { class: verdict.class(), reason }),
+        Err(_) => {
+            let reason = format!("it has not answered within {} s", limit.as_secs_f64());
+            Err(Failure { class: Outcome::Timeout(TimeoutPhase::Total).name(), reason })
+        }
+    }
+}
+
+/// Nothing could be sent.
+const UNSENT: &str = "not_sent";
+
+/// What came of the last call.
+#[derive(Default)]
+struct Verdict(Mutex<Option<&'static str>>);
+
+impl Observer for Verdict {
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::Settled(call) = event {
+            let outcome = call.attempts.last().map(|attempt| attempt.outcome);
+            // An answer that broke off has begun as a success.
+            let failed = outcome.filter(|outcome| *outcome != Outcome::Success).map(Outcome::name);
+            *self.0.lock() = failed.or(call.error);
+        }
+    }
+}
+
+impl Verdict {
+    fn class(&self) -> &'static str {
+        self.0.lock().unwrap_or(UNSENT)
     }
 }
 
@@ -85,6 +142,7 @@ fn alone(provider: &Provider, model: &str, limit: Duration) -> Result<Config, St
         forward_headers: Vec::new(),
         verify_ssl: provider.verify_ssl,
         timeouts,
+        health_check: None,
         resolvable: true,
         enabled: true,
         origin: provider.origin,

@@ -13,6 +13,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::task::spawn_blocking;
 
+use crate::health_checks::{Finding, HealthChecks};
+
 /// Answers scrapes.
 #[derive(Clone)]
 pub(crate) struct Scrape {
@@ -20,6 +22,7 @@ pub(crate) struct Scrape {
     pub(crate) gateway: Gateway,
     pub(crate) reloader: Reloader,
     pub(crate) dropped_lines: DroppedLines,
+    pub(crate) checks: HealthChecks,
 }
 
 impl Scrape {
@@ -45,21 +48,24 @@ impl Scrape {
 
     fn readings(&self) -> Readings {
         let status = self.reloader.status();
+        let providers = self.gateway.providers();
+        let providers = providers.iter().map(|provider| reading(provider, self.checks.finding(&provider.name)));
         Readings {
             config_version: status.version,
             reloads: Reloads { success: status.reloads.succeeded, failure: status.reloads.refused },
             queue_depth: self.gateway.waiting_calls() as u64,
             dropped_log_lines: self.dropped_lines.count() as u64,
-            providers: self.gateway.providers().iter().map(reading).collect(),
+            providers: providers.collect(),
         }
     }
 }
 
-fn reading(provider: &ProviderReport) -> ProviderReading {
+/// A provider is healthy if its calls and its checks, where there are any, come to something.
+fn reading(provider: &ProviderReport, finding: Option<Finding>) -> ProviderReading {
     let Ejections { breaker, credential, rate_limit } = provider.ejections;
     ProviderReading {
         name: Label::of(&provider.name),
-        is_healthy: provider.is_healthy(),
+        is_healthy: provider.is_healthy() && finding.is_none_or(|finding| finding.failure.is_none()),
         circuit: circuit(provider),
         ejections: vec![("circuit_breaker", breaker), ("credential", credential), ("rate_limit", rate_limit)],
     }

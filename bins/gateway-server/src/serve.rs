@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::detailed::Detailed;
 use crate::front::{Back, Front};
+use crate::health_checks::HealthChecks;
 use crate::host::ProcessHost;
 use crate::observation::Observation;
 use crate::scrape::Scrape;
@@ -91,12 +92,15 @@ impl Process {
         banner::print(&config, listeners.callers.local_addr());
         tracing::info!(address = %listeners.callers.local_addr(), "listening");
         service_manager::ready();
+        let last_checks = CancellationToken::new();
+        let checks = HealthChecks::start(&gateway, last_checks.clone());
         let stopping = {
             let gateway = gateway.clone();
             async move {
                 stop.next().await;
                 service_manager::stopping();
                 gateway.begin_drain();
+                last_checks.cancel();
                 tracing::info!("stopping: no new connections, calls in flight go on");
             }
         };
@@ -110,10 +114,10 @@ impl Process {
         let ends_with_this = ended.clone().drop_guard();
         let watching = tokio::task::spawn_blocking(move || runtime.block_on(watch_files(&files, &ended)));
         let admin = administration::service(&gateway, &reloader, state.stored.as_ref());
-        let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone());
+        let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone(), checks.clone());
         let front = Front::new(&gateway, detailed);
-        let scrape = Scrape { metrics: observation.metrics, gateway, reloader, dropped_lines: log.dropped_lines() };
-        let back = Back { admin, scrape };
+        let (metrics, dropped_lines) = (observation.metrics, log.dropped_lines());
+        let back = Back { admin, scrape: Scrape { metrics, gateway, reloader, dropped_lines, checks } };
         let drained = tokio::select! {
             drained = listeners.serve(front, back, stopping) => drained,
             problem = state.keep_house() => return Err(problem),

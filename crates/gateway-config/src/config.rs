@@ -11,10 +11,12 @@ use gateway_resilience::{BreakerPolicy, BudgetPolicy, RetryPolicy};
 use gateway_secret::{KeyDigester, Secret};
 use gateway_upstream::Timeouts;
 
+mod health_check;
 mod master_key;
 mod model;
 mod provider;
 
+pub use health_check::{HealthCheck, HealthCheckDefaults};
 pub use master_key::{KeyMaterial, MasterKey};
 pub use model::{Affinity, Hedge, HedgeDelay, Model, ModelTarget, TimeoutOverrides};
 pub use provider::{Mapping, Origin, Provider, ProviderEndpoint};
@@ -48,6 +50,8 @@ pub struct Config {
     pub retry_budget: BudgetPolicy,
     /// When a target that fails is left alone, and for how long.
     pub circuit_breaker: BreakerPolicy,
+    /// What holds for the health checks of providers that do not say otherwise; each has its own filled in.
+    pub health_check: HealthCheckDefaults,
     /// The keys that callers may present.
     pub master_keys: Vec<MasterKey>,
     /// Whether callers must present a key.
@@ -201,12 +205,14 @@ pub enum Auth {
 }
 
 /// How the process logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Logging {
     /// The shape of a line.
     pub format: LogFormat,
-    /// Whether every call writes a line.
+    /// Whether calls write lines.
     pub access: bool,
+    /// The share of calls without an error that do, 0 to 1; those with one always do.
+    pub sample: f64,
 }
 
 /// The shape of a log line.

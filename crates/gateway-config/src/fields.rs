@@ -8,7 +8,7 @@ use crate::item::{Inside, Item};
 use crate::tree::Entry;
 
 /// The most allowed keys that an error lists; a longer list hides the suggestion.
-const MAX_LISTED_KEYS: usize = 13;
+const MAX_LISTED_KEYS: usize = 14;
 
 /// Room for the keys of any but the largest section.
 const MOST_KEYS: usize = 16;

@@ -56,9 +56,9 @@ mod written;
 mod yaml;
 
 pub use config::{
-    Admin, Affinity, Auth, Config, Cors, Hedge, HedgeDelay, KeyMaterial, LogFormat, Logging, Mapping, MasterKey, Model,
-    ModelTarget, OnRedisError, Origin, Provider, ProviderEndpoint, Queue, Redis, Server, Store, StorePlace,
-    TimeoutOverrides, TlsFiles,
+    Admin, Affinity, Auth, Config, Cors, HealthCheck, HealthCheckDefaults, Hedge, HedgeDelay, KeyMaterial, LogFormat,
+    Logging, Mapping, MasterKey, Model, ModelTarget, OnRedisError, Origin, Provider, ProviderEndpoint, Queue, Redis,
+    Server, Store, StorePlace, TimeoutOverrides, TlsFiles,
 };
 pub use difference::Difference;
 pub use error::{ConfigError, ConfigErrors, StoreEntry};
@@ -66,10 +66,10 @@ pub use gateway_upstream::Timeouts;
 pub use left_out::{LeftOut, LeftOutReason};
 pub use loaded::Loaded;
 pub use redacted::{
-    Ordered, RedactedAdmin, RedactedBreaker, RedactedConfig, RedactedCors, RedactedHedge, RedactedLogging,
-    RedactedMapping, RedactedMasterKey, RedactedModel, RedactedProvider, RedactedQueue, RedactedRedis, RedactedRetry,
-    RedactedRetryBudget, RedactedServer, RedactedStore, RedactedTarget, RedactedTimeoutOverrides, RedactedTimeouts,
-    RedactedTls,
+    Ordered, RedactedAdmin, RedactedBreaker, RedactedConfig, RedactedCors, RedactedHealthCheck,
+    RedactedHealthCheckDefaults, RedactedHedge, RedactedLogging, RedactedMapping, RedactedMasterKey, RedactedModel,
+    RedactedProvider, RedactedQueue, RedactedRedis, RedactedRetry, RedactedRetryBudget, RedactedServer, RedactedStore,
+    RedactedTarget, RedactedTimeoutOverrides, RedactedTimeouts, RedactedTls,
 };
 pub use settings::{Settings, load};
 pub use sources::Sources;

@@ -17,7 +17,10 @@ mod storage;
 
 pub use master_key::RedactedMasterKey;
 pub use model::{RedactedHedge, RedactedModel, RedactedTarget, RedactedTimeoutOverrides};
-pub use policy::{RedactedBreaker, RedactedRetry, RedactedRetryBudget, RedactedTimeouts};
+pub use policy::{
+    RedactedBreaker, RedactedHealthCheck, RedactedHealthCheckDefaults, RedactedRetry, RedactedRetryBudget,
+    RedactedTimeouts,
+};
 pub use provider::{RedactedMapping, RedactedProvider};
 pub use server::{RedactedAdmin, RedactedCors, RedactedLogging, RedactedQueue, RedactedServer, RedactedTls};
 pub use storage::{RedactedRedis, RedactedStore};
@@ -56,6 +59,7 @@ pub struct RedactedConfig {
     pub timeouts: RedactedTimeouts,
     pub retry: RedactedRetry,
     pub circuit_breaker: RedactedBreaker,
+    pub health_check: RedactedHealthCheckDefaults,
     pub auth: &'static str,
     pub master_keys: Vec<RedactedMasterKey>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +85,7 @@ impl Config {
             timeouts: RedactedTimeouts::from(&self.timeouts),
             retry: RedactedRetry::new(&self.retry, &self.retry_budget),
             circuit_breaker: RedactedBreaker::from(&self.circuit_breaker),
+            health_check: RedactedHealthCheckDefaults::from(&self.health_check),
             auth: match self.auth {
                 Auth::Required => "required",
                 Auth::None => "none",

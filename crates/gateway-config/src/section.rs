@@ -11,6 +11,7 @@ mod circuit_breaker;
 mod crowd;
 mod fallback;
 mod header;
+mod health_check;
 mod hedge;
 mod logging;
 mod mapping;
@@ -46,7 +47,8 @@ pub(crate) fn read<'a>(root: &Item<'a>, stored: &'a Stored<'_>, vocabulary: &Voc
     let provider_suffix = provider_suffix(&mut fields);
     let verify_ssl = fields.flag("verify_ssl").unwrap_or(true);
     let timeouts = timeouts::read(&mut fields).over(Timeouts::default());
-    let defaults = provider::Defaults { vocabulary, verify_ssl, timeouts };
+    let health_check = health_check::read_defaults(&mut fields);
+    let defaults = provider::Defaults { vocabulary, verify_ssl, timeouts, health_check: &health_check };
     let catalogue = providers::read_all(&mut fields, stored, &defaults);
     let serving = Serving::new(&catalogue);
     let around = model::Surroundings { serving: &serving, defaults: &defaults };
@@ -75,6 +77,7 @@ pub(crate) fn read<'a>(root: &Item<'a>, stored: &'a Stored<'_>, vocabulary: &Voc
         retry,
         retry_budget,
         circuit_breaker,
+        health_check,
         master_keys,
         auth,
         provider_suffix,

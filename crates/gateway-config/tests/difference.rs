@@ -103,6 +103,9 @@ fn every_setting_is_named_and_known_to_need_a_restart_or_not() {
         ("retry: { max_retries: 1 }", "~retry"),
         ("retry: { budget: { ratio: 0.1 } }", "~retry"),
         ("circuit_breaker: { open: 1s }", "~circuit_breaker"),
+        ("health_check: { timeout: 1s }", "~health_check"),
+        ("health_check: { interval: 1m }", "~health_check ~providers.a"),
+        ("logging: { sample: 0.1 }", "~logging.sample !logging.sample"),
         ("logging: { format: json }", "~logging.format !logging.format"),
         ("logging: { access: off }", "~logging.access !logging.access"),
     ] {

@@ -76,6 +76,10 @@ snapshots! {
     fallbacks: "provider_suffix: P\nproviders: [{ name: a, model_mapping: [m, n, 'y*'] }]\nmodels:\n  m: { fallback_models: [P/m, n, P/n, 'n*', P/, ~, [n], a/n, a/x] }\n  n: { fallback_models: [y0, y1, y2, y3, y4, y5, y6, y7, y8, y9, y10, y11, y12, y13, y14, y15, y16] }\n", [];
     hedges: "providers: [{ name: a }]\nmodels:\n  a: { hedge: { after: p100 } }\n  b: { hedge: { after: soon } }\n  c: { hedge: { after: p95, max: 0 } }\n  d: { hedge: { after: 800, max: 4 } }\n  e: { hedge: { after: 0s, max: -1 } }\n  f: { hedge: { after: p49, maximum: 1 } }\n  g: { hedge: {} }\n  h: { hedge: { after: p9.5 } }\n  i: { hedge: { after: 99999d } }\n  j: { hedge: { after_ms: 800 } }\n", [];
     affinity_and_balance: "providers: [{ name: a }]\nmodels:\n  a: { affinity: sesion }\n  b: { affinity: user }\n  c: { balance: wieghted }\n  d: { targets: [{ provider: a, priority: -1 }, { provider: a, priority: 1001 }, { provider: a, priority: first }] }\n", [];
+    health_checks: "health_check: { interval: 30, timeout: 0s, model: '', modle: x }\nproviders:\n  - { name: a, model_mapping: [m, 'n-*'], health_check: { model: x, interval: 10ms, timeout: 6m } }\n  - { name: b, health_check: maybe }\n  - { name: c, health_check: [m] }\n  - { name: d, health_check: { interval: 25h, every: 1m } }\n", [];
+    health_checks_of_the_wrong_shape: "health_check: 30s\nproviders: [{ name: a, health_chek: false }]\n", [];
+    samples: "logging: { sample: 1.5, sampel: 1 }\n", [];
+    samples_that_are_no_share: "logging: { sample: 10% }\n", [];
     pools_of_keys: "providers:\n  - { name: a, api_keys: [hunter2, hunter3, hunter2] }\n  - { name: b, api_keys: ['${SAME}', [], '${SAME}', ''] }\n", [("SAME", "hunter4")];
     invalid_yaml: "server:\n  port: 80\n host: [\n", [];
     unknown_alias: "server: *nowhere\n", [];

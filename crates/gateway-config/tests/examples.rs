@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gateway_config::{
-    Affinity, Auth, Hedge, HedgeDelay, KeyMaterial, Loaded, ProviderEndpoint, Sources, Vocabulary, load,
+    Affinity, Auth, Config, HealthCheckDefaults, Hedge, HedgeDelay, KeyMaterial, Loaded, ProviderEndpoint, Sources,
+    Vocabulary, load,
 };
 use gateway_resilience::{Backoff, BreakerPolicy, BudgetPolicy, RetryPolicy};
 use tempfile::TempDir;
@@ -145,6 +146,8 @@ fn the_full_file_holds_the_defaults() {
     assert_eq!(config.retry, RetryPolicy::default());
     assert_eq!(config.retry_budget, BudgetPolicy::default());
     assert_eq!(config.circuit_breaker, BreakerPolicy::default());
+    assert_eq!(config.health_check, HealthCheckDefaults::default());
+    assert_eq!(config.logging, Config::from_yaml("auth: none").unwrap().logging);
     insta::assert_snapshot!(
         loaded.summary().replace(&directory().canonicalize().unwrap().display().to_string(), "configs")
     );

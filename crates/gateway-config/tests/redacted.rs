@@ -42,7 +42,8 @@ providers:
     max_in_flight: 5
     verify_ssl: true
     timeouts: { connect: 2s }
-  - { name: sim, type: simulator, model_mapping: [sim] }
+    health_check: { model: x-mini, interval: 90s }
+  - { name: sim, type: simulator, model_mapping: [sim], health_check: false }
   - { name: off, api_base: 'http://127.0.0.1:8000/v1', enabled: false }
 models:
   x: { balance: priority, targets: [{ provider: a, priority: 4, weight: 2 }, { provider: sim, model: sim }] }
@@ -51,9 +52,10 @@ models:
 timeouts: { total: 90s }
 retry: { max_retries: 4, base_delay: 100ms, budget: { ratio: 0.3 } }
 circuit_breaker: { failure_ratio: 0.25 }
+health_check: { interval: 1m, timeout: 1500ms, model: x }
 auth: none
 passthrough: a
-logging: { format: json, access: off }
+logging: { format: json, access: off, sample: 0.1 }
 ";
 
 #[test]

@@ -17,17 +17,9 @@ pub(crate) fn continue_trace(headers: &HeaderMap, samples: &Sampling) -> CallTra
     // Of several nobody can tell which is meant.
     let only = values.next().filter(|_| values.next().is_none());
     let caller = only.and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
-    match caller {
-        Some(caller) => {
-            let is_sampled = samples(caller.trace, Some(caller.is_sampled()));
-            let own = TraceParent::new(caller.trace, random_span(), is_sampled);
-            CallTrace { own, parent: Some(caller.span) }
-        }
-        None => {
-            let trace = random_trace();
-            CallTrace { own: TraceParent::new(trace, random_span(), samples(trace, None)), parent: None }
-        }
-    }
+    let trace = caller.map_or_else(random_trace, |caller| caller.trace);
+    let is_sampled = samples(trace, caller.map(TraceParent::is_sampled));
+    CallTrace { own: TraceParent::new(trace, random_span(), is_sampled), parent: caller.map(|caller| caller.span) }
 }
 
 /// The identifier of a new span.

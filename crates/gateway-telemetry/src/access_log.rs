@@ -1,4 +1,7 @@
 //! One line a call, written when it settles.
+//!
+//! A line is made of a [`CallRecord`] and of nothing else, and no field of that can hold a key: credentials are
+//! `gateway_secret::Secret`s, which nothing can print. What a caller chose (identifier, model, tags) is escaped.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,15 +9,71 @@ use std::time::Duration;
 use gateway_call::{AttemptRecord, CallRecord, CallTrace, Event, Observer};
 
 /// Writes the access log: target `access`, level `info`, one event a call, data in fields.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AccessLog;
+///
+/// Of many calls a share is enough, but each one that went wrong matters: see [`sampled`](Self::sampled). Whatever counts
+/// calls is another observer and counts all of them.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use gateway_telemetry::{AccessLog, Metrics, Observers};
+///
+/// // All errors and a tenth of the rest are written, and everything is counted.
+/// let observers = Observers::new([Arc::new(AccessLog::sampled(0.1)) as _, Arc::new(Metrics::new()) as _]);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct AccessLog {
+    /// Identifiers whose hash is below are written; all if it is the largest number.
+    below: u64,
+}
+
+impl AccessLog {
+    /// Writes this share, 0 to 1, of the calls that went well, and every other: one with a status from 400, and one that
+    /// broke off after its head. A share beyond the range is the nearest within.
+    ///
+    /// The request's identifier decides, and nothing else. So the lines that several gateways, or a gateway before and after
+    /// a restart, write about one request are all there or all missing.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` ends at the ends of the range")]
+    pub const fn sampled(share: f64) -> Self {
+        const HASHES: f64 = 18_446_744_073_709_551_616.0;
+        Self { below: (share * HASHES) as u64 }
+    }
+
+    fn writes(self, record: &CallRecord<'_>) -> bool {
+        record.status >= 400
+            || record.error.is_some()
+            || self.below == u64::MAX
+            || hash(record.request_id.as_str()) < self.below
+    }
+}
+
+impl Default for AccessLog {
+    /// Writes every call.
+    fn default() -> Self {
+        Self::sampled(1.0)
+    }
+}
 
 impl Observer for AccessLog {
     fn on_event(&self, event: &Event<'_>) {
-        if let Event::Settled(record) = event {
+        if let Event::Settled(record) = event
+            && self.writes(record)
+        {
             write(record);
         }
     }
+}
+
+/// FNV-1a (draft-eastlake-fnv), and the finalizer of `MurmurHash3` behind it, without which identifiers that count up would not
+/// be spread. Both are what they are forever, which a hash of the standard library is not.
+fn hash(id: &str) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let mut hash = id.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    }
+    hash ^ (hash >> 33)
 }
 
 fn write(record: &CallRecord<'_>) {
@@ -119,12 +178,111 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_settled_call_is_one_json_line() {
+    /// What is written about calls, one JSON object a line.
+    fn written(log: AccessLog, records: &[CallRecord<'_>]) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for record in records {
+                log.on_event(&Event::Settled(record));
+            }
+        });
+        let text = lines.0.lock().clone();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// A call that went well, with nothing that matters here.
+    fn plain(request_id: &RequestId) -> CallRecord<'_> {
+        CallRecord {
+            request_id,
+            trace: None,
+            method: "POST",
+            path: "/v1/chat/completions",
+            endpoint: Some(Endpoint::ChatCompletions),
+            key: None,
+            model: None,
+            entry: None,
+            status: 200,
+            error: None,
+            refused_by: None,
+            tokens: None,
+            cost_nano_usd: 0,
+            stream: false,
+            attempts: &[],
+            tags: &[],
+            duration: Duration::ZERO,
+            first_byte: None,
+            overhead: Duration::ZERO,
+            bytes_out: 0,
+        }
+    }
+
+    #[test]
+    fn errors_are_always_written_and_successes_as_they_are_sampled() {
+        let id = RequestId::from_random(1);
+        let lines = |log, record: CallRecord<'_>| written(log, &[record]).lines().count();
+        let (none, all) = (AccessLog::sampled(0.0), AccessLog::sampled(1.0));
+        for (status, error, expected) in [
+            (200, None, 0),
+            (302, None, 0),
+            (399, None, 0),
+            (400, None, 1),
+            (404, Some("model_not_found"), 1),
+            (499, None, 1),
+            (502, Some("upstream_error"), 1),
+            // A stream that broke off after its head.
+            (200, Some("upstream_truncated"), 1),
+        ] {
+            assert_eq!(lines(none, CallRecord { status, error, ..plain(&id) }), expected, "{status} {error:?}");
+            assert_eq!(lines(all, CallRecord { status, error, ..plain(&id) }), 1, "{status} {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_share_beyond_the_range_is_the_nearest_within() {
+        let below = |share| AccessLog::sampled(share).below;
+        assert_eq!([below(1.0), below(1.5), below(f64::INFINITY)], [u64::MAX; 3]);
+        assert_eq!([below(0.0), below(-1.0), below(f64::NAN)], [0; 3]);
+        assert_eq!((below(0.5), AccessLog::default().below), (1 << 63, u64::MAX));
+    }
+
+    #[test]
+    fn the_share_of_identifiers_is_the_share_that_was_asked_for() {
+        type Make = fn(u32) -> RequestId;
+        let own: Make = |number| RequestId::from_random(u128::from(number));
+        let callers: Make = |number| RequestId::from_header(&number.to_string().parse().unwrap()).unwrap();
+        for (kind, make) in [("made", own), ("counted up by a caller", callers)] {
+            let ids: Vec<_> = (0..20_000).map(make).collect();
+            for share in [0.01, 0.1, 0.5, 0.9] {
+                let log = AccessLog::sampled(share);
+                let count = ids.iter().filter(|id| log.writes(&plain(id))).count();
+                let expected = 20_000.0 * share;
+                // Five standard deviations of a binomial distribution.
+                let bound = 5.0 * (expected * (1.0 - share)).sqrt();
+                assert!(
+                    (f64::from(u32::try_from(count).unwrap()) - expected).abs() < bound,
+                    "{kind}, {share}: {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_larger_share_holds_the_smaller_one_and_the_choice_never_changes() {
+        let chosen = |share: f64| {
+            let log = AccessLog::sampled(share);
+            (0..64).filter(|number| log.writes(&plain(&RequestId::from_random(*number)))).collect::<Vec<_>>()
+        };
+        let (few, more) = (chosen(0.1), chosen(0.3));
+        assert!(few.iter().all(|number| more.contains(number)), "{few:?} {more:?}");
+        // Of another version, which is to choose the same.
+        assert_eq!(hash("req_00000000000000000000000000000001"), 0x583f_7352_981b_c36d);
+    }
+
+    #[test]
+    fn a_settled_call_is_one_json_line() {
         let attempts = [AttemptRecord {
             model: "gpt-4o".into(),
             entry: Some("gpt-4o".into()),
@@ -159,8 +317,7 @@ mod tests {
             overhead: Duration::from_micros(42),
             bytes_out: 99,
         };
-        tracing::subscriber::with_default(subscriber, || AccessLog.on_event(&Event::Settled(&record)));
-        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        let text = written(AccessLog::default(), &[record]);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(text.lines().count(), 1);
         for (field, expected) in [

@@ -12,7 +12,7 @@ use gateway_call::{Event, Observer};
 /// use gateway_telemetry::{AccessLog, Metrics, Observers};
 ///
 /// let metrics = Arc::new(Metrics::new());
-/// let observers = Observers::new([Arc::new(AccessLog) as _, metrics as _]);
+/// let observers = Observers::new([Arc::new(AccessLog::default()) as _, metrics as _]);
 /// ```
 pub struct Observers(Box<[Arc<dyn Observer>]>);
 

@@ -13,8 +13,9 @@ pub fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let candidates = std::env::split_paths(&path).chain(folders.iter().cloned()).map(|folder| folder.join(name));
     let found = candidates.into_iter().find(|candidate| candidate.is_file());
     if found.is_none() {
-        let problem =
-            format!("skipped: `{name}` is not installed; Debian has it in its packages postgresql, prometheus and redis-server");
+        let problem = format!(
+            "skipped: `{name}` is not installed; Debian has it in its packages postgresql, prometheus and redis-server"
+        );
         assert!(std::env::var_os("GATEWAY_TEST_REQUIRE_ALL").is_none(), "{problem}");
         eprintln!("{problem}");
     }

@@ -41,7 +41,7 @@ async fn every_call_has_one_line() {
     let served = calls[0];
     for (field, value) in [
         ("level", "INFO"),
-        ("path", CHAT),
+        ("endpoint", CHAT),
         ("model", "sim"),
         ("provider", "simulator"),
         ("upstream_model", "sim"),

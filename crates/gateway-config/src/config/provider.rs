@@ -6,6 +6,8 @@ use gateway_secret::Secret;
 use gateway_upstream::Timeouts;
 use jiff::Timestamp;
 
+use super::HealthCheck;
+
 /// One upstream account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Provider {
@@ -32,6 +34,9 @@ pub struct Provider {
     pub verify_ssl: bool,
     /// Its timeouts, defaults filled in.
     pub timeouts: Timeouts,
+    /// How it is asked in the background whether it answers, defaults filled in; `None` if it is not. Never for one written
+    /// inline in a model.
+    pub health_check: Option<HealthCheck>,
     /// Whether the provider takes calls by name resolution; false for one written inline in a model.
     pub resolvable: bool,
     /// Whether it takes calls at all; false only in [`Config::disabled_providers`](super::Config::disabled_providers).

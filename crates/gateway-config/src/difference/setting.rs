@@ -39,6 +39,7 @@ fn top_level(before: &Config, after: &Config) -> Vec<Setting> {
         live("timeouts", before.timeouts != after.timeouts),
         live("retry", (before.retry, before.retry_budget) != (after.retry, after.retry_budget)),
         live("circuit_breaker", before.circuit_breaker != after.circuit_breaker),
+        live("health_check", before.health_check != after.health_check),
         live("auth", before.auth != after.auth),
         live("provider_suffix", before.provider_suffix != after.provider_suffix),
         live("passthrough", passthrough(before) != passthrough(after)),
@@ -99,6 +100,12 @@ fn redis(before: Option<&Redis>, after: Option<&Redis>) -> [Setting; 4] {
 }
 
 /// Logging starts once, with the format and with what is logged.
-fn logging(before: Logging, after: Logging) -> [Setting; 2] {
-    [fixed("logging.format", before.format != after.format), fixed("logging.access", before.access != after.access)]
+fn logging(before: Logging, after: Logging) -> [Setting; 3] {
+    // A share is compared as it was written: the same text is the same number.
+    let is_other_share = before.sample.to_bits() != after.sample.to_bits();
+    [
+        fixed("logging.format", before.format != after.format),
+        fixed("logging.access", before.access != after.access),
+        fixed("logging.sample", is_other_share),
+    ]
 }

@@ -1,9 +1,10 @@
-//! `timeouts`, `retry` and `circuit_breaker`.
+//! `timeouts`, `retry`, `circuit_breaker` and `health_check`.
 
 use gateway_resilience::{BreakerPolicy, BudgetPolicy, RetryPolicy};
 use gateway_upstream::Timeouts;
 use serde::Serialize;
 
+use crate::config::{HealthCheck, HealthCheckDefaults};
 use crate::unit::shown_duration;
 
 /// `timeouts`, of everything or of one provider.
@@ -49,6 +50,35 @@ pub struct RedactedBreaker {
     pub half_open_probes: u32,
 }
 
+/// `health_check`, of all providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are the keys of the file, which `configs/full.yaml` explains")]
+pub struct RedactedHealthCheckDefaults {
+    /// None if only those are checked that say so themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    pub timeout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// `providers[].health_check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RedactedHealthCheck {
+    /// Always `false`.
+    Off(bool),
+    /// How it is checked.
+    On {
+        /// The model that is asked for.
+        model: String,
+        /// How often it is.
+        interval: String,
+        /// How long the answer may take.
+        timeout: String,
+    },
+}
+
 impl From<&Timeouts> for RedactedTimeouts {
     fn from(timeouts: &Timeouts) -> Self {
         Self {
@@ -84,5 +114,23 @@ impl From<&BreakerPolicy> for RedactedBreaker {
             max_open: shown_duration(policy.max_open),
             half_open_probes: policy.half_open_probes,
         }
+    }
+}
+
+impl From<&HealthCheckDefaults> for RedactedHealthCheckDefaults {
+    fn from(defaults: &HealthCheckDefaults) -> Self {
+        Self {
+            interval: defaults.interval.map(shown_duration),
+            timeout: shown_duration(defaults.timeout),
+            model: defaults.model.clone(),
+        }
+    }
+}
+
+impl From<Option<&HealthCheck>> for RedactedHealthCheck {
+    fn from(check: Option<&HealthCheck>) -> Self {
+        let Some(HealthCheck { model, interval, timeout }) = check else { return Self::Off(false) };
+        let (interval, timeout) = (shown_duration(*interval), shown_duration(*timeout));
+        Self::On { model: model.clone(), interval, timeout }
     }
 }

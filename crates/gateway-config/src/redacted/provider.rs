@@ -6,7 +6,7 @@ use gateway_secret::Secret;
 use http::Uri;
 use serde::Serialize;
 
-use super::{HIDDEN, Ordered, RedactedTimeouts};
+use super::{HIDDEN, Ordered, RedactedHealthCheck, RedactedTimeouts};
 use crate::config::{Mapping, Origin, Provider, ProviderEndpoint};
 
 /// One of `providers`, without its credentials. Made by [`Provider::redacted`].
@@ -32,6 +32,8 @@ pub struct RedactedProvider {
     pub max_in_flight: Option<u32>,
     pub verify_ssl: bool,
     pub timeouts: RedactedTimeouts,
+    /// `false` if it is not checked, for whatever reason.
+    pub health_check: RedactedHealthCheck,
     /// Where the provider was written, which a file does not say.
     #[serde(skip)]
     pub origin: Origin,
@@ -82,6 +84,7 @@ impl From<&Provider> for RedactedProvider {
             max_in_flight: provider.max_in_flight,
             verify_ssl: provider.verify_ssl,
             timeouts: RedactedTimeouts::from(&provider.timeouts),
+            health_check: RedactedHealthCheck::from(provider.health_check.as_ref()),
             origin: provider.origin,
         }
     }

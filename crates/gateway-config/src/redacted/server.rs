@@ -72,6 +72,7 @@ pub struct RedactedAdmin {
 pub struct RedactedLogging {
     pub format: &'static str,
     pub access: bool,
+    pub sample: f64,
 }
 
 impl From<&Server> for RedactedServer {
@@ -124,6 +125,6 @@ impl From<&Logging> for RedactedLogging {
             LogFormat::Json => "json",
             LogFormat::Text => "text",
         };
-        Self { format, access: logging.access }
+        Self { format, access: logging.access, sample: logging.sample }
     }
 }

@@ -145,6 +145,7 @@ impl<'a> Draft<'a> {
             forward_headers: Vec::new(),
             verify_ssl: defaults.verify_ssl,
             timeouts: defaults.timeouts,
+            health_check: None,
             resolvable: false,
             enabled: true,
             origin: self.model.origin,

@@ -6,8 +6,8 @@ use http::Uri;
 
 use super::catalogue::Listing;
 use super::url::Query;
-use super::{header, mapping, server, timeouts, url};
-use crate::config::{Origin, Provider, ProviderEndpoint};
+use super::{header, health_check, mapping, server, timeouts, url};
+use crate::config::{HealthCheckDefaults, Origin, Provider, ProviderEndpoint};
 use crate::fields::{Fields, refuse_rivals};
 use crate::item::Item;
 use crate::vocabulary::Vocabulary;
@@ -27,6 +27,7 @@ pub(super) struct Defaults<'v> {
     pub(super) vocabulary: &'v Vocabulary,
     pub(super) verify_ssl: bool,
     pub(super) timeouts: Timeouts,
+    pub(super) health_check: &'v HealthCheckDefaults,
 }
 
 /// Reads one provider. One of the store has its name and its origin from there, one of the file has them itself.
@@ -39,7 +40,7 @@ pub(super) fn read_one<'a>(item: &Item<'a>, stored: Option<(&'a str, Origin)>, d
     let kind = fields.take("type").map_or(Some(OPENAI), |item| read_kind(&item, defaults.vocabulary));
     let endpoint = read_endpoint(&mut fields, kind);
     let api_keys = read_keys(&mut fields);
-    let provider = Provider {
+    let mut provider = Provider {
         name: name.unwrap_or_default().to_owned(),
         // The simulator speaks OpenAI's protocol; only its address is special.
         kind: kind.filter(|kind| *kind != SIMULATOR).unwrap_or(OPENAI).to_owned(),
@@ -52,10 +53,12 @@ pub(super) fn read_one<'a>(item: &Item<'a>, stored: Option<(&'a str, Origin)>, d
         forward_headers: fields.take("forward_headers").map(|item| header::read_forwarded(&item)).unwrap_or_default(),
         verify_ssl: fields.flag("verify_ssl").unwrap_or(defaults.verify_ssl),
         timeouts: timeouts::read(&mut fields).over(defaults.timeouts),
+        health_check: None,
         resolvable: true,
         enabled: fields.flag("enabled").unwrap_or(true),
         origin,
     };
+    provider.health_check = health_check::read(&mut fields, &provider, defaults.health_check);
     fields.finish();
     Listing { name, provider: Some(provider) }
 }

@@ -31,7 +31,7 @@ pub struct Reloads {
 pub struct ProviderReading {
     /// Its configured name.
     pub name: Label,
-    /// Whether calls are sent there.
+    /// Whether calls are sent there, and the last health check, if there was one, went well.
     pub is_healthy: bool,
     /// What its circuit breaker does.
     pub circuit: CircuitState,

@@ -11,7 +11,10 @@ pub(super) struct Providers;
 impl Family for Providers {
     fn encode(&self, out: &mut Exposition<'_>, readings: &Readings) -> fmt::Result {
         let providers = || readings.providers.iter();
-        let health = Heading { name: "provider_health", help: "1 if calls are sent to the provider, else 0" };
+        let health = Heading {
+            name: "provider_health",
+            help: "1 if calls are sent to the provider and its last health check, if any, went well, else 0",
+        };
         out.gauges(&health, providers().map(|it| ([("provider", &*it.name)], u32::from(it.is_healthy))))?;
         let circuit = Heading {
             name: "provider_circuit_state",
