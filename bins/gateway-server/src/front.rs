@@ -7,7 +7,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use gateway_admin::AdminService;
 use gateway_core::{AnswerBody, Gateway, GatewayService};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -32,30 +32,23 @@ pub(crate) struct Back {
 }
 
 impl Back {
-    /// The answer to a request, if it is for what administrators reach; else the request.
-    fn answer(&self, request: Request<Incoming>) -> Result<BackAnswer, Request<Incoming>> {
-        let path = request.uri().path();
-        if Scrape::handles(request.method(), path) {
-            let scrape = self.scrape.clone();
-            return Ok(Box::pin(async move { Ok(scrape.answer(request.headers()).await) }));
-        }
-        if AdminService::handles(path) {
-            return Ok(Box::pin(self.admin.call(request)));
-        }
-        Err(request)
+    fn handles(method: &Method, path: &str) -> bool {
+        Scrape::handles(method, path) || AdminService::handles(path)
     }
 }
-
-type BackAnswer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 impl Service<Request<Incoming>> for Back {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = BackAnswer;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        // The Admin API says that there is nothing at other paths.
-        self.answer(request).unwrap_or_else(|request| Box::pin(self.admin.call(request)))
+        if Scrape::handles(request.method(), request.uri().path()) {
+            let scrape = self.scrape.clone();
+            return Box::pin(async move { Ok(scrape.answer(request.headers()).await) });
+        }
+        // It says that there is nothing at other paths.
+        Box::pin(self.admin.call(request))
     }
 }
 
@@ -77,16 +70,12 @@ impl Service<Request<Incoming>> for Front {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let answered = match &self.back {
-            Some(back) => back.answer(request),
-            None => Err(request),
-        };
-        let request = match answered {
-            Ok(answer) => return Box::pin(async move { Ok(answer.await?.map(Either::Right)) }),
-            Err(request) => request,
-        };
-        let path = request.uri().path();
-        if Detailed::handles(request.method(), path) {
+        let (method, path) = (request.method(), request.uri().path());
+        if let Some(back) = self.back.as_ref().filter(|_| Back::handles(method, path)) {
+            let answer = back.call(request);
+            return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
+        }
+        if Detailed::handles(method, path) {
             let detailed = self.detailed.clone();
             return Box::pin(async move { Ok(detailed.answer(request.headers()).await.map(Either::Right)) });
         }

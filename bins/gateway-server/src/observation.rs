@@ -50,8 +50,9 @@ impl Observation {
         let Some((traces, _)) = &self.traces else { return builder.observer(Arc::new(Observers::new(observers))) };
         observers.push(Arc::new(traces.clone()));
         let sampler = traces.sampler();
-        let samples = move |trace, parent| sampler.samples(trace, parent);
-        builder.observer(Arc::new(Observers::new(observers))).trace_calls(samples)
+        builder
+            .observer(Arc::new(Observers::new(observers)))
+            .trace_calls(move |trace, parent| sampler.samples(trace, parent))
     }
 
     /// Begins to export traces, if they go anywhere.
