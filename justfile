@@ -48,6 +48,10 @@ reloads *ARGS:
     cargo build --release --locked --bin gateway-server
     cargo run --release --locked --package gateway-tests --bin reloads -- {{ ARGS }}
 
+# Count the instructions that metrics, log, usage and traces take of a call (needs valgrind, takes minutes); ARGS such as --only log
+bench *ARGS:
+    cargo run --release --locked --package gateway-tests --bin instructions -- {{ ARGS }}
+
 # Measure the gateway beside nginx (needs nginx and wrk); ARGS such as --seconds 5
 compare *ARGS:
     python3 bench/compare {{ ARGS }}

@@ -19,7 +19,8 @@ providers:
     headers: { x-team: "$${literal}" }
     model_mapping: { "zeta-*": "*", gpt-4o: gpt-4o-2024, alpha: { mapped_model: a, input_cost_per_1k_tokens: 0.5 } }
     timeouts: { connect: 2s }
-  - { name: spare, api_base: "${UPSTREAM}", enabled: no, model_mapping: [ spare ] }
+    health_check: false
+  - { name: spare, api_base: "${UPSTREAM}", enabled: no, model_mapping: [ spare ], health_check: { interval: 90s, model: spare } }
 models:
   gpt-4o: { max_retries: 0, fallback_models: [ alpha ] }
 master_keys:
@@ -74,6 +75,8 @@ async fn an_export_imports_into_another_store_as_the_same() {
     assert_eq!(run(&other, &["export", "--with-secrets"]), exported);
     // The order of patterns counts, so it has to survive.
     assert!(exported.find("zeta-*") < exported.find("gpt-4o: gpt-4o-2024"), "{exported}");
+    let checks = exported.matches("health_check:").count();
+    assert!(checks == 2 && exported.contains("interval: 90s"), "{exported}");
 
     // Unless they are asked for, secrets are left to the environment.
     let public = run(&site, &["export"]);

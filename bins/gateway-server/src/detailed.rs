@@ -4,16 +4,18 @@
 //! may be a credential in the wrong place. Callers are told that something is wrong, and so is everybody where no key is
 //! asked for.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
-use gateway_admin::AdminService;
+use gateway_admin::{
+    AdminService, BreakerStatus, CheckFinding, CheckStatus, DetailedConfig, DetailedHealth, DetailedLeftOut,
+    DetailedProvider, DetailedTarget, GatewayStatus, LastFailure, ProviderStatus,
+};
+use gateway_config::LeftOut;
 use gateway_core::resilience::BreakerState;
 use gateway_core::{Gateway, ProviderReport, TargetReport};
 use gateway_reload::{Reloader, Status};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::health_checks::{Finding, HealthChecks};
 
@@ -48,49 +50,44 @@ impl Detailed {
         } else {
             return refused(headers);
         };
-        json_response(StatusCode::OK, &self.report(reader))
+        // Names are texts, so there is nothing in it that could not be written.
+        let text = serde_json::to_string(&self.report(reader)).unwrap_or_default();
+        json_response(StatusCode::OK, text)
     }
 
-    fn report(&self, reader: Reader) -> Value {
+    fn report(&self, reader: Reader) -> DetailedHealth {
         let status = self.reloader.status();
         let conditions = self.gateway.conditions();
         let is_well = status.last_error.is_none()
             && status.left_out.is_empty()
             && conditions.iter().all(|condition| condition.is_serviceable());
-        let conditions: BTreeMap<_, _> = conditions.iter().map(|it| (it.name(), it.state())).collect();
-        json!({
-            "status": if is_well { "ok" } else { "degraded" },
-            "config": self.configuration(&status, reader),
-            "conditions": conditions,
-            "providers": self.providers(),
-        })
+        DetailedHealth {
+            status: if is_well { GatewayStatus::Ok } else { GatewayStatus::Degraded },
+            config: self.configuration(&status, reader),
+            conditions: conditions.iter().map(|it| (it.name(), it.state())).collect(),
+            providers: self.providers(),
+        }
     }
 
-    fn configuration(&self, status: &Status, reader: Reader) -> Value {
+    fn configuration(&self, status: &Status, reader: Reader) -> DetailedConfig {
         let last_error = status.last_error.as_ref().map(|error| match reader {
             Reader::Administrator => error.to_string(),
             Reader::Caller => UNTOLD.to_owned(),
         });
-        let mut view = json!({
-            "version": status.version,
-            "source": status.source,
-            "loaded_at": status.loaded_at.to_string(),
-            "last_error": last_error,
-            "left_out_count": status.left_out.len(),
-        });
-        if reader == Reader::Administrator {
-            let left_out = status
-                .left_out
-                .iter()
-                .map(|it| json!({ "kind": it.kind.as_str(), "name": it.name, "problem": it.reason.to_string() }));
-            view["left_out"] = left_out.collect();
-            view["withheld_models"] = self.gateway.config().withheld_models.clone().into();
+        let is_administrator = reader == Reader::Administrator;
+        DetailedConfig {
+            version: status.version,
+            source: status.source,
+            loaded_at: status.loaded_at,
+            last_error,
+            left_out_count: status.left_out.len(),
+            left_out: is_administrator.then(|| status.left_out.iter().map(left_out_view).collect()),
+            withheld_models: is_administrator.then(|| self.gateway.config().withheld_models.clone()),
         }
-        view
     }
 
     /// Every provider that is served, with its targets.
-    fn providers(&self) -> Vec<Value> {
+    fn providers(&self) -> Vec<DetailedProvider> {
         let providers = self.gateway.providers();
         providers.iter().map(|provider| provider_view(provider, self.checks.finding(&provider.name))).collect()
     }
@@ -105,46 +102,48 @@ enum Reader {
     Caller,
 }
 
-fn provider_view(provider: &ProviderReport, finding: Option<Finding>) -> Value {
-    let targets: Vec<_> = provider.targets.iter().map(target_view).collect();
-    let last_error = provider
-        .last_failure
-        .map(|(outcome, since)| json!({ "class": outcome.name(), "seconds_ago": since.as_secs() }));
-    json!({
-        "name": provider.name,
-        "status": provider_status(&provider.targets, finding),
-        "last_error": last_error,
-        "checked": finding.map(finding_view),
-        "targets": targets,
-    })
+fn left_out_view(left_out: &LeftOut) -> DetailedLeftOut {
+    let LeftOut { kind, name, reason } = left_out;
+    DetailedLeftOut { kind: kind.as_str(), name: name.clone(), problem: reason.to_string() }
+}
+
+fn provider_view(provider: &ProviderReport, finding: Option<Finding>) -> DetailedProvider {
+    let failure = provider.last_failure;
+    DetailedProvider {
+        name: provider.name.to_string(),
+        status: provider_status(&provider.targets, finding),
+        last_error: failure.map(|(outcome, since)| LastFailure { class: outcome.name(), seconds_ago: since.as_secs() }),
+        checked: finding.map(finding_view),
+        targets: provider.targets.iter().map(target_view).collect(),
+    }
 }
 
 /// What a check in the background has found. What the provider said is for administrators, and in the log.
-fn finding_view(finding: Finding) -> Value {
-    let status = if finding.failure.is_none() { "ok" } else { "failed" };
-    json!({ "status": status, "at": finding.at.to_string(), "error": finding.failure })
+fn finding_view(finding: Finding) -> CheckFinding {
+    let status = if finding.failure.is_none() { CheckStatus::Ok } else { CheckStatus::Failed };
+    CheckFinding { status, at: finding.at, error: finding.failure }
 }
 
-fn target_view(target: &TargetReport) -> Value {
+fn target_view(target: &TargetReport) -> DetailedTarget {
     let breaker = match target.breaker {
-        BreakerState::Closed => "closed",
-        BreakerState::Open { .. } => "open",
-        BreakerState::HalfOpen => "half_open",
+        BreakerState::Closed => BreakerStatus::Closed,
+        BreakerState::Open { .. } => BreakerStatus::Open,
+        BreakerState::HalfOpen => BreakerStatus::HalfOpen,
     };
-    json!({ "model": target.model, "breaker": breaker, "in_flight": target.in_flight })
+    DetailedTarget { model: target.model.clone(), breaker, in_flight: target.in_flight }
 }
 
 /// How a provider is doing: `down` if no target is asked any more, `degraded` if not all of them are as usual or if the provider's
 /// last health check failed, which keeps no call away. One that nobody has called or checked is `ok`.
-fn provider_status(targets: &[TargetReport], finding: Option<Finding>) -> &'static str {
+fn provider_status(targets: &[TargetReport], finding: Option<Finding>) -> ProviderStatus {
     let is_open = |target: &TargetReport| matches!(target.breaker, BreakerState::Open { .. });
     let has_failed = finding.is_some_and(|finding| finding.failure.is_some());
     if targets.iter().all(|target| target.breaker == BreakerState::Closed) {
-        if has_failed { "degraded" } else { "ok" }
+        if has_failed { ProviderStatus::Degraded } else { ProviderStatus::Ok }
     } else if targets.iter().all(is_open) {
-        "down"
+        ProviderStatus::Down
     } else {
-        "degraded"
+        ProviderStatus::Degraded
     }
 }
 
@@ -159,7 +158,7 @@ fn refused(headers: &HeaderMap) -> Response<Full<Bytes>> {
         )
     };
     let error = json!({ "message": message, "type": "authentication_error", "code": code, "param": null });
-    let mut response = json_response(StatusCode::UNAUTHORIZED, &json!({ "error": error }));
+    let mut response = json_response(StatusCode::UNAUTHORIZED, json!({ "error": error }).to_string());
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
@@ -175,8 +174,8 @@ fn presents_key(headers: &HeaderMap) -> bool {
         || named.into_iter().any(|value| !value.as_bytes().trim_ascii().is_empty())
 }
 
-fn json_response(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
+fn json_response(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -6,6 +6,9 @@
 //! that fails, with a connection of its own. A check that goes wrong because of itself must not take a provider away from callers,
 //! and one that goes well must not send callers to a model that fails.
 //!
+//! Nor is a check anybody's call: it takes nothing of a key's limits and budget, waits in no queue, and is in no count of requests,
+//! attempts, tokens and cost, in no usage and in no access log.
+//!
 //! One task does all of it and looks at the configuration in force at every step, at least once a second, so it follows reloads.
 
 mod rota;

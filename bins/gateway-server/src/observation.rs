@@ -65,6 +65,11 @@ impl Observation {
 }
 
 impl Exporting {
+    /// Who counts what is lost.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// Sends what is still queued, within a few seconds. Returns how many calls were not exported in all.
     pub(crate) async fn stop(self) -> u64 {
         self.stop.cancel();

@@ -16,15 +16,16 @@ use gateway_reload::{Cause, Reloader};
 use gateway_telemetry::{LineFormat, LogGuard, start_logging};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::detailed::Detailed;
 use crate::front::{Back, Front};
 use crate::health_checks::HealthChecks;
 use crate::host::ProcessHost;
 use crate::observation::Observation;
-use crate::scrape::Scrape;
+use crate::scrape::{Scrape, ScrapeSources};
 use crate::state::State;
 use crate::{administration, banner, service_manager};
 
@@ -76,7 +77,7 @@ struct Process {
 impl Process {
     async fn serve(self, builder: GatewayBuilder, config: &Config, log: &LogGuard) -> anyhow::Result<()> {
         let Self { host, reloader, mut observation, sockets } = self;
-        let (mut stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
+        let (stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
         // From now on, because what SIGHUP does otherwise is to end the process.
         let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
         let exporting = observation.export();
@@ -94,47 +95,75 @@ impl Process {
         service_manager::ready();
         let last_checks = CancellationToken::new();
         let checks = HealthChecks::start(&gateway, last_checks.clone());
-        let stopping = {
-            let gateway = gateway.clone();
-            async move {
-                stop.next().await;
-                service_manager::stopping();
-                gateway.begin_drain();
-                last_checks.cancel();
-                tracing::info!("stopping: no new connections, calls in flight go on");
-            }
-        };
+        let stopping = stop_taking(stop, gateway.clone(), last_checks);
         let asked_twice = async {
             stop_at_once.next().await;
             stop_at_once.next().await;
         };
         tokio::spawn(reload_on_hangups(hangups, reloader.clone()));
-        // A thread of its own: to look at files may take long, and nobody else is to wait for that.
-        let (files, runtime, ended) = (reloader.clone(), Handle::current(), CancellationToken::new());
-        let ends_with_this = ended.clone().drop_guard();
-        let watching = tokio::task::spawn_blocking(move || runtime.block_on(watch_files(&files, &ended)));
+        let watching = Watching::start(&reloader);
         let admin = administration::service(&gateway, &reloader, state.stored.as_ref());
         let detailed = Detailed::new(gateway.clone(), reloader.clone(), admin.clone(), checks.clone());
         let front = Front::new(&gateway, detailed);
-        let (metrics, dropped_lines) = (observation.metrics, log.dropped_lines());
-        let back = Back { admin, scrape: Scrape { metrics, gateway, reloader, dropped_lines, checks } };
-        let drained = tokio::select! {
-            drained = listeners.serve(front, back, stopping) => drained,
-            problem = state.keep_house() => return Err(problem),
-            () = asked_twice => bail!("stopped at once, because it was asked to twice; calls in flight were cut"),
+        let scrape = Scrape::new(ScrapeSources {
+            metrics: observation.metrics,
+            gateway,
+            reloader,
+            checks,
+            dropped_lines: log.dropped_lines(),
+            traces: exporting.as_ref().map(|exporting| exporting.traces().clone()),
+        });
+        let ended = tokio::select! {
+            drained = listeners.serve(front, Back { admin, scrape }, stopping) => Ok(drained),
+            problem = state.keep_house() => Err(problem),
+            () = asked_twice => {
+                // What is known of the calls that are over is worth a moment.
+                let _ = timeout(LAST_MOMENT, state.close()).await;
+                bail!("stopped at once, because it was asked to twice; calls in flight were cut");
+            }
         };
-        drop(ends_with_this);
-        // What watches files needs the runtime; but one that does not answer is no reason to stay.
-        let _ = timeout(LAST_MOMENT, watching).await;
+        watching.stop().await;
         host.stop().await;
         state.close().await;
-        let lost_spans = match exporting {
+        let lost_traces = match exporting {
             Some(exporting) => Some(exporting.stop().await),
             None => None,
         };
         let lost_log_lines = log.dropped_lines().count();
-        tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines, lost_spans, "stopped");
+        let drained = ended?;
+        tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines, lost_traces, "stopped");
         Ok(())
+    }
+}
+
+/// Stops to take connections when the process is told to.
+async fn stop_taking(mut stop: StopSignals, gateway: Gateway, last_checks: CancellationToken) {
+    stop.next().await;
+    service_manager::stopping();
+    gateway.begin_drain();
+    last_checks.cancel();
+    tracing::info!("stopping: no new connections, calls in flight go on");
+}
+
+/// The watch over the files that the configuration is in.
+struct Watching {
+    task: JoinHandle<()>,
+    end: DropGuard,
+}
+
+impl Watching {
+    /// On a thread of its own: to look at files may take long, and nobody else is to wait for that.
+    fn start(reloader: &Reloader) -> Self {
+        let (files, runtime, end) = (reloader.clone(), Handle::current(), CancellationToken::new());
+        let ended = end.clone();
+        let task = tokio::task::spawn_blocking(move || runtime.block_on(watch_files(&files, &ended)));
+        Self { task, end: end.drop_guard() }
+    }
+
+    /// What watches files needs the runtime; but one that does not answer is no reason to stay.
+    async fn stop(self) {
+        drop(self.end);
+        let _ = timeout(LAST_MOMENT, self.task).await;
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod body;
 mod configuration;
+mod detailed;
 mod endpoint;
 mod entries;
 mod error;
@@ -37,6 +38,10 @@ mod system;
 mod usage;
 
 pub use configuration::{ConfigVersion, Configuration, Prober, Reloaded};
+pub use detailed::{
+    BreakerStatus, CheckFinding, CheckStatus, DetailedConfig, DetailedHealth, DetailedLeftOut, DetailedProvider,
+    DetailedTarget, GatewayStatus, LastFailure, ProviderStatus,
+};
 pub use entries::{Draft, EntryError, EntryView, LeftOutView, ModelView, ProviderView, StoredEntries};
 pub use error::{Invalid, Problem};
 pub use export::Export;

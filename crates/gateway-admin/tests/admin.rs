@@ -24,6 +24,8 @@ mod fake_store;
 mod fake_usage;
 #[path = "admin/health.rs"]
 mod health;
+#[path = "admin/health_checks.rs"]
+mod health_checks;
 #[path = "admin/invalid.rs"]
 mod invalid;
 #[path = "admin/lists.rs"]

@@ -14,6 +14,8 @@ pub struct AttemptRecord {
     pub entry: Option<Label>,
     /// The configured name of the provider.
     pub provider: Label,
+    /// The provider's type, by its name in the configuration: which protocol it speaks.
+    pub provider_type: Label,
     /// The model's name at the provider.
     pub upstream_model: ModelName,
     /// What came of it.
@@ -77,8 +79,11 @@ pub struct CallRecord<'a> {
     pub refused_by: Option<RefusedBy>,
     /// Whether the answer was a stream of events.
     pub stream: bool,
-    /// The attempts made, in order.
+    /// The attempts made, in the order in which they began.
     pub attempts: &'a [AttemptRecord],
+    /// The place in `attempts` of the one whose answer the caller got, be it the refusal of an upstream; none if what the caller
+    /// got is the gateway's own, or nothing.
+    pub answering: Option<usize>,
     /// What the answer took, if there was one.
     pub tokens: Option<Tokens>,
     /// What it cost by the prices of the configuration, in billionths of a US dollar.
@@ -93,6 +98,17 @@ pub struct CallRecord<'a> {
     pub overhead: Duration,
     /// Bytes of the answer's body handed to the caller's connection.
     pub bytes_out: u64,
+}
+
+impl<'a> CallRecord<'a> {
+    /// The attempt that the call is ascribed to, wherever it is ascribed to one: the attempt whose answer the caller got, or else the
+    /// last. None if none was made.
+    ///
+    /// Of attempts beside each other the last is often one that lost, and an upstream's refusal may be what the caller gets after
+    /// another model failed as well. So the order of attempts does not tell.
+    pub fn served_by(&self) -> Option<&'a AttemptRecord> {
+        self.answering.and_then(|number| self.attempts.get(number)).or(self.attempts.last())
+    }
 }
 
 /// Something worth telling.
@@ -112,4 +128,67 @@ pub enum Event<'a> {
 pub trait Observer: Send + Sync {
     /// Takes note of one event; it is borrowed and gone when the method returns.
     fn on_event(&self, event: &Event<'_>);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn attempt(provider: &str) -> AttemptRecord {
+        AttemptRecord {
+            model: "m".into(),
+            entry: None,
+            provider: provider.into(),
+            provider_type: "openai".into(),
+            upstream_model: "m".into(),
+            outcome: Outcome::Cancelled,
+            status: None,
+            span: None,
+            began: Duration::ZERO,
+            head: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_call_is_ascribed_to_the_attempt_that_answered_or_else_to_the_last() {
+        let all = [attempt("a"), attempt("b"), attempt("c")];
+        for (count, answering, expected) in [
+            (0, None, None),
+            (3, None, Some("c")),
+            (3, Some(0), Some("a")),
+            (3, Some(1), Some("b")),
+            (3, Some(2), Some("c")),
+            // Of no attempt.
+            (2, Some(2), Some("b")),
+            (0, Some(0), None),
+        ] {
+            let record = CallRecord {
+                request_id: &RequestId::from_random(1),
+                trace: None,
+                method: "POST",
+                path: "/v1/chat/completions",
+                endpoint: None,
+                key: None,
+                model: None,
+                entry: None,
+                status: 200,
+                error: None,
+                refused_by: None,
+                stream: false,
+                attempts: &all[..count],
+                answering,
+                tokens: None,
+                cost_nano_usd: 0,
+                tags: &[],
+                duration: Duration::ZERO,
+                first_byte: None,
+                overhead: Duration::ZERO,
+                bytes_out: 0,
+            };
+            assert_eq!(record.served_by().map(|it| &*it.provider), expected, "{answering:?} of {count}");
+        }
+    }
 }

@@ -45,6 +45,13 @@ static LABELS: LazyLock<Mutex<HashMap<Box<str>, Weak<Interned>>>> = LazyLock::ne
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Label {
+    /// What stands where a key or a model is told of and is not known. No label by itself, as the others are not.
+    pub const UNKNOWN: &str = "unknown";
+    /// What stands where a provider is told of and none was tried.
+    pub const NONE: &str = "none";
+    /// What stands for all those that there was no more room to tell apart.
+    pub const OTHER: &str = "other";
+
     /// The label of a name.
     pub fn of(name: &str) -> Self {
         let mut labels = LABELS.lock();

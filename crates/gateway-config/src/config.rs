@@ -213,6 +213,8 @@ pub struct Logging {
     pub access: bool,
     /// The share of calls without an error that do, 0 to 1; those with one always do.
     pub sample: f64,
+    /// Whether the words of an upstream's error are logged, which may quote what a caller sent.
+    pub upstream_errors: bool,
 }
 
 /// The shape of a log line.

@@ -232,6 +232,11 @@ impl<'a> Item<'a> {
 
     /// A boolean; `on`, `off`, `yes` and `no` are understood too.
     pub(crate) fn flag(&self) -> Option<bool> {
+        self.flag_or("true or false")
+    }
+
+    /// The same where something else may stand, too: `expected` names all of it.
+    pub(crate) fn flag_or(&self, expected: &str) -> Option<bool> {
         const CHOICES: [(&str, bool); 8] = [
             ("true", true),
             ("false", false),
@@ -242,10 +247,10 @@ impl<'a> Item<'a> {
             ("1", true),
             ("0", false),
         ];
-        let text = self.scalar("true or false")?;
+        let text = self.scalar(expected)?;
         let choice = CHOICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         if choice.is_none() {
-            self.refuse_text(text, "true or false");
+            self.refuse_text(text, expected);
         }
         choice.map(|(_, value)| *value)
     }

@@ -108,6 +108,7 @@ fn every_setting_is_named_and_known_to_need_a_restart_or_not() {
         ("logging: { sample: 0.1 }", "~logging.sample !logging.sample"),
         ("logging: { format: json }", "~logging.format !logging.format"),
         ("logging: { access: off }", "~logging.access !logging.access"),
+        ("logging: { upstream_errors: on }", "~logging.upstream_errors"),
     ] {
         let (before, mut after) = (config(BASE), config(&format!("{BASE}{yaml}\n")));
         assert_eq!(account(&Difference::between(&before, &after)), expected, "{yaml}");

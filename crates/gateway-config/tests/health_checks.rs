@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use gateway_config::{Config, HealthCheckDefaults, Sources, Vocabulary, load};
+use gateway_config::{Config, HealthCheckDefaults, Provider, Settings, Sources, Vocabulary, load};
+use gateway_keystore::{SettingsKind, SettingsRecord, StoredSettings};
+use jiff::Timestamp;
 
 /// What becomes of a provider's checks: `MODEL every INTERVAL s within TIMEOUT s`, or `-`.
 fn check(top: &str, provider: &str) -> String {
@@ -87,4 +89,33 @@ fn checks_that_come_to_nothing_are_doubtful() {
     ] {
         assert_eq!(warnings(top, provider), Vec::<String>::new(), "{top}, {provider}");
     }
+}
+
+#[test]
+fn a_provider_of_the_store_is_checked_like_one_of_the_file() {
+    let provider = |name: &str, settings: &str| SettingsRecord {
+        kind: SettingsKind::Provider,
+        name: name.into(),
+        settings: settings.to_owned(),
+        secrets: None,
+        revision: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    };
+    let records = vec![
+        provider("a", r#"{"model_mapping":["m"]}"#),
+        provider("b", r#"{"model_mapping":["m"],"health_check":{"interval":"2m","model":"m"}}"#),
+        provider("c", r#"{"model_mapping":["m"],"health_check":false}"#),
+        provider("d", r#"{"model_mapping":["m"],"health_check":{"model":"x"}}"#),
+    ];
+    let directory = tempfile::TempDir::new().unwrap();
+    std::fs::write(directory.path().join("config.yaml"), "auth: none\nhealth_check: { interval: 30s }\n").unwrap();
+    let sources = Sources { working_directory: directory.path().to_owned(), ..Sources::default() };
+    let stored = StoredSettings { records, unreadable: Vec::new() };
+    let loaded = Settings::read(&sources).unwrap().resolve(Some(&stored), &Vocabulary::default()).unwrap();
+    let seconds = |provider: &Provider| provider.health_check.as_ref().map(|check| check.interval.as_secs());
+    let found: Vec<_> = loaded.config.providers.iter().map(|it| (&*it.name, seconds(it))).collect();
+    assert_eq!(found, [("a", Some(30)), ("b", Some(120)), ("c", None)]);
+    let [left_out] = &loaded.left_out[..] else { panic!("{:?}", loaded.left_out) };
+    assert!(left_out.to_string().contains("health_check.model"), "{left_out}");
 }

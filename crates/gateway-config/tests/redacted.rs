@@ -55,7 +55,7 @@ circuit_breaker: { failure_ratio: 0.25 }
 health_check: { interval: 1m, timeout: 1500ms, model: x }
 auth: none
 passthrough: a
-logging: { format: json, access: off, sample: 0.1 }
+logging: { format: json, access: off, sample: 0.1, upstream_errors: on }
 ";
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Answer {
 /// The answer that an attempt was committed to, with the names of the model and the provider that served it. What is
 /// passed through has no model that the gateway would know.
 pub(crate) fn relay(committed: Committed) -> Answer {
-    let Committed { status, headers, content, model, provider } = committed;
+    let Committed { status, headers, content, model, provider, .. } = committed;
     let mut headers = forward_answer(&headers);
     if let Some(model) = model {
         insert(&mut headers, "x-gateway-model", model.as_str());

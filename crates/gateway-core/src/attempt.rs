@@ -26,6 +26,7 @@ mod committed;
 mod course;
 mod events;
 mod exchange;
+mod explanation;
 mod failure;
 mod fault;
 mod passthrough;
@@ -159,13 +160,7 @@ impl Search<'_> {
             let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.settlement).await;
             let failure = match result {
                 Ok(opened) => {
-                    return ControlFlow::Break(Ok(committed::commit(
-                        course.leg,
-                        attempt,
-                        opened,
-                        self.sending.outgoing,
-                        self.settlement,
-                    )));
+                    return ControlFlow::Break(Ok(committed::commit(course.leg, attempt, opened, self.settlement)));
                 }
                 Err(failure) => failure,
             };
@@ -199,7 +194,10 @@ impl Search<'_> {
     fn ending(&mut self) -> Result<Committed, Rejection> {
         match self.ending.take() {
             Some(Ending::Failed(outcome)) => Err(Rejection::Upstream { outcome }),
-            Some(Ending::TooLong(answer)) => Ok(*answer),
+            Some(Ending::TooLong(answer)) => {
+                self.settlement.quote(answer.attempt);
+                Ok(*answer)
+            }
             None => Err(self.crowded.map_or(Rejection::NoHealthyTarget, Rejection::from)),
         }
     }

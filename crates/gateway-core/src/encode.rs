@@ -11,7 +11,6 @@ use crate::headers;
 use crate::ingest::{BoundedBody, Payload, Upload};
 use crate::plan::Aim;
 use crate::rejection::Rejection;
-use crate::reserve::Reserved;
 use crate::service::RequestSource;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -20,35 +19,31 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct Outgoing<'a> {
     endpoint: Endpoint,
     template: Template,
-    /// Whether the upstream is asked to report what a stream has taken, though the caller did not ask for it.
-    asks_usage: bool,
     /// Whatever of the body is still arriving.
     upload: Option<Upload>,
     caller: &'a Parts,
     via: &'a HeaderValue,
 }
 
-/// What to send for a call whose payload was read, and for which everything was reserved.
+/// What to send for a call whose payload was read.
 pub(crate) fn encode<'a, B: RequestSource>(
     endpoint: Endpoint,
     payload: Payload<B>,
     caller: &'a Parts,
     via: &'a HeaderValue,
-    reserved: Reserved,
 ) -> Outgoing<'a> {
     let (template, upload) = match payload {
         Payload::Whole(template) => (template, None),
         Payload::Streaming(template, rest) => (template, Some(Upload::new(*rest))),
     };
-    let Reserved = reserved;
-    let asks_usage = template.can_ask_usage();
-    Outgoing { endpoint, template, asks_usage, upload, caller, via }
+    Outgoing { endpoint, template, upload, caller, via }
 }
 
 impl Outgoing<'_> {
-    /// Whether streams hold what the upstream reports of them for the gateway alone.
-    pub(crate) fn asks_usage(&self) -> bool {
-        self.asks_usage
+    /// Whether a target is to be asked for what the stream takes, though the caller does not ask for it: what it reports is for
+    /// the gateway alone.
+    pub(crate) fn can_ask_usage(&self, aim: &Aim<'_>) -> bool {
+        self.template.can_ask_usage() && aim.provider.state.reports.can_ask(&aim.upstream_model)
     }
 
     /// Whether any number of requests can be made, also beside each other: nothing of the body is still arriving.
@@ -61,10 +56,10 @@ impl Outgoing<'_> {
         self.upload.as_ref().is_some_and(Upload::is_taken)
     }
 
-    /// The request for one attempt, with one of the provider's credentials.
-    pub(crate) fn request(&self, aim: &Aim<'_>, credential: usize) -> Request<RequestBody> {
+    /// The request for one attempt, with one of the provider's credentials, which may ask for the usage.
+    pub(crate) fn request(&self, aim: &Aim<'_>, credential: usize, asks_usage: bool) -> Request<RequestBody> {
         let mut headers = base_headers(aim, credential, self.caller, self.via);
-        let filled = if self.asks_usage {
+        let filled = if asks_usage {
             self.template.fill_asking_usage(&aim.upstream_model)
         } else {
             self.template.fill(&aim.upstream_model)

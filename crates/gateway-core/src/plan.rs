@@ -194,6 +194,7 @@ impl<'a> Leg<'a> {
             model: self.model.clone(),
             entry: self.entry().cloned(),
             provider: aim.provider.name.clone(),
+            provider_type: aim.provider.kind.clone(),
             upstream_model: aim.upstream_model.clone(),
         }
     }

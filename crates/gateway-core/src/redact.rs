@@ -1,6 +1,6 @@
 //! Credentials that an upstream quotes.
 //!
-//! Some upstreams repeat the key that they refuse. Their words go to the log and, where the request itself is at fault, to
+//! Some upstreams repeat the key that they refuse. Their words may go to the log and, where the request itself is at fault, go to
 //! the caller, so what the gateway sent is taken out of them first.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_call::CREDENTIAL_HEADERS;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use memchr::memmem;
 
 /// From this length on, in bytes, any configured header's value is taken for a credential. Shorter ones are words.
@@ -37,12 +37,16 @@ impl Redactor {
 
     /// Takes out headers of the upstream's that quote a credential.
     pub(crate) fn strip(&self, headers: &mut HeaderMap) {
-        let quotes =
-            |value: &HeaderValue| self.0.iter().any(|it| memmem::find(value.as_bytes(), it.as_bytes()).is_some());
-        let quoting: Vec<_> = headers.iter().filter(|(_, value)| quotes(value)).map(|(name, _)| name.clone()).collect();
+        let quoting = headers.iter().filter(|(_, value)| self.is_quoted_in(value.as_bytes()));
+        let quoting: Vec<_> = quoting.map(|(name, _)| name.clone()).collect();
         for name in quoting {
             headers.remove(name);
         }
+    }
+
+    /// Whether a text holds a credential.
+    pub(crate) fn is_quoted_in(&self, text: &[u8]) -> bool {
+        self.0.iter().any(|credential| memmem::find(text, credential.as_bytes()).is_some())
     }
 
     /// Words of the upstream's without the credentials. Words that hold none are not copied.
@@ -64,6 +68,8 @@ impl fmt::Debug for Redactor {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use gateway_call::Outcome;
+use gateway_call::{Label, Outcome};
 use gateway_resilience::BreakerState;
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::snapshot::{Ejections, Snapshot};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderReport {
     /// Its configured name.
-    pub name: String,
+    pub name: Label,
     /// Its targets, sorted by name. Those of names that only callers have used appear once somebody has.
     pub targets: Vec<TargetReport>,
     /// How often calls were turned away from its targets. Begins anew when the provider's address changes.
@@ -34,7 +34,7 @@ impl ProviderReport {
             let since = |(outcome, at): (Outcome, Instant)| (outcome, now.saturating_duration_since(at));
             Self {
                 targets: targets.remove(&*provider.name).unwrap_or_default(),
-                name: (*provider.name).to_owned(),
+                name: provider.name.clone(),
                 ejections: record.ejections(),
                 last_failure: record.last_failure().map(since),
             }

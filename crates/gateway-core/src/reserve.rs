@@ -32,10 +32,6 @@ pub(crate) struct Debt {
     outputs: Option<Arc<RecentMean>>,
 }
 
-/// Leave to send: what the call may need is taken, or nothing is counted for its caller.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reserved;
-
 /// Who counts, and what is known of earlier answers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counters<'a> {
@@ -105,28 +101,28 @@ pub(crate) async fn reserve(
     plan: &Plan<'_>,
     counters: Counters<'_>,
     settlement: &mut Settlement,
-) -> Result<Reserved, Rejection> {
+) -> Result<(), Rejection> {
     let key = caller.limited_key();
     let outputs = plan.legs.first().filter(|_| key.is_some_and(|key| key.limits.counts_tokens()));
     let outputs = outputs.map(|leg| counters.outputs.of(&leg.model));
-    let mut expected =
-        Expected { prompt: estimate::rough_prompt_tokens(&asked.prompt), output: usual_answer(asked, None) };
-    settlement.expect(expected);
-    let Some(key) = key else { return Ok(Reserved) };
     let mut demand = Demand::default();
-    if let Some(outputs) = &outputs {
-        expected.prompt = estimate::prompt_tokens(&asked.prompt).await;
-        expected.output = answer_tokens(asked, outputs, key, expected.prompt);
-        settlement.expect(expected);
-        demand.tokens = expected.prompt.saturating_add(expected.output);
+    if let (Some(key), Some(outputs)) = (key, &outputs) {
+        let prompt = estimate::prompt_tokens(&asked.prompt).await;
+        let output = answer_tokens(asked, outputs, key, prompt);
+        settlement.expect(Expected { prompt, output });
+        demand.tokens = prompt.saturating_add(output);
         if key.limits.budget.is_some() {
-            demand.cost = plan.dearest().cost(expected.prompt, expected.output);
+            demand.cost = plan.dearest().cost(prompt, output);
         }
+    } else {
+        let prompt = estimate::rough_prompt_tokens(&asked.prompt);
+        settlement.expect(Expected { prompt, output: usual_answer(asked, None) });
     }
+    let Some(key) = key else { return Ok(()) };
     let reservation = take(key, demand, counters.limits, settlement).await?;
     let store = Arc::clone(counters.limits);
     settlement.owe(Debt { store, reservation, choices: asked.sizing.choices, outputs });
-    Ok(Reserved)
+    Ok(())
 }
 
 /// How long an answer is taken to be if neither the caller nor earlier answers say, in tokens.

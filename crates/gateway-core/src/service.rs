@@ -72,13 +72,14 @@ impl GatewayService {
 async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Response<AnswerBody> {
     let started = Instant::now();
     let snapshot = gateway.shared.snapshot.load_full();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let request_id = request_id(&head.headers);
+    let trace = gateway.shared.sampling.as_ref().map(|samples| continue_trace(&mut head.headers, &**samples));
     let account = |path| {
         let heading = Heading::new(&head.method, path);
         let mut account = Settlement::open(Arc::clone(&gateway.shared.observer), request_id.clone(), heading, started);
-        if let Some(samples) = &gateway.shared.sampling {
-            account.trace(continue_trace(&head.headers, &**samples));
+        if let Some(trace) = trace {
+            account.trace(trace);
         }
         account
     };
@@ -157,8 +158,8 @@ async fn call<B: RequestSource>(
     let ingested = ingest(endpoint, head, body, entered, settlement).await?;
     let permit = admit(&caller, &ingested.asked.call, snapshot.prefix.as_deref())?;
     let plan = plan(&permit, &ingested.asked, snapshot, settlement)?;
-    let reserved = reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), settlement).await?;
-    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via, reserved);
+    reserve(&caller, &ingested.asked, &plan, gateway.shared.counters(), settlement).await?;
+    let outgoing = encode(endpoint, ingested.payload, head, &gateway.shared.via);
     let committed = attempt(&plan, &ingested.asked, &outgoing, settlement).await?;
     Ok(relay(committed))
 }

@@ -25,6 +25,7 @@ mod named;
 mod prices;
 mod provider;
 mod record;
+mod reports;
 mod routes;
 
 pub(crate) use carried::Carried;
@@ -32,6 +33,7 @@ use named::NamedRoutes;
 pub(crate) use provider::ProviderRuntime;
 pub use record::Ejections;
 pub(crate) use record::Record;
+pub(crate) use reports::UsageReports;
 use routes::OwnRoutes;
 
 /// One configuration, as calls see it. Immutable; a call keeps the one it started with.

@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use gateway_call::ModelPattern;
 use gateway_extension::Answer;
@@ -31,25 +31,34 @@ pub struct KeyDirectory {
 }
 
 /// A key as calls find it. Its identifier is its account.
+///
+/// The map frees what was taken out of it when it suits the map, which may be never, so it does not own the keys: what is
+/// ascribed to a key's name ends when the key does.
 struct Entry {
-    key: Arc<VirtualKey>,
+    key: Weak<VirtualKey>,
     /// Whether it was presented since [`KeyDirectory::take_used`] was last called.
     is_used: AtomicBool,
 }
 
-/// What those need to know who bring the news.
+/// What those need to know who bring the news. Owns the keys: one is let go of here only when calls no longer find it in the map.
 #[derive(Default)]
 struct Index {
-    digests: HashMap<Arc<str>, Digests>,
+    keys: HashMap<Arc<str>, Keys>,
     limits: Interned<Limits>,
     models: Interned<[ModelPattern]>,
 }
 
-/// The digests under which an identifier's keys are found.
-struct Digests {
-    current: KeyDigest,
-    /// Few keys have one, so it is worth no place of its own.
-    retired: Option<Box<KeyDigest>>,
+/// The keys of an identifier.
+struct Keys {
+    current: Held,
+    /// Few have one, so it is worth no place of its own.
+    retired: Option<Box<Held>>,
+}
+
+/// A key, and the digest under which it is found.
+struct Held {
+    digest: KeyDigest,
+    key: Arc<VirtualKey>,
 }
 
 impl KeyDirectory {
@@ -61,9 +70,9 @@ impl KeyDirectory {
         let mut index = self.index.lock();
         if changes.is_everything {
             // To make room for a hundred thousand keys bit by bit takes as long as to put them in.
-            let more = changes.keys.len().saturating_sub(index.digests.len());
+            let more = changes.keys.len().saturating_sub(index.keys.len());
             self.keys.pin().reserve(more);
-            index.digests.reserve(more);
+            index.keys.reserve(more);
         }
         let mut refused = Vec::new();
         for record in &changes.keys {
@@ -80,7 +89,7 @@ impl KeyDirectory {
         }
         if changes.is_everything {
             // Identifiers are unique: as many as there are records are those of the records.
-            if index.digests.len() + refused.len() > changes.keys.len() {
+            if index.keys.len() + refused.len() > changes.keys.len() {
                 self.keep_only(&mut index, &changes.keys);
             }
             // After the keys, and read before them: whoever sees this sees every key.
@@ -106,7 +115,7 @@ impl KeyDirectory {
 
     /// How many keys there are, a key and the one that it replaced counted as one.
     pub fn len(&self) -> usize {
-        self.index.lock().digests.len()
+        self.index.lock().keys.len()
     }
 
     /// Whether there is no key.
@@ -116,7 +125,7 @@ impl KeyDirectory {
 
     /// Whether there is a key whose tokens matter, because they are limited or paid for. Looks at keys until it finds one.
     pub fn counts_tokens(&self) -> bool {
-        self.keys.pin().values().any(|entry| entry.key.limits.counts_tokens())
+        self.index.lock().keys.values().flat_map(Keys::all).any(|held| held.key.limits.counts_tokens())
     }
 
     /// The identifiers of the keys that were presented since the last time, in order. Looks at every key.
@@ -126,45 +135,53 @@ impl KeyDirectory {
             // Most are not, and reading does not take the line away from those who look keys up.
             entry.is_used.load(Ordering::Relaxed) && entry.is_used.swap(false, Ordering::Relaxed)
         });
-        let mut ids: Vec<_> = used.map(|entry| Arc::clone(&entry.key.account)).collect();
+        let used = used.filter_map(|entry| entry.key.upgrade());
+        let mut ids: Vec<_> = used.map(|key| Arc::clone(&key.account)).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
     }
 
     fn put(&self, index: &mut Index, record: &KeyRecord) -> Result<(), LimitError> {
-        let found = record.virtual_keys()?;
-        let keys = self.keys.pin();
-        for (digest, mut key) in found {
+        let mut held = record.virtual_keys()?.into_iter().map(|(digest, mut key)| {
             key.limits = index.limits.share(key.limits);
             key.allowed_models = index.models.share(key.allowed_models);
-            let is_used = keys.get(&digest).is_some_and(|entry| entry.is_used.load(Ordering::Relaxed));
-            keys.insert(digest, Entry { key: Arc::new(key), is_used: AtomicBool::new(is_used) });
-        }
-        let retired = record.previous.map(|previous| Box::new(previous.digest));
-        let before = index.digests.insert(Arc::clone(&record.id), Digests { current: record.digest, retired });
+            self.hold(digest, key)
+        });
+        let Some(current) = held.next() else { return Ok(()) };
+        let keys = Keys { current, retired: held.next().map(Box::new) };
+        let before = index.keys.insert(Arc::clone(&record.id), keys);
         let is_gone = |digest: &KeyDigest| {
             *digest != record.digest && record.previous.is_none_or(|previous| previous.digest != *digest)
         };
-        let before = before.iter().flat_map(Digests::all).filter(|digest| is_gone(digest));
-        before.for_each(|digest| self.forget(digest, &record.id));
+        let before = before.iter().flat_map(Keys::all).filter(|held| is_gone(&held.digest));
+        before.for_each(|held| self.forget(&held.digest, &record.id));
         Ok(())
     }
 
+    /// Lets calls find a key.
+    fn hold(&self, digest: KeyDigest, key: VirtualKey) -> Held {
+        let (key, keys) = (Arc::new(key), self.keys.pin());
+        let is_used = keys.get(&digest).is_some_and(|entry| entry.is_used.load(Ordering::Relaxed));
+        keys.insert(digest, Entry { key: Arc::downgrade(&key), is_used: AtomicBool::new(is_used) });
+        Held { digest, key }
+    }
+
     fn remove(&self, index: &mut Index, id: &str) {
-        if let Some(digests) = index.digests.remove(id) {
-            digests.all().for_each(|digest| self.forget(digest, id));
+        if let Some(keys) = index.keys.remove(id) {
+            keys.all().for_each(|held| self.forget(&held.digest, id));
         }
     }
 
     /// Forgets a digest of an identifier, unless it has become another's.
     fn forget(&self, digest: &KeyDigest, id: &str) {
-        let _ = self.keys.pin().remove_if(digest, |_, entry| &*entry.key.account == id);
+        let is_its = |key: Arc<VirtualKey>| &*key.account == id;
+        let _ = self.keys.pin().remove_if(digest, |_, entry| entry.key.upgrade().is_none_or(is_its));
     }
 
     fn keep_only(&self, index: &mut Index, records: &[KeyRecord]) {
         let present: HashSet<&str> = records.iter().map(|record| &*record.id).collect();
-        let gone: Vec<_> = index.digests.keys().filter(|id| !present.contains(&***id)).cloned().collect();
+        let gone: Vec<_> = index.keys.keys().filter(|id| !present.contains(&***id)).cloned().collect();
         for id in gone {
             self.remove(index, &id);
         }
@@ -176,15 +193,17 @@ impl KeyStore for KeyDirectory {
         // Before the look-up: a directory that fills up between the two must not deny what it holds by now.
         let can_deny = self.is_loaded() && self.is_reachable();
         let keys = self.keys.pin();
-        let Some(entry) = keys.get(digest) else {
-            let denial = if can_deny { Ok(None) } else { Err(KeyStoreError::Unavailable { source: NotKnown.into() }) };
-            return Answer::now(denial);
-        };
-        // Written once in a while, so that callers of one key do not take its cache line from each other.
-        if !entry.is_used.load(Ordering::Relaxed) {
-            entry.is_used.store(true, Ordering::Relaxed);
+        while let Some(entry) = keys.get(digest) {
+            // A key that was let go of since it was found here is no longer what is found.
+            let Some(key) = entry.key.upgrade() else { continue };
+            // Written once in a while, so that callers of one key do not take its cache line from each other.
+            if !entry.is_used.load(Ordering::Relaxed) {
+                entry.is_used.store(true, Ordering::Relaxed);
+            }
+            return Answer::now(Ok(Some(key)));
         }
-        Answer::now(Ok(Some(Arc::clone(&entry.key))))
+        let denial = if can_deny { Ok(None) } else { Err(KeyStoreError::Unavailable { source: NotKnown.into() }) };
+        Answer::now(denial)
     }
 }
 
@@ -198,8 +217,8 @@ impl fmt::Debug for KeyDirectory {
     }
 }
 
-impl Digests {
-    fn all(&self) -> impl Iterator<Item = &KeyDigest> {
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &Held> {
         std::iter::once(&self.current).chain(self.retired.as_deref())
     }
 }

@@ -23,8 +23,18 @@ pub struct UsageSlot {
     pub key: Arc<str>,
     /// The entry of the configuration that the model's name led to.
     pub model: Arc<str>,
-    /// The provider that answered, or was tried last.
+    /// The provider that the call is ascribed to: the one that answered, or else that was tried last.
     pub provider: Arc<str>,
+}
+
+impl UsageSlot {
+    /// When the hour began that a moment lies in, in UTC. Only the first hour that a timestamp can name does not begin with one;
+    /// it is taken to begin with the first moment there is.
+    pub fn hour_of(at: Timestamp) -> Timestamp {
+        const HOUR: i64 = 60 * 60;
+        let second = at.as_second();
+        Timestamp::from_second(second - second.rem_euclid(HOUR)).unwrap_or(Timestamp::MIN)
+    }
 }
 
 /// What the calls of a row took, added up. Nothing wraps around: what is too much to say is the most that can be said.
@@ -155,4 +165,23 @@ pub trait UsageFlush: Send + Sync {
     /// Returns when what this process had counted when it was asked is in the store, or when it is clear that this takes too
     /// long; and which of the two. What could not be written is kept and written later.
     fn flush(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn hours_begin_in_utc() {
+        for (at, hour) in [
+            ("2026-11-22T14:59:59.999999999Z", "2026-11-22T14:00:00Z"),
+            ("2026-11-22T14:00:00Z", "2026-11-22T14:00:00Z"),
+            ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
+        ] {
+            assert_eq!(UsageSlot::hour_of(at.parse().unwrap()), hour.parse().unwrap(), "{at}");
+        }
+        assert_eq!(UsageSlot::hour_of(Timestamp::MIN), Timestamp::MIN);
+    }
 }

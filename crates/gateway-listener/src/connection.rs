@@ -20,6 +20,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::activity::{Activity, Phase};
 use crate::drain::{Drain, DrainLimits};
@@ -62,17 +63,30 @@ pub(crate) enum ConnectionEnd {
     Closed,
 }
 
+/// How long streams may take to end behind their connection, which they do when they are polled next.
+const LAST_STREAMS: Duration = Duration::from_secs(1);
+
 /// What all connections of a listener share.
 pub(crate) struct Door {
     tls: Option<Certificates>,
     limits: HeadLimits,
     drain_limits: DrainLimits,
     http: auto::Builder<StreamExecutor>,
+    /// The HTTP/2 streams of all connections.
+    streams: TaskTracker,
 }
 
 impl Door {
     pub(crate) fn new(tls: Option<Certificates>, limits: HeadLimits, drain_limits: DrainLimits) -> Self {
-        Self { tls, limits, drain_limits, http: http_builder(limits) }
+        let streams = TaskTracker::new();
+        Self { tls, limits, drain_limits, http: http_builder(limits, streams.clone()), streams }
+    }
+
+    /// Waits for what is left of connections that are gone: an HTTP/2 stream that was cut drops its call a moment later. One that
+    /// does not hear of it is not waited for.
+    pub(crate) async fn clear(&self) {
+        self.streams.close();
+        let _ = timeout(LAST_STREAMS, self.streams.wait()).await;
     }
 
     pub(crate) fn certificates(&self) -> Option<&Certificates> {
@@ -152,8 +166,8 @@ impl fmt::Debug for Door {
     }
 }
 
-fn http_builder(limits: HeadLimits) -> auto::Builder<StreamExecutor> {
-    let mut builder = auto::Builder::new(StreamExecutor::new(limits.write_timeout));
+fn http_builder(limits: HeadLimits, streams: TaskTracker) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor::new(limits.write_timeout, streams));
     let mut http1 = builder.http1();
     // A head has to fit into the read buffer, which also bounds what a connection reads ahead of a body.
     http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.max_head.max(HYPER_LEAST_BUFFER));

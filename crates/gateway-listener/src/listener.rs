@@ -96,7 +96,7 @@ impl Listener {
     /// Bodies are best made of `Bytes`; data of any other type is copied once.
     ///
     /// The socket is closed, and then the connections are drained: a call may go on for up to `drain_timeout`; what is
-    /// left then is cut. A connection without a call is kept for `idle_grace`, because its next request may be on the
+    /// left then is cut, and its call dropped when this returns. A connection without a call is kept for `idle_grace`, because its next request may be on the
     /// way. HTTP/1 answers say `connection: close`, HTTP/2 peers get GOAWAY.
     ///
     /// Connections that wait to be accepted when the socket is closed are served; those that are just being made are
@@ -128,7 +128,9 @@ impl Listener {
             admit(&mut connections.tasks, stream);
         }
         drain.begin();
-        connections.wait_out().await
+        let drained = connections.wait_out().await;
+        door.clear().await;
+        drained
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::task::TaskTracker;
 
 /// What a body did when its stream's task was last polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +42,16 @@ pub(crate) fn note_step(step: Step) {
 }
 
 /// Runs each HTTP/2 stream in a task that ends when its peer takes nothing for `write_timeout`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct StreamExecutor {
     write_timeout: Duration,
+    /// All of them: they end behind their connection.
+    streams: TaskTracker,
 }
 
 impl StreamExecutor {
-    pub(crate) fn new(write_timeout: Duration) -> Self {
-        Self { write_timeout }
+    pub(crate) fn new(write_timeout: Duration, streams: TaskTracker) -> Self {
+        Self { write_timeout, streams }
     }
 }
 
@@ -57,7 +60,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(BoundedStream { stream, write_timeout: self.write_timeout, waits_since: None, timer: None });
+        let write_timeout = self.write_timeout;
+        self.streams.spawn(BoundedStream { stream, write_timeout, waits_since: None, timer: None });
     }
 }
 

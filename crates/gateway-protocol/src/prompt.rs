@@ -1,8 +1,9 @@
 //! What of a request the model is to read.
 //!
 //! Callers pay for a prompt before anybody knows what the upstream will say it took, so its texts are found here to be
-//! counted. That is done for keys that have something to count only, and behind the one pass over the body that every
-//! request pays for: what is a prompt is not looked for there, and this pass stays free to skip, unescape and give up.
+//! counted. That is done for keys that have something to count and for bodies too large to be taken for text, and behind the
+//! one pass over the body that every request pays for: what is a prompt is not looked for there, and this pass stays free to
+//! skip, unescape and give up.
 //!
 //! Found are the strings in the members that models read. Left out are those that no model reads as text: images, sound and
 //! files, whether in base64 or by their address, and the labels of the API, such as `role`.
@@ -64,6 +65,17 @@ impl Prompt {
         Texts { walk: Walk::new(&self.body, &READ) }
     }
 
+    /// How long the texts are together, in bytes, their JSON escapes included. Walks the body but reads none of the strings, so
+    /// that it takes a string for media by what it begins with.
+    pub fn text_len(&self) -> usize {
+        let mut walk = Walk::new(&self.body, &READ);
+        let texts = iter::from_fn(|| walk.next()).map(|leaf| match leaf {
+            Leaf::Text(range, role) if role.may_be_text(&self.body[range.clone()]) => range.len(),
+            Leaf::Text(..) | Leaf::Number => 0,
+        });
+        texts.sum()
+    }
+
     /// How many tokens stand in the prompt as numbers, as completions and embeddings take them: `[1, 2, 3]` or lists of such
     /// lists. Walks the body.
     pub fn numbers(&self) -> u64 {
@@ -123,6 +135,15 @@ impl Role {
             b"role" | b"type" | b"id" | b"call_id" | b"tool_call_id" | b"file_id" | b"item_id" | b"detail"
             | b"format" | b"status" | b"media_type" => Self::Label,
             _ => Self::Text,
+        }
+    }
+
+    /// Whether a string, given as it stands between its quotes, is most likely one that a model reads as text.
+    fn may_be_text(self, raw: &[u8]) -> bool {
+        match self {
+            Self::Text => !raw.starts_with(b"data:"),
+            Self::Media => false,
+            Self::Label => raw.len() > MAX_LABEL,
         }
     }
 }

@@ -153,6 +153,7 @@ mod tests {
             began: Duration::ZERO,
             head: None,
             provider: "p".into(),
+            provider_type: "openai".into(),
             upstream_model: "u".into(),
             outcome: Outcome::Transport,
             status: None,

@@ -7,6 +7,7 @@
 //! is lost.
 
 mod book;
+mod others;
 mod pending;
 mod writer;
 

@@ -77,7 +77,7 @@ fn hash(id: &str) -> u64 {
 }
 
 fn write(record: &CallRecord<'_>) {
-    let served = record.attempts.last();
+    let served = record.served_by();
     let usage = record.tokens.map(|tokens| tokens.usage);
     tracing::info!(
         target: "access",
@@ -211,6 +211,7 @@ mod tests {
             cost_nano_usd: 0,
             stream: false,
             attempts: &[],
+            answering: None,
             tags: &[],
             duration: Duration::ZERO,
             first_byte: None,
@@ -287,6 +288,7 @@ mod tests {
             model: "gpt-4o".into(),
             entry: Some("gpt-4o".into()),
             provider: "main".into(),
+            provider_type: "openai".into(),
             upstream_model: "gpt-4o-2024".into(),
             outcome: Outcome::Success,
             status: Some(200),
@@ -311,6 +313,7 @@ mod tests {
             cost_nano_usd: 12_500,
             stream: true,
             attempts: &attempts,
+            answering: Some(0),
             tags: &[("job".to_owned(), "nightly\nrun".to_owned())],
             duration: Duration::from_micros(12_345),
             first_byte: Some(Duration::from_millis(10)),

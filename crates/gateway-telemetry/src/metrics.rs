@@ -105,12 +105,12 @@ impl Metrics {
             Combination::new(kind.values(), self.families.iter().filter_map(|family| family.call(&kind)))
         };
         self.calls.count(CallKey::of(call), begin, |count| count(call));
-        for (index, attempt) in call.attempts.iter().enumerate() {
+        for (place, attempt) in call.attempts.iter().enumerate() {
             let begin = |key: AttemptKey| {
                 let kind = key.kind(attempt, &self.names);
                 Combination::new(kind.values(), self.families.iter().filter_map(|family| family.attempt(&kind)))
             };
-            let key = AttemptKey::of(attempt, call.attempts.get(index + 1));
+            let key = AttemptKey::of(attempt, call.attempts, place);
             self.attempts.count(key, begin, |count| count(attempt));
         }
     }

@@ -1,7 +1,7 @@
 //! How one batch reaches the receiver (OTLP specification, "OTLP/HTTP Response").
 //!
-//! Some answers and every broken connection are tried again after a growing wait, for a minute at most: a receiver that restarts loses
-//! nothing, and one that is gone does not hold what the queue could take.
+//! Some answers and every broken connection are tried again after a growing wait, until the batch's time is over: a receiver that
+//! restarts loses nothing, and one that is gone does not hold what the queue could take.
 
 use std::time::Duration;
 
@@ -21,9 +21,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::Settings;
 use crate::otlp::ExportTraceServiceResponse;
 use crate::settings::SecretHeaders;
-
-/// How long a batch is tried for (`MaxElapsedTime` of the exporters for Go).
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The wait before the second try; each later one is twice as long (`initialBackoff` of the exporters for Java).
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -47,7 +44,10 @@ pub(crate) struct Delivery {
     upstream: Upstream,
     target: PathAndQuery,
     headers: SecretHeaders,
+    /// How long one request may take.
     timeout: Duration,
+    /// How long a batch is tried for.
+    patience: Duration,
 }
 
 /// Why a batch was not taken.
@@ -68,31 +68,24 @@ pub(crate) enum DeliveryError {
 impl Delivery {
     /// The way that the settings describe.
     pub(crate) fn new(settings: Settings) -> Result<Self, BuildError> {
-        let Settings { origin, target, headers, timeout, .. } = settings;
+        let Settings { origin, target, headers, timeout, patience, extra_roots, .. } = settings;
         // One batch is sent at a time.
-        let upstream = Upstream::new(UpstreamConfig { max_idle: 1, ..UpstreamConfig::new(origin) })?;
-        Ok(Self { upstream, target, headers, timeout })
+        let upstream = Upstream::new(UpstreamConfig { max_idle: 1, extra_roots, ..UpstreamConfig::new(origin) })?;
+        Ok(Self { upstream, target, headers, timeout, patience })
     }
 
     /// Sends a batch until it is taken, refused for good, or its time is over. Says how many of its spans were not wanted.
     pub(crate) async fn deliver(&self, batch: &Bytes) -> Result<u64, DeliveryError> {
-        let end = Instant::now() + PATIENCE;
-        let mut tries = 0;
+        let mut tries = Tries::until(Instant::now() + self.patience);
         loop {
-            let error = match self.post(batch.clone()).await {
+            match self.post(batch.clone(), tries.end).await {
                 Ok(rejected) => return Ok(rejected),
-                Err(error) => error,
-            };
-            let wait = error.wait(tries, fastrand::f64());
-            let Some(again) = wait.map(|wait| Instant::now() + wait).filter(|again| *again < end) else {
-                return Err(error);
-            };
-            sleep_until(again).await;
-            tries += 1;
+                Err(error) => tries.wait_after(error).await?,
+            }
         }
     }
 
-    async fn post(&self, batch: Bytes) -> Result<u64, DeliveryError> {
+    async fn post(&self, batch: Bytes, end: Instant) -> Result<u64, DeliveryError> {
         let mut request = Request::new(RequestBody::from(batch));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.target.clone().into();
@@ -100,7 +93,8 @@ impl Delivery {
         self.headers.write(headers);
         headers.insert(CONTENT_TYPE, PROTOBUF);
         headers.entry(USER_AGENT).or_insert(CLIENT);
-        let deadline = Deadline::after(Instant::now().into_std(), self.timeout);
+        let now = Instant::now();
+        let deadline = Deadline::after(now.into_std(), self.timeout.min(end.saturating_duration_since(now)));
         let limits = SendLimits { connect: CONNECT, headers: self.timeout, deadline };
         let response = self.upstream.send(request, limits).await;
         let (head, body) = response.map_err(|error| DeliveryError::Unanswered(error.kind()))?.into_parts();
@@ -110,6 +104,27 @@ impl Delivery {
             return Ok(answer.as_deref().map_or(0, rejected_spans));
         }
         Err(DeliveryError::Refused { status: head.status, retry_after: retry_after(&head.headers) })
+    }
+}
+
+/// The tries of one batch.
+struct Tries {
+    /// None begins after that.
+    end: Instant,
+    failed: u32,
+}
+
+impl Tries {
+    fn until(end: Instant) -> Self {
+        Self { end, failed: 0 }
+    }
+
+    /// Waits until it is time for the next try after one that failed like this. The error comes back if there is to be no other.
+    async fn wait_after(&mut self, error: DeliveryError) -> Result<(), DeliveryError> {
+        let again = error.wait(self.failed, fastrand::f64()).map(|wait| Instant::now() + wait);
+        sleep_until(again.filter(|again| *again < self.end).ok_or(error)?).await;
+        self.failed += 1;
+        Ok(())
     }
 }
 
@@ -133,10 +148,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 impl DeliveryError {
     /// How long to wait before the next try, after so many waits; none if there is to be no other. `random` is from 0 to 1.
+    ///
+    /// A receiver can ask for a longer wait than the backoff, up to [`LONGEST_WAIT`], and never for a shorter: one that asks for none
+    /// at all, again and again, would keep the gateway busy.
     fn wait(self, waits: u32, random: f64) -> Option<Duration> {
+        let backoff = backoff(waits, random);
         match self {
             Self::Refused { status, .. } if !is_retryable(status) => None,
-            Self::Refused { retry_after: Some(asked), .. } => Some(asked.min(LONGEST_WAIT)),
+            Self::Refused { retry_after: Some(asked), .. } => Some(asked.min(LONGEST_WAIT).max(backoff)),
             // Whoever speaks no HTTP will not learn it, and no request body fails that is known whole.
             Self::Unanswered(
                 UpstreamErrorKind::Protocol
@@ -144,7 +163,7 @@ impl DeliveryError {
                 | UpstreamErrorKind::UnsupportedEncoding
                 | UpstreamErrorKind::DecodeTooLarge,
             ) => None,
-            Self::Refused { .. } | Self::Unanswered(_) => Some(backoff(waits, random)),
+            Self::Refused { .. } | Self::Unanswered(_) => Some(backoff),
         }
     }
 }
@@ -181,7 +200,7 @@ mod tests {
         let seconds = Duration::from_secs;
         for (error, expected) in [
             (refused(429, None), Some(seconds(1))),
-            (refused(429, Some(0)), Some(seconds(0))),
+            (refused(429, Some(0)), Some(seconds(1))),
             (refused(503, Some(7)), Some(seconds(7))),
             (refused(503, Some(86_400)), Some(LONGEST_WAIT)),
             (refused(502, None), Some(seconds(1))),
@@ -198,6 +217,31 @@ mod tests {
         ] {
             assert_eq!(error.wait(0, 1.0), expected, "{error:?}");
         }
+    }
+
+    /// How often something is tried that always fails like this, within so many seconds, and how long that takes.
+    async fn tried(error: DeliveryError, patience: u64) -> (u32, Duration) {
+        let began = Instant::now();
+        let mut tries = Tries::until(began + Duration::from_secs(patience));
+        while tries.wait_after(error).await.is_ok() {}
+        (tries.failed + 1, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_asked_without_a_pause() {
+        for asked in [None, Some(0), Some(1)] {
+            let (tries, took) = tried(refused(503, asked), 60).await;
+            // Each wait is twice as long as the one before, so that five to seven of them fit.
+            assert!((5..=8).contains(&tries), "{tries} tries for {asked:?}");
+            assert!(took < Duration::from_mins(1), "{took:?}");
+        }
+        assert_eq!(tried(refused(503, Some(20)), 60).await.0, 3);
+        assert_eq!(
+            tried(refused(503, Some(20)), 10).await,
+            (1, Duration::ZERO),
+            "a wait that ends too late is of no use"
+        );
+        assert_eq!(tried(refused(400, None), 60).await, (1, Duration::ZERO));
     }
 
     #[test]

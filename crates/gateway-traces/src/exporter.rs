@@ -1,7 +1,7 @@
 //! The one task that makes spans of calls and sends them.
 //!
 //! One batch is on its way at a time. While it is, calls gather in the queue, so a slow receiver gets fuller batches rather than more
-//! requests, and memory is bounded by the queue and one batch.
+//! requests, and memory is bounded by the queue and one batch. A batch that is too long for one request goes in several.
 
 use std::future::Future;
 use std::mem;
@@ -20,11 +20,17 @@ use tokio_util::sync::CancellationToken;
 use crate::Settings;
 use crate::delivery::Delivery;
 use crate::journal::Journal;
-use crate::otlp::{ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans};
-use crate::settings::Batching;
+use crate::otlp::{
+    ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans, Span,
+};
+use crate::settings::{Batching, SettingsError};
 use crate::settled::SettledCall;
 use crate::span::spans;
 use crate::traces::Counts;
+
+/// The most bytes of spans in one request. The OpenTelemetry Collector takes requests of 20 MiB (`max_request_body_size` of its
+/// `confighttp`); what is left is for who reports.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Sends what a [`Traces`](crate::Traces) notes.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ pub struct Exporter {
     delivery: Delivery,
     counts: Arc<Counts>,
     journal: Journal,
+    /// What the settings are odd in, until it is told.
+    oddity: Option<SettingsError>,
 }
 
 impl Exporter {
@@ -47,7 +55,7 @@ impl Exporter {
     ) -> Result<Self, BuildError> {
         let resource = mem::take(&mut settings.resource);
         let attributes = resource.iter().map(|(name, value)| KeyValue::new(name, value.as_str())).collect();
-        let batching = settings.batching;
+        let (batching, oddity) = (settings.batching, settings.oddity.take());
         Ok(Self {
             queue,
             batch: Vec::with_capacity(batching.size),
@@ -56,6 +64,7 @@ impl Exporter {
             delivery: Delivery::new(settings)?,
             counts,
             journal: Journal::default(),
+            oddity,
         })
     }
 
@@ -64,6 +73,10 @@ impl Exporter {
     ///
     /// Needs a tokio runtime with time and I/O. Dropping the future stops at once and counts nothing.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send, grace: Duration) {
+        // Only now: when settings are read, there may be no log yet.
+        if let Some(oddity) = self.oddity.take() {
+            tracing::warn!("{oddity}");
+        }
         let stop = CancellationToken::new();
         {
             let mut sending = pin!(self.send_until(&stop));
@@ -85,8 +98,10 @@ impl Exporter {
     /// Sends batch after batch until there is none left and none to come.
     async fn send_until(&mut self, stop: &CancellationToken) {
         while self.gather(stop).await {
-            self.send().await;
-            self.journal.tell(self.counts.dropped.load(Ordering::Relaxed), Instant::now());
+            while !self.batch.is_empty() {
+                self.send().await;
+                self.journal.tell(self.counts.dropped.load(Ordering::Relaxed), Instant::now());
+            }
         }
     }
 
@@ -109,10 +124,11 @@ impl Exporter {
         }
     }
 
+    /// Sends as much of the batch as one request may hold.
     async fn send(&mut self) {
-        let outcome = self.delivery.deliver(&self.encode()).await;
-        let calls = self.batch.len();
-        self.batch.clear();
+        let (spans, calls) = fit(&self.batch, MOST_BYTES);
+        let outcome = self.delivery.deliver(&self.encode(spans)).await;
+        self.batch.drain(..calls);
         match outcome {
             Ok(rejected) => {
                 self.journal.note_rejected(rejected);
@@ -129,16 +145,99 @@ impl Exporter {
         which(&self.counts).fetch_add(calls as u64, Ordering::Relaxed);
     }
 
-    fn encode(&self) -> Bytes {
+    fn encode(&self, spans: Vec<Span>) -> Bytes {
         let scope = InstrumentationScope {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let spans = self.batch.iter().flat_map(spans).collect();
         let resource_spans = ResourceSpans {
             resource: Some(self.resource.clone()),
             scope_spans: vec![ScopeSpans { scope: Some(scope), spans }],
         };
         ExportTraceServiceRequest { resource_spans: vec![resource_spans] }.encode_to_vec().into()
+    }
+}
+
+/// The spans of the first calls, as many as take no more than so many bytes, and how many calls that are: one at least.
+fn fit(calls: &[SettledCall], most: usize) -> (Vec<Span>, usize) {
+    let (mut fitting, mut bytes) = (Vec::new(), 0);
+    for (number, call) in calls.iter().enumerate() {
+        let before = fitting.len();
+        fitting.extend(spans(call));
+        bytes += fitting[before..].iter().map(message_length).sum::<usize>();
+        if number > 0 && bytes > most {
+            fitting.truncate(before);
+            return (fitting, number);
+        }
+    }
+    (fitting, calls.len())
+}
+
+/// What a message takes as part of another, where its tag takes a byte: its length goes before it.
+fn message_length(message: &impl Message) -> usize {
+    let length = message.encoded_len();
+    1 + prost::length_delimiter_len(length) + length
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+    use std::io::{Read, Seek};
+
+    use gateway_call::Outcome;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Traces;
+    use crate::settled::samples::{attempt, call};
+
+    fn spans_of(calls: &[SettledCall]) -> Vec<Span> {
+        calls.iter().flat_map(spans).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_is_too_long_and_nothing_is_left_out(
+            attempts in prop::collection::vec(0_usize..5, 1..30),
+            most in 0_usize..5_000,
+        ) {
+            let made = |count: &usize| call(200, vec![attempt(Outcome::Success, None); *count]);
+            let calls: Vec<_> = attempts.iter().map(made).collect();
+            let (mut rest, mut told) = (&calls[..], Vec::new());
+            while !rest.is_empty() {
+                let (spans, taken) = fit(rest, most);
+                let length = ScopeSpans { scope: None, spans: spans.clone() }.encoded_len();
+                prop_assert!(taken == 1 || length <= most, "{taken} calls in {length} bytes");
+                if let Some(more) = rest.get(..=taken) {
+                    let length = ScopeSpans { scope: None, spans: spans_of(more) }.encoded_len();
+                    prop_assert!(length > most, "another would have fitted");
+                }
+                told.extend(spans);
+                rest = &rest[taken..];
+            }
+            prop_assert_eq!(told, spans_of(&calls));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_passed_over_is_told_once_there_is_a_log() {
+        let variable = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://localhost:1".to_owned()),
+            "OTEL_SDK_DISABLED" => Some("perhaps".to_owned()),
+            _ => None,
+        };
+        let (traces, exporter) = Traces::new(Settings::from_env(&variable).unwrap().unwrap()).unwrap();
+        drop(traces);
+        let mut log = tempfile::tempfile().unwrap();
+        let writer = Arc::new(log.try_clone().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        exporter.run(future::pending(), Duration::ZERO).await;
+        drop(guard);
+        let mut text = String::new();
+        log.rewind().unwrap();
+        log.read_to_string(&mut text).unwrap();
+        assert_eq!(text.matches("OTEL_SDK_DISABLED: counts as false").count(), 1, "{text}");
+        assert!(text.contains("WARN") && !text.contains("perhaps"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Which calls are traced: the samplers of the OpenTelemetry SDK specification, as a function of identifiers.
 //!
-//! A decision depends on nothing but the trace's identifier and what the caller decided, so it can be made where a call
-//! begins, to be told to its upstreams, and made again where the call is settled: it is the same each time.
+//! A decision depends on nothing but the trace's identifier and what the caller decided. It is made where a call begins and goes
+//! along with it as the flag of its trace: to its upstreams, and to where it is settled.
 
 use std::num::NonZeroU128;
 

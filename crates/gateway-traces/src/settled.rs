@@ -22,6 +22,8 @@ pub(crate) struct SettledCall {
     pub(crate) error: Option<&'static str>,
     pub(crate) stream: bool,
     pub(crate) attempts: Vec<AttemptRecord>,
+    /// Which of them the caller got its answer from, if it got one.
+    pub(crate) answering: Option<usize>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) cost_nano_usd: u64,
     pub(crate) duration: Duration,
@@ -45,6 +47,7 @@ impl SettledCall {
             error: record.error,
             stream: record.stream,
             attempts: record.attempts.to_vec(),
+            answering: record.answering,
             tokens: record.tokens,
             cost_nano_usd: record.cost_nano_usd,
             duration: record.duration,
@@ -52,13 +55,7 @@ impl SettledCall {
             overhead: record.overhead,
         }
     }
-
-    /// Which attempt the caller got its answer from: the one that succeeded, or else the last whose answer had begun well.
-    ///
-    /// A hedge that lost is cancelled before its answer is looked at, and so has no status.
-    pub(crate) fn answering(&self) -> Option<usize> {
-        let began_well = |attempt: &AttemptRecord| attempt.status.is_some_and(|status| (200..300).contains(&status));
-        let succeeded = |attempt: &AttemptRecord| attempt.outcome == gateway_call::Outcome::Success;
-        self.attempts.iter().rposition(succeeded).or_else(|| self.attempts.iter().rposition(began_well))
-    }
 }
+
+#[cfg(test)]
+pub(crate) mod samples;

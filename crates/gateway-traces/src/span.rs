@@ -10,9 +10,10 @@ use gateway_call::{AttemptRecord, CallTrace, Outcome};
 
 use crate::convention::{
     API_KEY_NAME, ATTEMPTS, COST_USD, ERROR_CODE, ERROR_TYPE, GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME,
-    GEN_AI_REQUEST_MODEL, GEN_AI_USAGE_CACHE_READ, GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_OUTPUT_TOKENS,
-    HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, OTHER_METHOD, OUTCOME, OVERHEAD_US, REQUEST_ID, STREAM,
-    TTFT_MS, URL_PATH, USAGE_ESTIMATED, operation,
+    GEN_AI_REQUEST_MODEL, GEN_AI_REQUEST_STREAM, GEN_AI_TIME_TO_FIRST_CHUNK, GEN_AI_USAGE_CACHE_READ,
+    GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_OUTPUT_TOKENS, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE,
+    MODEL, OTHER_METHOD, OUTCOME, OVERHEAD_US, PROVIDER, REQUEST_ID, STREAM, TTFT_MS, USAGE_ESTIMATED, operation,
+    provider_name, route,
 };
 use crate::otlp::{HAS_IS_REMOTE, IS_REMOTE, KeyValue, Span, SpanKind, Status, StatusCode, Value};
 use crate::settled::SettledCall;
@@ -23,9 +24,8 @@ const SAMPLED: u32 = 1;
 /// The spans of one call: its own, then those of its attempts in order.
 pub(crate) fn spans(call: &SettledCall) -> impl Iterator<Item = Span> {
     let times = Times::of(call);
-    let answering = call.answering();
     let attempts = call.attempts.iter().enumerate().filter_map(move |(number, attempt)| {
-        Some(attempt_span(call, attempt, attempt.span?, times.attempt(attempt), answering == Some(number)))
+        Some(attempt_span(call, attempt, attempt.span?, times.attempt(attempt), call.answering == Some(number)))
     });
     [call_span(call, times)].into_iter().chain(attempts)
 }
@@ -61,14 +61,12 @@ fn call_span(call: &SettledCall, times: Times) -> Span {
     let is_failed = call.status >= 500;
     let mut attributes = Attributes::default();
     attributes.add(HTTP_REQUEST_METHOD, method);
-    attributes.add(HTTP_ROUTE, call.path);
-    attributes.add(URL_PATH, call.path);
+    attributes.add_some(HTTP_ROUTE, route(call.path));
     attributes.add(HTTP_RESPONSE_STATUS_CODE, call.status);
     if is_failed {
         attributes.add(ERROR_TYPE, &*call.status.to_string());
     }
-    attributes.add_some(GEN_AI_OPERATION_NAME, call.endpoint.map(operation));
-    attributes.add_some(GEN_AI_REQUEST_MODEL, call.entry.as_deref());
+    attributes.add_some(MODEL, call.entry.as_deref());
     attributes.add(REQUEST_ID, call.request_id.as_str());
     attributes.add_some(API_KEY_NAME, call.key.as_deref());
     attributes.add_some(ERROR_CODE, call.error);
@@ -78,8 +76,8 @@ fn call_span(call: &SettledCall, times: Times) -> Span {
     attributes.add_some(TTFT_MS, call.first_byte.map(|after| after.as_secs_f64() * 1e3));
     attributes.add(OVERHEAD_US, u64::try_from(call.overhead.as_micros()).unwrap_or(u64::MAX));
     let place = Place { span: call.trace.own.span, parent: call.trace.parent, is_parent_remote: true };
-    let name = format!("{in_name} {}", call.path);
-    place.span(call.trace, times, SpanKind::Server, name).with(attributes, is_failed)
+    let name: Vec<_> = [Some(in_name), route(call.path)].into_iter().flatten().collect();
+    place.span(call.trace, times, SpanKind::Server, name.join(" ")).with(attributes, is_failed)
 }
 
 fn attempt_span(call: &SettledCall, attempt: &AttemptRecord, span: NonZeroU64, times: Times, answers: bool) -> Span {
@@ -89,14 +87,18 @@ fn attempt_span(call: &SettledCall, attempt: &AttemptRecord, span: NonZeroU64, t
     let is_failed = !matches!(attempt.outcome, Outcome::Success | Outcome::Cancelled);
     let mut attributes = Attributes::default();
     attributes.add_some(GEN_AI_OPERATION_NAME, operation);
-    attributes.add(GEN_AI_PROVIDER_NAME, &*attempt.provider);
+    attributes.add(GEN_AI_PROVIDER_NAME, provider_name(&attempt.provider_type));
     attributes.add_some(GEN_AI_REQUEST_MODEL, model);
+    attributes.add_some(GEN_AI_REQUEST_STREAM, call.stream.then_some(true));
+    attributes.add(PROVIDER, &*attempt.provider);
     attributes.add_some(HTTP_RESPONSE_STATUS_CODE, attempt.status);
     attributes.add(OUTCOME, attempt.outcome.name());
     if is_failed {
         attributes.add(ERROR_TYPE, attempt.outcome.name());
     }
     if answers {
+        let first_chunk = call.first_byte.filter(|_| call.stream).and_then(|first| first.checked_sub(attempt.began));
+        attributes.add_some(GEN_AI_TIME_TO_FIRST_CHUNK, first_chunk.map(|after| after.as_secs_f64()));
         attributes.add_usage(call);
     }
     let name: Vec<_> = [operation.or(Some(call.path)), model].into_iter().flatten().collect();

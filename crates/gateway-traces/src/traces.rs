@@ -49,7 +49,8 @@ impl Traces {
         self.counts.exported.load(Ordering::Relaxed)
     }
 
-    /// How many calls' spans were lost: the queue was full, no receiver took them in time, or the process stopped before one did.
+    /// How many traces were lost, each with all the spans of a call: the queue was full, no receiver took them in time, or the process
+    /// stopped before one did. Never falls, takes no lock, and can be asked at any time.
     pub fn dropped(&self) -> u64 {
         self.counts.dropped.load(Ordering::Relaxed)
     }

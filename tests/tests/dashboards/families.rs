@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 }
 
 /// Every metric with its labels. To rename one breaks dashboards and alerts that people have made of it.
-pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 26] = [
+pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 28] = [
     (
         "llm_proxy_requests_total",
         Kind::Counter,
@@ -24,7 +24,7 @@ pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 26] = [
     ("llm_proxy_request_duration_seconds", Kind::Histogram, &["endpoint", "model", "provider"]),
     ("llm_proxy_active_requests", Kind::Gauge, &["endpoint"]),
     ("llm_proxy_tokens_total", Kind::Counter, &["model", "provider", "token_type", "api_key_name"]),
-    ("llm_proxy_tokens_estimated_total", Kind::Counter, &["model", "provider"]),
+    ("llm_proxy_estimated_requests_total", Kind::Counter, &["model", "provider"]),
     ("llm_proxy_provider_health", Kind::Gauge, &["provider"]),
     ("llm_proxy_provider_latency_seconds", Kind::Histogram, &["provider"]),
     ("llm_proxy_provider_circuit_state", Kind::Gauge, &["provider", "state"]),
@@ -44,6 +44,8 @@ pub(crate) const FAMILIES: [(&str, Kind, &[&str]); 26] = [
     ("llm_proxy_config_reloads_total", Kind::Counter, &["result"]),
     ("llm_proxy_cost_usd_total", Kind::Counter, &["model", "provider", "api_key_name"]),
     ("llm_proxy_log_lines_dropped_total", Kind::Counter, &[]),
+    ("llm_proxy_traces_dropped_total", Kind::Counter, &[]),
+    ("llm_proxy_usage_pending_requests", Kind::Gauge, &[]),
     // Prometheus's own.
     ("up", Kind::Gauge, &[]),
     ("ALERTS", Kind::Gauge, &["alertname", "alertstate", "severity"]),

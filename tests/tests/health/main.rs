@@ -4,6 +4,7 @@
 mod affinity;
 mod balance;
 mod breaker;
+mod checks;
 mod hedging;
 mod probes;
 

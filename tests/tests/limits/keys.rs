@@ -67,11 +67,11 @@ async fn keys_that_are_over_or_off_are_refused_as_such() {
     assert_eq!(call(&stage, "on", CALL).await.status, 200);
 }
 
-/// Where no key is limited, no answer mentions limits and no request is other than it was.
+/// No answer to a key without limits mentions any, and no request that is not for a stream is other than it was.
 #[tokio::test]
 async fn keys_without_limits_are_told_of_none() {
     let stage = stage(&[("free", "rate_limit: {}"), ("counted", TOKENS)]).await;
-    let body = r#"{ "stream" : true , "model" : "gpt-4o", "stream_options" : { } }"#;
+    let body = r#"{ "stream" : false , "model" : "gpt-4o" }"#;
     for request in [request("free", "POST", CHAT, body), authorized("POST", CHAT, body)] {
         let number = stage.upstream.requests().len();
         let answer = stage.send(request).await;

@@ -1,5 +1,4 @@
-//! Streams of keys whose tokens are counted: the upstream is asked to report what they took, and the caller sees of it what it
-//! asked for.
+//! Streams: the upstream is asked to report what they took, and the caller sees of it what it asked for.
 
 use gateway_testing::Script;
 use gateway_tests::stage::{CHAT, authorized};
@@ -86,21 +85,13 @@ async fn usage_that_comes_unasked_stays() {
     assert_eq!(with_gateway_cut(stream.rest().await), [event(&text("a")), event(&last), DONE.to_owned()]);
 }
 
-/// Where nothing is counted, and where a report comes unasked, the request is sent as it came.
+/// Where a report comes unasked, or none can be asked for, the request is sent as it came.
 #[tokio::test]
 async fn nothing_is_asked_for_in_vain() {
-    let stage = stage(&[
-        ("tokens", TOKENS),
-        ("requests", "rate_limit: { requests_per_minute: 1000, max_concurrent: 10 }"),
-        ("free", "allowed_models: [\"*\"]"),
-    ])
-    .await;
-    let streamed = r#"{"model":"gpt-4o","stream":true,"stream_options":{},"max_tokens":1}"#;
+    let stage = stage(&[("tokens", TOKENS), ("free", "allowed_models: [\"*\"]")]).await;
     let plain = r#"{"model":"gpt-4o","stream":false,"max_tokens":1}"#;
     for (name, path, body) in [
-        ("requests", CHAT, streamed),
-        ("free", CHAT, streamed),
-        ("requests", CHAT, plain),
+        ("free", CHAT, plain),
         ("tokens", CHAT, plain),
         ("tokens", "/v1/responses", r#"{"model":"gpt-4o","stream":true,"max_output_tokens":1}"#),
         ("tokens", "/v1/embeddings", r#"{"model":"gpt-4o","input":"a","max_tokens":1}"#),
@@ -110,16 +101,72 @@ async fn nothing_is_asked_for_in_vain() {
         let received = stage.upstream.request(number).await;
         assert_eq!(received.body, body.replace("gpt-4o", "gpt-4o-2024"), "{name} {path}");
     }
-    // Nobody's usage is withheld where nobody's tokens are counted.
-    stage.upstream.push(with_usage());
-    let number = stage.upstream.requests().len();
-    let body = r#"{"model":"gpt-4o","stream":true}"#;
-    let mut stream = Events::of(stage.gateway.address(), authorized("POST", CHAT, body)).await;
-    assert_eq!(stream.rest().await.len(), 5);
-    assert_eq!(stage.upstream.request(number).await.body, body.replace("gpt-4o", "gpt-4o-2024"));
     // A plain answer keeps its usage.
     stage.upstream.push(reporting(3, 4));
     let answer = settled(&stage, "tokens", plain).await;
     assert_eq!(answer.json()["usage"]["total_tokens"], 7);
     assert_eq!(call(&stage, "tokens", plain).await.status, 200);
+}
+
+/// What a call takes is told to whoever runs the gateway, whether its key is limited or not.
+#[tokio::test]
+async fn it_is_asked_for_whatever_the_key_is_held_to() {
+    let stage = stage(&[("requests", "rate_limit: { requests_per_minute: 1000 }"), ("free", "rate_limit: {}")]).await;
+    let body = r#"{"model":"gpt-4o","stream":true}"#;
+    let sent = r#"{"model":"gpt-4o-2024","stream_options":{"include_usage":true},"stream":true}"#;
+    for call in ["requests", "free"]
+        .map(|name| request(name, "POST", CHAT, body))
+        .into_iter()
+        .chain([authorized("POST", CHAT, body)])
+    {
+        let number = stage.upstream.requests().len();
+        stage.upstream.push(with_usage());
+        let mut stream = Events::of(stage.gateway.address(), call).await;
+        assert_eq!(stream.rest().await.len(), 4, "what was asked for is kept back");
+        assert_eq!(stage.upstream.request(number).await.body, sent);
+    }
+}
+
+/// How Mistral refuses a stream that is asked for its usage.
+const MISTRALS: &str = r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","stream_options","include_usage"],"msg":"Extra inputs are not permitted","input":true}]},"type":"invalid_request_error","param":null,"code":null}"#;
+
+/// An upstream that refuses the question answers the call all the same, and is asked once only.
+#[tokio::test]
+async fn who_refuses_to_be_asked_is_not_asked_again() {
+    let stage = stage(&[("tokens", TOKENS)]).await;
+    let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
+    let unasked = body.replace("gpt-4o", "gpt-4o-2024");
+    let stream = || Script::events([&*text("a"), &finish(), "[DONE]"]);
+    stage.upstream.push(Script::new().answer(422, "application/json", MISTRALS));
+    for requests in [2, 3] {
+        stage.upstream.push(stream());
+        let mut answer = Events::of(stage.gateway.address(), request("tokens", "POST", CHAT, body)).await;
+        assert_eq!(with_gateway_cut(answer.rest().await), [event(&text("a")), event(&finish()), DONE.to_owned()]);
+        let received = stage.upstream.requests();
+        assert_eq!((received.len(), &received[requests - 1].body[..]), (requests, unasked.as_bytes()));
+    }
+    // A caller who asks has it as it wants.
+    let own = r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true}}"#;
+    stage.upstream.push(Script::new().answer(422, "application/json", MISTRALS));
+    let refused = stage.send(request("tokens", "POST", CHAT, own)).await;
+    assert_eq!((refused.status.as_u16(), stage.upstream.requests().len()), (422, 4));
+}
+
+/// Whose own `stream_options` are wrong learns that from the upstream, and nothing is concluded from it.
+#[tokio::test]
+async fn a_fault_of_the_callers_own_is_not_taken_for_a_refusal_to_be_asked() {
+    let stage = stage(&[("tokens", TOKENS)]).await;
+    let wrong = r#"{"model":"gpt-4o","stream":true,"max_tokens":1,"stream_options":{"odd":1}}"#;
+    let fault = r#"{"error":{"message":"Unknown parameter: 'stream_options.odd'.","type":"invalid_request_error"}}"#;
+    for _ in 0..2 {
+        stage.upstream.push(Script::new().answer(400, "application/json", fault));
+    }
+    let refused = stage.send(request("tokens", "POST", CHAT, wrong)).await;
+    assert_eq!((refused.status.as_u16(), refused.text()), (400, fault.to_owned()));
+    assert_eq!(stage.upstream.requests()[1].body, wrong.replace("gpt-4o", "gpt-4o-2024"));
+    stage.upstream.push(with_usage());
+    let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
+    let mut stream = Events::of(stage.gateway.address(), request("tokens", "POST", CHAT, body)).await;
+    assert_eq!(stream.rest().await.len(), 4);
+    assert!(String::from_utf8_lossy(&stage.upstream.request(2).await.body).contains("include_usage"));
 }

@@ -78,7 +78,7 @@ llm_proxy_tokens_total{model="fragile",provider="spare",token_type="prompt",api_
 llm_proxy_tokens_total{model="fragile",provider="spare",token_type="completion",api_key_name="team"} 3
 llm_proxy_tokens_total{model="fragile",provider="spare",token_type="total",api_key_name="team"} 10
 llm_proxy_tokens_total{model="fragile",provider="spare",token_type="cached",api_key_name="team"} 0
-llm_proxy_tokens_estimated_total{model="gpt-4o",provider="main"} 2
+llm_proxy_estimated_requests_total{model="gpt-4o",provider="main"} 2
 llm_proxy_cost_usd_total{model="gpt-4o",provider="main",api_key_name="team"} 0.000955
 llm_proxy_cost_usd_total{model="gpt-4o",provider="main",api_key_name="narrow"} 0.000075
 llm_proxy_cost_usd_total{model="fragile",provider="spare",api_key_name="team"} 0.000019
@@ -115,6 +115,8 @@ llm_proxy_config_version 1
 llm_proxy_config_reloads_total{result="success"} 1
 llm_proxy_config_reloads_total{result="failure"} 0
 llm_proxy_log_lines_dropped_total 0
+llm_proxy_traces_dropped_total 0
+llm_proxy_usage_pending_requests 0
 "#;
 
 /// A `usage` member.

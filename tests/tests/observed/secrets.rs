@@ -16,6 +16,8 @@ use crate::exposition::{requests, scrape};
 use crate::http2::Connection;
 use crate::receiver::{Receiver, attribute};
 
+mod quoted;
+
 /// What whoever takes traces wants to see.
 const RECEIVERS_KEY: &str = "canary-receiver-0b61d9e27f";
 
@@ -74,10 +76,10 @@ struct Scene {
 }
 
 impl Scene {
-    /// A gateway that logs everything.
-    async fn new() -> Self {
+    /// A gateway on a configuration that logs everything.
+    async fn on(config: &str) -> Self {
         let receiver = Receiver::start().await;
-        let site = receiver.equip(Site::of(CONFIG).await);
+        let site = receiver.equip(Site::of(config).await);
         let headers = format!("authorization=Bearer%20{RECEIVERS_KEY}");
         let site = site.with("OTEL_EXPORTER_OTLP_HEADERS", &headers).with("PROVIDER_KEY", PROVIDER_KEY);
         let site = site.with("RUST_LOG", "trace");
@@ -201,7 +203,7 @@ fn calling_at(path: &str) -> Request<Full<Bytes>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_keys_nor_contents_are_told_to_anybody() {
-    let scene = Scene::new().await;
+    let scene = Scene::on(CONFIG).await;
     let count = scene.succeed().await + scene.fail().await;
     scene.administrate().await;
     let all = async || Some(scrape(scene.node.process.address()).await).filter(|text| requests(text) >= count);

@@ -95,12 +95,22 @@ async fn a_callers_trace_goes_on_through_a_retry_and_a_fallback() {
     assert_eq!((digits(&spans[0].trace_id), digits(&spans[0].parent_span_id)), (TRACE.into(), CALLERS_SPAN.into()));
 
     let shown = |span: &Span| {
-        let names = ["gen_ai.provider.name", "gen_ai.request.model", "llm_proxy.outcome", "http.response.status_code"];
+        let names = ["llm_proxy.provider", "gen_ai.request.model", "llm_proxy.outcome", "http.response.status_code"];
         names.map(|name| attribute(span, name)).join(" ")
     };
     assert_eq!(shown(&spans[1]), "main first-1 server_error 500");
     assert_eq!(shown(&spans[2]), "main first-1 overloaded 503");
     assert_eq!(shown(&spans[3]), "spare second-1 success 200");
+    let of_ai = ["gen_ai.operation.name", "gen_ai.provider.name"];
+    for attempt in &spans[1..] {
+        assert_eq!(of_ai.map(|name| attribute(attempt, name)), ["chat", "openai"]);
+    }
+    // Whoever counts operations and models by these counts each attempt once, and the call not at all.
+    assert_eq!(spans[0].attributes.iter().find(|it| it.key.starts_with("gen_ai.")), None);
+    assert_eq!(
+        (attribute(&spans[0], "llm_proxy.model"), attribute(&spans[0], "http.route")),
+        ("first".into(), "/v1/chat/completions".into())
+    );
     let codes = spans.iter().map(|span| span.status.as_ref().map_or(StatusCode::Unset, Status::code));
     assert_eq!(
         codes.collect::<Vec<_>>(),

@@ -6,6 +6,8 @@
 
 mod document;
 mod fuzz;
+mod health;
 mod operations;
 mod python;
 mod scene;
+mod usage;

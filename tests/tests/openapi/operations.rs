@@ -6,8 +6,9 @@ use gateway_testing::{Client, client};
 use gateway_tests::administrator::ADMIN_KEY;
 use gateway_tests::form::{BOUNDARY, Form};
 use gateway_tests::stage::{CALLER_KEY, with_header};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::python;
 use crate::scene::{operations, site};
 
 /// What is called, in this order: method, path in the document, what stands for `{id}`, the body, and the status that follows.
@@ -83,6 +84,7 @@ async fn every_operation_answers_as_the_document_says() {
     let mut left: BTreeMap<_, _> =
         operations(&document).into_iter().map(|(path, method, operation)| ((method, path), operation)).collect();
     let mut caller = Client::connect(node.process.address()).await;
+    let mut answers = Vec::new();
     for (method, path, id, body, status) in CALLS {
         let Some(operation) = left.remove(&(method.to_owned(), path)) else {
             panic!("{method} {path} is not documented")
@@ -108,6 +110,12 @@ async fn every_operation_answers_as_the_document_says() {
         let response = &operation["responses"][status.to_string()];
         assert!(response.is_object(), "{method} {path} does not tell of {status}");
         assert_eq!(response["content"].is_object(), !answer.body.is_empty(), "{method} {path}");
+        let schema = &response["content"]["application/json"]["schema"];
+        if schema.is_object() {
+            let what = format!("{method} {path}");
+            answers.push(json!({ "what": what, "schema": schema, "answer": answer.json() }));
+        }
     }
     assert!(left.is_empty(), "nobody calls {:?}", left.keys());
+    python::assert_conform(&document, &answers);
 }

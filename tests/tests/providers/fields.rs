@@ -32,10 +32,17 @@ fn all_fields(scene: &Scene) -> Value {
         "max_in_flight": 5,
         "verify_ssl": false,
         "timeouts": { "connect": "2s", "headers": "3s", "first_token": "4s", "idle": "5s", "total": "500s" },
+        // Checks would be among what the upstream receives; `health` has those.
+        "health_check": false,
     })
 }
 
-/// What is shown of that, but for the times.
+/// A check an hour, as it is shown.
+fn hourly(timeout: &str) -> Value {
+    json!({ "model": "m", "interval": "3600s", "timeout": timeout })
+}
+
+/// What is shown of all fields, but for the times.
 fn shown(mut fields: Value) -> Value {
     let members = fields.as_object_mut().unwrap();
     members.remove("api_keys");
@@ -100,6 +107,12 @@ async fn a_change_leaves_the_other_fields_alone() {
             ("headers", Value::Null, json!({ "headers": {} })),
             ("model_mapping", Value::Null, json!({ "model_mapping": {} })),
             ("api_key", Value::Null, json!({ "api_key_preview": null })),
+            ("health_check", json!({ "interval": "1h", "model": "m" }), json!({ "health_check": hourly("10s") })),
+            ("health_check", json!(false), json!({ "health_check": false })),
+            ("health_check", hourly("7s"), json!({ "health_check": hourly("7s") })),
+            ("weight", json!(9), json!({ "weight": 9 })),
+            ("weight", Value::Null, json!({ "weight": 1 })),
+            ("health_check", Value::Null, json!({ "health_check": false })),
         ] {
             let changed = scene.admin().put(&one("all"), &json!({ field: value })).await;
             for (name, shown) in and_shown.as_object().unwrap() {

@@ -36,8 +36,8 @@ const TO: Parameter = Parameter {
 
 const GROUP_BY: Parameter = Parameter {
     name: "group_by",
-    what: "What is told apart, in UTC: some of `key`, `model`, `provider`, `hour` and `day`, with commas between them. Everything \
-           else is added up.",
+    what: "What is told apart, in UTC: some of `key`, `model`, `provider`, `hour` and `day`, each once, with commas between them. \
+           Everything else is added up.",
     schema: group_by,
 };
 
@@ -53,7 +53,7 @@ fn time(_: &mut SchemaGenerator) -> Schema {
 
 fn group_by(_: &mut SchemaGenerator) -> Schema {
     const ONE: &str = "(key|model|provider|hour|day)";
-    json_schema!({ "type": "string", "pattern": format!("^({ONE}(,{ONE})*)?$"), "default": "key,model,provider" })
+    json_schema!({ "type": "string", "pattern": format!("^({ONE}( *, *{ONE})*)?$"), "default": "key,model,provider" })
 }
 
 fn report<'a>(parts: &'a Parts, asked: Asked<'a>) -> Handling<'a> {

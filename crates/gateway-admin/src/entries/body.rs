@@ -19,6 +19,8 @@ const CREDENTIAL: &str = "^[!-~]([ -~]*[!-~])?$";
 const HEADER_NAME: &str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 /// A duration with its unit, longer than zero.
 const DURATION: &str = "^0*[1-9][0-9]{0,8} ?(ms|s|m)$";
+/// The same, which may be as long as a day.
+const LONG_DURATION: &str = "^0*[1-9][0-9]{0,8} ?(ms|s|m|h|d)$";
 /// The beginning of an address: scheme, host and port.
 macro_rules! origin {
     () => {
@@ -80,6 +82,8 @@ pub(crate) struct ProviderBody {
     verify_ssl: Option<bool>,
     /// Timeouts that differ from those of all.
     timeouts: Option<TimeoutsBody>,
+    /// Whether and how it is asked in the background whether it answers; as the configuration says for all by default.
+    health_check: Option<HealthCheckBody>,
 }
 
 /// What a public name of a model means, beyond the providers' mappings. Fields that are missing or null are as with providers.
@@ -133,7 +137,7 @@ pub(crate) struct ModelBody {
 
 /// Names that stay as they are, or public names to the provider's.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a list of names, or an object of public names and the provider's")]
 #[expect(dead_code, reason = "as with providers")]
 enum ModelMapping {
     /// Names that stay as they are.
@@ -144,7 +148,7 @@ enum ModelMapping {
 
 /// The provider's name for a model, perhaps with its price.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a name, or an object with a `mapped_model` and its price")]
 #[schemars(rename = "Mapping")]
 #[expect(dead_code, reason = "as with providers")]
 enum MappingBody {
@@ -258,6 +262,39 @@ struct TimeoutsBody {
     #[serde(deserialize_with = "given")]
     #[schemars(with = "String", regex(pattern = DURATION))]
     total: Option<String>,
+}
+
+/// Whether and how a provider is asked in the background, with a small real call, whether it answers. It is asked only if there is
+/// an `interval`, here or in what the configuration says for all. What is not given is as there.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected true, false, or some of `interval`, `timeout` and `model`, all texts")]
+#[schemars(rename = "HealthCheckToSet")]
+#[expect(dead_code, reason = "as with providers")]
+enum HealthCheckBody {
+    /// Never if false, as the configuration says for all if true.
+    Switch(bool),
+    /// What differs from that.
+    Settings(HealthCheckSettingsBody),
+}
+
+/// How a provider is asked in the background.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "HealthCheckSettings")]
+struct HealthCheckSettingsBody {
+    /// How often, a duration from `1s` to `24h`.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "String", regex(pattern = LONG_DURATION))]
+    interval: Option<String>,
+    /// How long the answer may take, from `100ms` to `5m`.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "String", regex(pattern = LONG_DURATION))]
+    timeout: Option<String>,
+    /// The public name of the model that it is asked for, one of its mapping. By default that of all if it is there, else the first
+    /// name in it that is no pattern.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "String", length(min = 1, max = 256), regex(pattern = NAME))]
+    model: Option<String>,
 }
 
 fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {

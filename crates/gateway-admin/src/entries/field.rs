@@ -23,7 +23,7 @@ pub(super) struct Field {
     pub(super) is_secret: bool,
 }
 
-const PROVIDER: [Field; 12] = [
+const PROVIDER: [Field; 13] = [
     Field { name: "provider_type", key: "type", is_secret: false },
     plain("api_base"),
     secret("api_key"),
@@ -36,6 +36,7 @@ const PROVIDER: [Field; 12] = [
     plain("max_in_flight"),
     plain("verify_ssl"),
     plain("timeouts"),
+    plain("health_check"),
 ];
 
 const MODEL: [Field; 12] = [

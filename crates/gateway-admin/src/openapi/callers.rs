@@ -1,4 +1,5 @@
-//! What callers use, written by hand: the shapes are those of the providers' APIs, of which the gateway reads a few members.
+//! What callers use, written by hand: the shapes are those of the providers' APIs, of which the gateway reads a few members. The
+//! gateway's own account of itself is from its type.
 
 use gateway_call::{BodyKind, Endpoint};
 use serde_json::{Map, Value, json};
@@ -8,8 +9,8 @@ use super::refusal;
 /// What the paths are sorted under.
 pub(super) const TAGS: [&str; 3] = ["Calls", "Models", "State"];
 
-/// Every path, with what is said of it.
-pub(super) fn paths() -> Map<String, Value> {
+/// Every path, with what is said of it; `detailed` is the schema of the detailed health.
+pub(super) fn paths(detailed: &Value) -> Map<String, Value> {
     let mut paths: Map<_, _> = Endpoint::ALL
         .into_iter()
         .map(|endpoint| (endpoint.path().to_owned(), call(endpoint, endpoint.path())))
@@ -24,7 +25,7 @@ pub(super) fn paths() -> Map<String, Value> {
     ] {
         paths.insert(path.to_owned(), state(id, summary, can_be_unready));
     }
-    paths.insert("/health/detailed".to_owned(), detailed());
+    paths.insert("/health/detailed".to_owned(), detailed_health(detailed));
     paths
 }
 
@@ -124,9 +125,10 @@ fn state(id: &str, summary: &str, can_be_unready: bool) -> Value {
     item
 }
 
-fn detailed() -> Value {
-    let anything = json!({ "type": "object" });
-    let mut item = get("getDetailedHealth", "How each part is doing", "State", &anything, &[401, 403]);
+/// Answered to administrators and callers; where no key is asked for, everybody is one.
+fn detailed_health(schema: &Value) -> Value {
+    let summary = "How each part is doing: the configuration, the store, every provider and its circuit breakers";
+    let mut item = get("getDetailedHealth", summary, "State", schema, &[401]);
     item["get"]["security"] = json!([{ "adminKey": [] }, { "callerKey": [] }]);
     item
 }

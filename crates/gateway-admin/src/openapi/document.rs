@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::operation::{Answer, Operation, Parameter};
 use super::{callers, header, refusal};
+use crate::detailed::DetailedHealth;
 use crate::endpoint::{ROUTES, Route};
 use crate::error::ErrorDocument;
 
@@ -54,7 +55,8 @@ pub(super) fn whole() -> Value {
     let error = schemas.written.subschema_for::<ErrorDocument<'_>>().to_value();
     let mut paths: Map<_, _> =
         ROUTES.iter().map(|route| (route.path.to_owned(), path_item(route, &mut schemas))).collect();
-    paths.extend(callers::paths());
+    let detailed = schemas.written.subschema_for::<DetailedHealth>().to_value();
+    paths.extend(callers::paths(&detailed));
     json!({
         "openapi": "3.1.1",
         "info": {

@@ -28,7 +28,8 @@ pub struct UsageReport {
     pub next_cursor: Option<String>,
 }
 
-/// What the calls of one group took. What is not told apart is not there.
+/// What the calls of one group took. What is not told apart is not there. Key, model and provider are all `other` for calls of
+/// which there were more combinations than a node tells apart.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UsageRow {
     /// When the hour began in which the calls ended.
@@ -44,7 +45,7 @@ pub struct UsageRow {
     /// provider knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The provider that answered, or was tried last; `none` if none was.
+    /// The provider that answered, or else was tried last; `none` if none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// What they took.

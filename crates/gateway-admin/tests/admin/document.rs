@@ -1,6 +1,7 @@
 //! Whether the document tells what is there: each operation is called, and answers as it says.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::Request;
@@ -126,5 +127,53 @@ async fn refusals_that_every_operation_has_are_documented() {
             assert!(answer.status.is_client_error() && responses[&status].is_object(), "{method} {path}: {status}");
             answer.error();
         }
+    }
+}
+
+/// What usage is asked for and how it is refused: without a key, with the API switched off, for something that cannot be, where
+/// there is no store, and where it is away.
+#[tokio::test]
+async fn usage_is_documented_with_all_that_it_takes_and_refuses() {
+    const USAGE: &str = "/admin/v1/usage";
+    let scene = Scene::new();
+    let document = document(&scene).await;
+    let described = &document["paths"][USAGE]["get"];
+    let parameters: Vec<_> = described["parameters"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(parameters, ["from", "to", "group_by", "limit", "cursor"]);
+    let away = Scene::new();
+    away.usage.is_down.store(true, Ordering::Relaxed);
+    let bare = Request::get(USAGE).body(Full::new(Bytes::new())).unwrap();
+    for (answer, status) in [
+        (scene.get(&format!("{USAGE}?group_by=hue")).await, 400),
+        (scene.send(bare).await, 401),
+        (Scene::with_admin_key(None).get(USAGE).await, 403),
+        (Scene::without_store().get(USAGE).await, 409),
+        (away.get(USAGE).await, 503),
+    ] {
+        assert_eq!(answer.error().0, status);
+        assert!(described["responses"][status.to_string()].is_object(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn detailed_health_is_described_to_the_last_member() {
+    let document = document(&Scene::new()).await;
+    let schemas = &document["components"]["schemas"];
+    let answer = &document["paths"]["/health/detailed"]["get"]["responses"]["200"]["content"]["application/json"];
+    assert_eq!(answer["schema"]["$ref"], "#/components/schemas/DetailedHealth");
+    // Everything that is always there, which is all but what administrators alone are told.
+    for (name, optional) in [
+        ("DetailedHealth", 0),
+        ("DetailedConfiguration", 2),
+        ("DetailedLeftOut", 0),
+        ("DetailedProvider", 0),
+        ("DetailedTarget", 0),
+        ("LastFailure", 0),
+        ("CheckFinding", 0),
+    ] {
+        let (members, required) = (&schemas[name]["properties"], &schemas[name]["required"]);
+        let members = members.as_object().unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(required.as_array().unwrap().len() + optional, members.len(), "{name}");
+        assert!(members.values().all(|it| it["description"].is_string()), "{name}: {members:?}");
     }
 }

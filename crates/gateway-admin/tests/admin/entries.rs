@@ -40,7 +40,7 @@ async fn a_new_provider_is_in_force_at_once_and_its_secrets_are_not_told() {
         },
         "headers": { "x-team": "***" }, "forward_headers": [], "max_in_flight": null, "verify_ssl": true,
         "timeouts": { "connect": "1500ms", "headers": "60s", "first_token": "60s", "idle": "60s", "total": "600s" },
-        "source": "store", "created_at": "2030-01-01T00:00:00.123456Z", "updated_at": "2030-01-01T00:00:00.123456Z",
+        "health_check": false, "source": "store", "created_at": "2030-01-01T00:00:00.123456Z", "updated_at": "2030-01-01T00:00:00.123456Z",
     });
     assert_eq!((shown.status.as_u16(), shown.json()), (200, expected));
     assert!(shown.text.contains(r#""gpt-4*":"*","gpt-*":"small""#), "the order counts: {}", shown.text);

@@ -54,6 +54,25 @@ async fn everything_that_is_wrong_is_told_at_once() {
         ),
         (PROVIDERS, r#"{"id": "a", "model_mapping": {"x": null}}"#, vec!["model_mapping.x"]),
         (PROVIDERS, r#"{"id": "a", "timeouts": {"connect": null}}"#, vec!["timeouts.connect"]),
+        (
+            PROVIDERS,
+            r#"{"id": "a", "health_check": {"interval": "30", "modle": "x"}}"#,
+            vec!["health_check.interval", "health_check.modle"],
+        ),
+        (
+            PROVIDERS,
+            r#"{"id": "a", "health_check": {"interval": "999ms", "timeout": "6m"}}"#,
+            vec!["health_check.interval", "health_check.timeout"],
+        ),
+        (
+            PROVIDERS,
+            r#"{"id": "a", "health_check": {"model": "x", "interval": "1m"}, "model_mapping": ["y"]}"#,
+            vec!["health_check.model"],
+        ),
+        (PROVIDERS, r#"{"id": "a", "health_check": {"interval": null}}"#, vec!["health_check"]),
+        (PROVIDERS, r#"{"id": "a", "health_check": {"interval_secs": 30}}"#, vec!["health_check"]),
+        (PROVIDERS, r#"{"id": "a", "health_check": "off"}"#, vec!["health_check"]),
+        (PROVIDERS, r#"{"id": "a", "health_chek": false}"#, vec!["health_chek"]),
         (PROVIDERS, "[]", vec![""]),
         (
             MODELS,

@@ -1,6 +1,6 @@
 //! What only a restart brings into force stays as it was, so that the configuration in force is the one that is served.
 
-use crate::config::Config;
+use crate::config::{Config, Logging};
 
 impl Config {
     /// Takes over from the configuration that a process was started with what it cannot change while it runs: what
@@ -20,6 +20,6 @@ impl Config {
         self.admin.listen = before.admin.listen;
         self.store.clone_from(&before.store);
         self.redis.clone_from(&before.redis);
-        self.logging = before.logging;
+        self.logging = Logging { upstream_errors: self.logging.upstream_errors, ..before.logging };
     }
 }

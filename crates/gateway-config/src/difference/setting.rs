@@ -99,13 +99,14 @@ fn redis(before: Option<&Redis>, after: Option<&Redis>) -> [Setting; 4] {
     ]
 }
 
-/// Logging starts once, with the format and with what is logged.
-fn logging(before: Logging, after: Logging) -> [Setting; 3] {
+/// Logging starts once, with the format and with the calls that are logged.
+fn logging(before: Logging, after: Logging) -> [Setting; 4] {
     // A share is compared as it was written: the same text is the same number.
     let is_other_share = before.sample.to_bits() != after.sample.to_bits();
     [
         fixed("logging.format", before.format != after.format),
         fixed("logging.access", before.access != after.access),
         fixed("logging.sample", is_other_share),
+        live("logging.upstream_errors", before.upstream_errors != after.upstream_errors),
     ]
 }

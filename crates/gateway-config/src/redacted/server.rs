@@ -73,6 +73,7 @@ pub struct RedactedLogging {
     pub format: &'static str,
     pub access: bool,
     pub sample: f64,
+    pub upstream_errors: bool,
 }
 
 impl From<&Server> for RedactedServer {
@@ -125,6 +126,7 @@ impl From<&Logging> for RedactedLogging {
             LogFormat::Json => "json",
             LogFormat::Text => "text",
         };
-        Self { format, access: logging.access, sample: logging.sample }
+        let Logging { access, sample, upstream_errors, .. } = *logging;
+        Self { format, access, sample, upstream_errors }
     }
 }

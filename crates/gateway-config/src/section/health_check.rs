@@ -17,6 +17,9 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fr
 /// Below the shortest, no provider answers; the longest is that of the Admin API's checks.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
 
+/// What a provider may say of checks.
+const SHAPE: &str = "true, false, or some of `interval`, `timeout` and `model`";
+
 /// What is said about checks, at the top or in a provider.
 #[derive(Default)]
 struct Settings<'a> {
@@ -47,7 +50,7 @@ pub(super) fn read(
     let item = fields.take("health_check");
     let own = match &item {
         None => Settings::default(),
-        Some(item) if item.is_text() => item.flag().filter(|is_on| *is_on).map(|_| Settings::default())?,
+        Some(item) if item.is_text() => item.flag_or(SHAPE).filter(|is_on| *is_on).map(|_| Settings::default())?,
         Some(item) => settings(item),
     };
     let timeout = own.timeout.unwrap_or(defaults.timeout);

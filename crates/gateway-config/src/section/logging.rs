@@ -1,10 +1,10 @@
-//! `logging`: the shape of log lines and which calls write one.
+//! `logging`: the shape of log lines, which calls write one, and whether upstreams are quoted.
 
 use crate::config::{LogFormat, Logging};
 use crate::fields::Fields;
 
 pub(super) fn read(root: &mut Fields<'_>) -> Logging {
-    let mut logging = Logging { format: LogFormat::Auto, access: true, sample: 1.0 };
+    let mut logging = Logging { format: LogFormat::Auto, access: true, sample: 1.0, upstream_errors: false };
     let Some(mut fields) = root.take("logging").and_then(|item| item.fields()) else { return logging };
     let formats = [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
     if let Some(format) = fields.take("format").and_then(|item| item.choice(&formats)) {
@@ -14,6 +14,7 @@ pub(super) fn read(root: &mut Fields<'_>) -> Logging {
     if let Some(sample) = fields.take("sample").and_then(|item| item.number(0.0..=1.0)) {
         logging.sample = sample;
     }
+    logging.upstream_errors = fields.flag("upstream_errors").unwrap_or(logging.upstream_errors);
     fields.finish();
     logging
 }

@@ -7,7 +7,6 @@ use gateway_protocol::{Segments, Served, StreamRewriter, annotate};
 use http::{HeaderMap, StatusCode, response};
 
 use super::exchange::{Attempt, Opened, WholeAnswer};
-use crate::encode::Outgoing;
 use crate::plan::Leg;
 use crate::relay::{Content, Judge, RawRelay};
 use crate::settle::Settlement;
@@ -24,33 +23,26 @@ pub(crate) struct Committed {
     pub(crate) model: Option<ModelName>,
     /// The name of the provider that answers.
     pub(crate) provider: Label,
+    /// The number of the attempt that it answered.
+    pub(crate) attempt: usize,
 }
 
 /// Commits to an answer: says in it who served, and keeps hold of the target for as long as it is sending.
-pub(super) fn commit(
-    leg: &Leg<'_>,
-    attempt: Attempt<'_>,
-    opened: Opened,
-    outgoing: &Outgoing<'_>,
-    settlement: &mut Settlement,
-) -> Committed {
+pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, settlement: &mut Settlement) -> Committed {
     let outcome = if matches!(opened, Opened::Fault(_)) { Outcome::ClientFault } else { Outcome::Success };
     settlement.conclude_attempt(attempt.number, outcome, attempt.answered);
     let committed = match opened {
         Opened::Fault(fault) => fault,
-        Opened::Raw { head, relay } => {
-            settlement.measure_whole(None, None);
-            raw(head, relay, &attempt)
-        }
+        Opened::Raw { head, relay } => raw(head, relay, &attempt),
         Opened::Whole(answer) => {
-            settlement.measure_whole(answer.scan.usage, Some(answer.body.len() as u64));
+            settlement.measure_whole(answer.scan.usage, answer.body.len() as u64);
             whole(leg, &attempt, answer, settlement)
         }
         Opened::Events { head, opening } => {
             let endpoint = opening.endpoint();
             let served = leg.rewrite.then(|| served(leg, &attempt, settlement));
             let rewriter = StreamRewriter::new(endpoint, served.as_ref());
-            let rewriter = if outgoing.asks_usage() { rewriter.withholding_usage() } else { rewriter };
+            let rewriter = if attempt.asks_usage { rewriter.withholding_usage() } else { rewriter };
             let provider = attempt.aim.provider;
             let judge = Judge { protocol: Arc::clone(&provider.protocol), redactor: provider.redactor.clone() };
             let relay = opening.into_relay(rewriter, judge, attempt.aim.timeouts.idle);
@@ -82,7 +74,7 @@ pub(super) fn raw(head: response::Parts, relay: RawRelay, attempt: &Attempt<'_>)
 /// An answer of the attempt's target.
 pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: Content, attempt: &Attempt<'_>) -> Committed {
     let (model, provider) = (attempt.aim.shown.clone(), attempt.aim.provider.name.clone());
-    Committed { status, headers, content, model, provider }
+    Committed { status, headers, content, model, provider, attempt: attempt.number }
 }
 
 fn whole(leg: &Leg<'_>, attempt: &Attempt<'_>, whole: WholeAnswer, settlement: &Settlement) -> Committed {

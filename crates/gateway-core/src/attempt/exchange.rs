@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use gateway_call::{Outcome, TimeoutPhase, TraceParent};
-use gateway_protocol::AnswerScan;
+use gateway_protocol::{AnswerScan, UpstreamFault};
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, response};
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::committed::Committed;
 use super::events::Opening;
+use super::explanation::{self, Explanation};
 use super::failure::{self, Failure};
 use super::{Sending, events, whole};
 use crate::headers::media_type;
@@ -39,6 +40,10 @@ pub(super) struct Attempt<'a> {
     pub(super) is_upload: bool,
     /// Since when the upstream could have shown content: the beginning, or for an upload the head of the answer.
     pub(super) awaited_since: Instant,
+    /// Whether the upstream is asked for what the stream takes, though the caller does not ask for it.
+    pub(super) asks_usage: bool,
+    /// Whether it finds fault with being asked, by its words.
+    pub(super) resents_asking: bool,
 }
 
 /// An attempt that is over, and what came of it.
@@ -57,6 +62,13 @@ pub(super) enum Opened {
     Raw { head: response::Parts, relay: RawRelay },
     /// The upstream finds fault with the request itself, and the caller gets to read that.
     Fault(Committed),
+}
+
+impl Opened {
+    /// Whether it is what the caller has asked for.
+    fn is_answer(&self) -> bool {
+        !matches!(self, Self::Fault(_))
+    }
 }
 
 /// A plain answer that is all here.
@@ -81,21 +93,46 @@ impl<'a> Attempt<'a> {
             waited: Duration::ZERO,
             is_upload: false,
             awaited_since: began,
+            asks_usage: false,
+            resents_asking: false,
         }
     }
 
     /// Sends the request and judges the answer.
     pub(super) async fn run(mut self, sending: Sending<'_>) -> Finished<'a> {
         self.is_upload = !sending.outgoing.is_whole();
-        let request = sending.outgoing.request(&self.aim, self.admission.credential);
-        let result = match self.send(request, sending.asked.call.stream).await {
-            Ok((head, body)) => self.open(sending, head, body).await,
-            Err(failure) => Err(failure),
-        };
-        if let Ok(Opened::Whole(_) | Opened::Events { .. } | Opened::Raw { .. }) = &result {
+        self.asks_usage = sending.outgoing.can_ask_usage(&self.aim);
+        let mut result = self.exchange(sending).await;
+        if self.resents_asking && sending.outgoing.is_whole() {
+            result = self.exchange_unasked(sending).await;
+        }
+        if result.as_ref().is_ok_and(Opened::is_answer) {
             self.admission.first_content(self.awaited_since);
         }
         Finished { attempt: self, result }
+    }
+
+    async fn exchange(&mut self, sending: Sending<'_>) -> Result<Opened, Failure> {
+        let request = sending.outgoing.request(&self.aim, self.admission.credential, self.asks_usage);
+        let (head, body) = self.send(request, sending.asked.call.stream).await?;
+        self.open(sending, head, body).await
+    }
+
+    /// The same as the caller has it, for an upstream that has found fault with what the gateway asks. That was it if the upstream
+    /// answers now; a caller whose own `stream_options` are wrong gets to read that.
+    async fn exchange_unasked(&mut self, sending: Sending<'_>) -> Result<Opened, Failure> {
+        self.asks_usage = false;
+        let opened = self.exchange(sending).await?;
+        let (provider, upstream_model) = (self.aim.provider, &self.aim.upstream_model);
+        if opened.is_answer() && provider.state.reports.note_silent(upstream_model) {
+            let (provider, upstream_model) = (&*provider.name, upstream_model.as_str());
+            tracing::info!(
+                provider,
+                upstream_model,
+                "the upstream refuses `stream_options.include_usage`; what streams of the model take is estimated from now on"
+            );
+        }
+        Ok(opened)
     }
 
     /// The status of the answer, once there is one.
@@ -216,10 +253,11 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The failure that an answer's head tells of, with the upstream's own words for the log.
+    /// The failure that an answer's head tells of, with what the upstream says of it for the log.
     pub(super) async fn refused(&mut self, outcome: Outcome, body: ResponseBody) -> Failure {
-        let explanation = self.wait_for(failure::explanation(body)).await;
-        Failure::refused(outcome, explanation, &self.aim.provider.redactor)
+        let words = self.wait_for(explanation::read(body)).await;
+        let fault = UpstreamFault::of_body(&words);
+        Failure::refused(outcome, Explanation::new(fault.as_ref(), &words, self.aim.provider))
     }
 }
 

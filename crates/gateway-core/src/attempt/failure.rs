@@ -1,30 +1,17 @@
 //! Why an attempt brought no answer.
 
 use std::error::Error;
-use std::time::Duration;
 
-use bytes::Bytes;
 use gateway_call::Outcome;
-use gateway_upstream::{ResponseBody, UpstreamError, UpstreamErrorKind};
+use gateway_upstream::{UpstreamError, UpstreamErrorKind};
 use http::StatusCode;
-use http_body_util::BodyExt;
-use tokio::time::timeout;
 
 use super::Ending;
 use super::committed::Committed;
+use super::explanation::Explanation;
 use crate::plan::Aim;
-use crate::redact::Redactor;
 use crate::rejection::Rejection;
 use crate::settle::Settlement;
-
-/// How much of an upstream's error body is read, in bytes. Reading it to its end lets the connection be used again.
-const MAX_EXPLANATION: usize = 64 * 1024;
-
-/// How much of it is logged, in bytes.
-const MAX_LOGGED: usize = 512;
-
-/// How long the gateway waits for it. Another target may be waiting for its turn.
-const EXPLANATION_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A failed attempt.
 pub(super) enum Failure {
@@ -33,7 +20,7 @@ pub(super) enum Failure {
         /// The shared verdict.
         outcome: Outcome,
         /// What is known beyond it, for the log.
-        detail: Option<Box<dyn Error + Send + Sync>>,
+        detail: Option<Detail>,
     },
     /// The request is too long for the model, in the upstream's words, which go to the caller if no other model takes it.
     TooLong(Box<Committed>),
@@ -41,13 +28,18 @@ pub(super) enum Failure {
     Caller(Rejection),
 }
 
+/// More about an upstream's failure.
+pub(super) enum Detail {
+    /// How the exchange with it failed.
+    Exchange(UpstreamError),
+    /// What it says of it itself.
+    Answer(Explanation),
+}
+
 impl Failure {
-    /// An answer that said no, with its own words.
-    pub(super) fn refused(outcome: Outcome, words: impl Into<Bytes>, redactor: &Redactor) -> Self {
-        let words = redactor.redact(words.into());
-        let mut words = String::from_utf8_lossy(&words).into_owned();
-        words.truncate(words.floor_char_boundary(MAX_LOGGED));
-        Self::Upstream { outcome, detail: (!words.is_empty()).then(|| words.into()) }
+    /// An answer that said no.
+    pub(super) fn refused(outcome: Outcome, explanation: Explanation) -> Self {
+        Self::Upstream { outcome, detail: Some(Detail::Answer(explanation)) }
     }
 
     /// The shared verdict. A caller whose body broke off has left as far as the upstream is concerned.
@@ -86,7 +78,7 @@ impl From<UpstreamError> for Failure {
     fn from(error: UpstreamError) -> Self {
         let outcome = error.outcome();
         if error.kind() != UpstreamErrorKind::RequestBody {
-            return Self::Upstream { outcome, detail: Some(error.into()) };
+            return Self::Upstream { outcome, detail: Some(Detail::Exchange(error)) };
         }
         // The source is the rejection that the request body's own stream ended with.
         let rejection = error.into_source().and_then(|source| source.downcast::<Rejection>().ok());
@@ -107,7 +99,14 @@ pub(super) fn report(
     let request_id = settlement.request_id().as_str();
     let (provider, upstream_model) = (&*aim.provider.name, aim.upstream_model.as_str());
     let status = status.map(|status| status.as_u16());
-    let error = detail.as_deref().map(|detail| detail as &(dyn Error + 'static));
+    let (error, answer) = match detail {
+        Some(Detail::Exchange(error)) => (Some(error as &(dyn Error + 'static)), None),
+        Some(Detail::Answer(explanation)) => (None, Some(explanation)),
+        None => (None, None),
+    };
+    let error_type = answer.and_then(|answer| answer.kind.as_deref());
+    let error_code = answer.and_then(|answer| answer.code.as_deref());
+    let error_message = answer.and_then(|answer| answer.words.as_deref());
     if let Some(credential) = lost {
         tracing::error!(
             request_id,
@@ -115,29 +114,24 @@ pub(super) fn report(
             // As people count.
             api_key = credential + 1,
             status,
-            error,
+            error_type,
+            error_code,
+            error_message,
             "the upstream rejected a configured credential, which is left out for a while; check the provider's api_key"
         );
     } else {
         let outcome = outcome.name();
-        tracing::warn!(request_id, provider, upstream_model, status, outcome, error, "attempt failed");
+        tracing::warn!(
+            request_id,
+            provider,
+            upstream_model,
+            status,
+            outcome,
+            error,
+            error_type,
+            error_code,
+            error_message,
+            "attempt failed"
+        );
     }
-}
-
-/// The beginning of an upstream's error body as text, as far as it comes quickly.
-pub(super) async fn explanation(mut body: ResponseBody) -> String {
-    let mut text = Vec::new();
-    let read = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            if let Ok(chunk) = frame.into_data() {
-                text.extend_from_slice(&chunk);
-            }
-            if text.len() > MAX_EXPLANATION {
-                break;
-            }
-        }
-    };
-    // Whatever came in time is what there is to log.
-    let _ = timeout(EXPLANATION_TIMEOUT, read).await;
-    String::from_utf8_lossy(&text).into_owned()
 }

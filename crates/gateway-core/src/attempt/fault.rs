@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 
 use super::committed::{Committed, answer};
 use super::exchange::{Attempt, Opened};
+use super::explanation::Explanation;
 use super::failure::Failure;
 use crate::relay::Content;
 
@@ -26,7 +27,10 @@ pub(super) fn wrapped(
             let status = status.unwrap_or(StatusCode::BAD_REQUEST);
             pass_on(attempt, outcome, status, headers, document)
         }
-        outcome => Err(Failure::refused(outcome, fault.message.clone(), &attempt.aim.provider.redactor)),
+        outcome => {
+            let words = fault.message.clone().into();
+            Err(Failure::refused(outcome, Explanation::new(Some(fault), &words, attempt.aim.provider)))
+        }
     }
 }
 

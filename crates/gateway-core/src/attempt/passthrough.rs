@@ -71,6 +71,7 @@ pub(crate) async fn attempt_passthrough(
         model: ANY.into(),
         entry: None,
         provider: aim.provider.name.clone(),
+        provider_type: aim.provider.kind.clone(),
         upstream_model: ANY.into(),
     });
     let mut attempt = Attempt::new(0, begun, aim, admission);

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::exchange::{Attempt, Opened, WholeAnswer};
+use super::explanation::Explanation;
 use super::failure::Failure;
 use super::fault;
 use crate::relay::RawRelay;
@@ -54,14 +55,23 @@ pub(super) async fn open_fault(
 ) -> Result<Opened, Failure> {
     let provider = attempt.aim.provider;
     let words = error_words(attempt, &mut body).await;
+    attempt.resents_asking = attempt.asks_usage && words.as_ref().is_some_and(|words| names_stream_options(words));
     let fault = words.as_ref().and_then(|words| UpstreamFault::of_body(words));
     match fault.as_ref().map_or(outcome, |fault| provider.protocol.classify_fault(head.status, fault)) {
         outcome @ (Outcome::ClientFault | Outcome::ContextLength) => {
             let document = words.unwrap_or_else(|| fault::own_words(&mut head));
             fault::pass_on(attempt, outcome, head.status, head.headers, document)
         }
-        outcome => Err(Failure::refused(outcome, words.unwrap_or_default(), &provider.redactor)),
+        outcome => {
+            let explanation = Explanation::new(fault.as_ref(), &words.unwrap_or_default(), provider);
+            Err(Failure::refused(outcome, explanation))
+        }
     }
+}
+
+/// Whether an error is about what asks for the usage of a stream. Vendors agree on no code for that, but all name what they refuse.
+fn names_stream_options(words: &[u8]) -> bool {
+    [&b"stream_options"[..], b"include_usage"].iter().any(|name| memchr::memmem::find(words, name).is_some())
 }
 
 /// What an error says; none if that does not arrive, or is too long to be looked through.

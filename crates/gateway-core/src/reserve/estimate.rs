@@ -21,7 +21,7 @@ const TEXT: usize = 64 * 1024;
 /// The tokens of a prompt at a glance: one for every four bytes, OpenAI's own rule of thumb ("What are tokens and how to count
 /// them?"). For calls whose tokens limit nothing, and which most often are told by their upstream what they took.
 pub(super) fn rough_prompt_tokens(prompt: &Prompt) -> u64 {
-    let bytes = if prompt.len() <= TEXT { prompt.len() } else { prompt.texts().map(|text| text.len()).sum() };
+    let bytes = if prompt.len() <= TEXT { prompt.len() } else { prompt.text_len() };
     (bytes as u64).div_ceil(4)
 }
 

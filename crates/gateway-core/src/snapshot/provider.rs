@@ -28,6 +28,8 @@ const USER_AGENT: &str = concat!("llm-gateway/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct ProviderRuntime {
     /// Its configured name.
     pub(crate) name: Label,
+    /// Its type, as configured.
+    pub(crate) kind: Label,
     /// The protocol it speaks.
     pub(crate) protocol: Arc<dyn Provider>,
     /// What outlives this configuration.
@@ -36,6 +38,8 @@ pub(crate) struct ProviderRuntime {
     pub(crate) passthrough: Option<Arc<TargetHealth>>,
     /// Takes this provider's credentials out of its words.
     pub(crate) redactor: Redactor,
+    /// Whether the words of its errors are logged.
+    pub(crate) logs_words: bool,
     /// Caller headers let through besides the standard list.
     pub(crate) forward_headers: Vec<HeaderName>,
     /// How long each phase of a call may take.
@@ -139,7 +143,10 @@ fn compile_one(
     let passthrough = (build.config.passthrough == Some(index))
         .then(|| build.carried.target(index, &PASSTHROUGH.into(), build.previous, build.now));
     let room = config.max_in_flight.map(|limit| Room { limit: limit as usize, queue: build.config.server.queue });
-    let unchanged = former.filter(|it| it.is_unchanged && it.runtime.has(&state, passthrough.as_ref(), room));
+    let logs_words = build.config.logging.upstream_errors;
+    let unchanged = former.filter(|it| {
+        it.is_unchanged && it.runtime.logs_words == logs_words && it.runtime.has(&state, passthrough.as_ref(), room)
+    });
     if let Some(former) = unchanged {
         return Ok(Arc::clone(former.runtime));
     }
@@ -152,10 +159,12 @@ fn compile_one(
     let headers = all_headers(config, protocol.as_ref())?;
     Ok(Arc::new(ProviderRuntime {
         name: Label::of(&config.name),
+        kind: Label::of(&config.kind),
         protocol,
         state,
         passthrough,
         redactor: Redactor::new(&headers),
+        logs_words,
         forward_headers: config.forward_headers.clone(),
         timeouts: config.timeouts,
         room,

@@ -39,6 +39,8 @@ pub(crate) struct Settled {
     pub(crate) status: u16,
     /// `provider:outcome` of each attempt.
     pub(crate) attempts: Vec<String>,
+    /// The provider that the call is ascribed to.
+    pub(crate) served_by: Option<String>,
 }
 
 #[derive(Default)]
@@ -48,7 +50,8 @@ impl Observer for Ledger {
     fn on_event(&self, event: &Event<'_>) {
         let Event::Settled(record) = event else { return };
         let attempts = record.attempts.iter().map(|it| format!("{}:{}", it.provider, it.outcome.name())).collect();
-        self.0.lock().push(Settled { status: record.status, attempts });
+        let served_by = record.served_by().map(|it| it.provider.to_string());
+        self.0.lock().push(Settled { status: record.status, attempts, served_by });
     }
 }
 

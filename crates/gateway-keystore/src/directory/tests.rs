@@ -235,3 +235,20 @@ proptest! {
         }
     }
 }
+
+/// Whoever counts by the names of keys goes by this: a name that is in use nowhere must not seem to be.
+#[test]
+fn a_name_is_let_go_of_with_the_key_that_had_it() {
+    let named = |name: &str| KeyRecord { name: name.into(), ..record("a", 1) };
+    let directory = loaded(vec![named("directory-test-first")]);
+    let held = |directory: &KeyDirectory| find(directory, 1).unwrap().unwrap().name.downgrade();
+    let first = held(&directory);
+    directory.apply(&some(vec![named("directory-test-second")], &[]));
+    let second = held(&directory);
+    assert!(first.is_gone() && !second.is_gone(), "renamed");
+    let in_use = find(&directory, 1).unwrap();
+    directory.apply(&some(vec![], &["a"]));
+    assert!(account(&directory, 1).is_none() && !second.is_gone(), "a call that began before goes on");
+    drop(in_use);
+    assert!(second.is_gone(), "deleted");
+}

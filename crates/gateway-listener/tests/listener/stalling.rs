@@ -1,5 +1,6 @@
 //! A peer that reads nothing is given up in the middle of its answer, and one that reads slowly never.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -164,4 +165,21 @@ async fn a_slow_http2_reader_gets_its_whole_answer_also_while_draining() {
     }
     assert_eq!(length, LARGE);
     assert_eq!(stopping.await.unwrap(), Drained { finished: 1, cut: 0 });
+}
+
+/// Each stream has a task of its own, which hears of the end of its connection when it is run next.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_calls_of_http2_connections_that_were_cut_are_over_when_serving_is() {
+    const CALLS: usize = 200;
+    let server = Server::with(|config| config.drain_timeout = Duration::ZERO).await;
+    let mut client = connect_http2(&server, 65_535).await;
+    let held: Vec<_> = (0..CALLS).map(|_| client.send_request(request("/hold"))).collect();
+    server.probe.wait_for_calls(CALLS).await;
+    let probe = server.probe.clone();
+    assert_eq!(server.stop().await.unwrap(), Drained { finished: 0, cut: 1 });
+    // Every call holds on to it.
+    assert_eq!(Arc::strong_count(&probe.release), 1);
+    for call in held {
+        call.await.unwrap_err();
+    }
 }

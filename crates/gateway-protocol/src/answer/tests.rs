@@ -31,6 +31,7 @@ pub(crate) fn with_served<T>(then: impl FnOnce(&Served<'_>) -> T) -> T {
         began: Duration::ZERO,
         head: None,
         provider: "one".into(),
+        provider_type: "openai".into(),
         upstream_model: "up".into(),
         outcome: Outcome::Success,
         status: Some(200),

@@ -1,95 +1,134 @@
 //! Sums that are not in the store yet, in bounds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use gateway_keystore::{UsageSlot, UsageSums};
-use jiff::Timestamp;
 
-/// The most combinations of hour, key, model and provider that are kept in one place: some ten megabytes of them.
+use super::others::{MOST_HOURS, Others};
+
+/// The most combinations of hour, key, model and provider that wait, the hours of what has no place of its own included.
 pub(super) const MOST_SLOTS: usize = 65_536;
-/// What key, model and provider of all further ones are called.
-const OTHER: &str = "other";
-const HOUR: i64 = 60 * 60;
 
 /// Sums that wait to be written.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     sums: BTreeMap<UsageSlot, UsageSums>,
+    others: Others,
+    requests: u64,
 }
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.sums.is_empty()
+        self.len() == 0
     }
 
-    /// Adds sums. Once there is no place for another combination, its sums are those of `other` in the same hour.
+    /// Adds sums. Once there is no place for another combination, its sums are those of `other` in the same hour; what is summed
+    /// up over all hours and combinations stays exact for ever.
     pub(super) fn add(&mut self, rows: impl IntoIterator<Item = (UsageSlot, UsageSums)>) {
         for (slot, more) in rows {
-            let has_place = self.sums.len() < MOST_SLOTS || self.sums.contains_key(&slot);
-            let slot = if has_place { slot } else { other(slot.hour) };
-            *self.sums.entry(slot).or_default() += more;
+            self.requests = self.requests.saturating_add(more.requests);
+            if self.sums.len() < MOST_SLOTS - MOST_HOURS || self.sums.contains_key(&slot) {
+                *self.sums.entry(slot).or_default() += more;
+            } else {
+                self.others.add(slot.hour, more);
+            }
         }
     }
 
-    /// Takes the sums of at most so many combinations, the earliest first.
+    /// Takes the sums of at most so many combinations, the earliest first and what has no place of its own last.
     pub(super) fn take(&mut self, most: usize) -> Vec<(UsageSlot, UsageSums)> {
-        std::iter::from_fn(|| self.sums.pop_first()).take(most).collect()
+        let next = || self.sums.pop_first().or_else(|| self.others.pop());
+        let taken: Vec<_> = std::iter::from_fn(next).take(most).collect();
+        self.requests = self.requests.saturating_sub(requests_of(&taken));
+        taken
     }
 
     /// How many calls it tells of.
     pub(super) fn requests(&self) -> u64 {
-        self.sums.values().fold(0, |sum, sums| sum.saturating_add(sums.requests))
+        self.requests
+    }
+
+    fn len(&self) -> usize {
+        self.sums.len() + self.others.len()
     }
 }
 
-/// When the hour began that a moment lies in, in UTC.
-pub(super) fn hour_of(at: Timestamp) -> Timestamp {
-    let second = at.as_second();
-    // Only the first hour that a timestamp can name does not begin with one.
-    Timestamp::from_second(second - second.rem_euclid(HOUR)).unwrap_or(Timestamp::MIN)
-}
-
-/// Where is counted what has no place of its own.
-pub(super) fn other(hour: Timestamp) -> UsageSlot {
-    let other: Arc<str> = OTHER.into();
-    UsageSlot { hour, key: Arc::clone(&other), model: Arc::clone(&other), provider: other }
+/// How many calls rows tell of.
+pub(super) fn requests_of(rows: &[(UsageSlot, UsageSums)]) -> u64 {
+    rows.iter().fold(0, |sum, (_, sums)| sum.saturating_add(sums.requests))
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn of(hour: i64, key: &str, requests: u64) -> (UsageSlot, UsageSums) {
-        let slot = UsageSlot { key: key.into(), ..other(Timestamp::from_second(hour * HOUR).unwrap()) };
-        (slot, UsageSums { requests, ..UsageSums::default() })
+        let hour = Timestamp::from_second(hour * 3600).unwrap();
+        let slot = UsageSlot { hour, key: key.into(), model: "m".into(), provider: "p".into() };
+        let sums = UsageSums { requests, prompt_tokens: requests * 3, ..UsageSums::default() };
+        (slot, sums)
     }
 
-    #[test]
-    fn hours_begin_in_utc() {
-        for (at, hour) in [
-            ("2026-11-22T14:59:59.999999999Z", "2026-11-22T14:00:00Z"),
-            ("2026-11-22T14:00:00Z", "2026-11-22T14:00:00Z"),
-            ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
-        ] {
-            assert_eq!(hour_of(at.parse().unwrap()), hour.parse().unwrap(), "{at}");
-        }
-        assert!(hour_of(Timestamp::MIN) <= Timestamp::MIN);
+    fn total(rows: &[(UsageSlot, UsageSums)]) -> UsageSums {
+        rows.iter().fold(UsageSums::default(), |mut total, (_, sums)| {
+            total += *sums;
+            total
+        })
     }
 
     #[test]
     fn what_has_no_place_of_its_own_is_counted_as_other() {
         let mut pending = Pending::default();
-        pending.add((0..MOST_SLOTS).map(|key| of(0, &key.to_string(), 1)));
+        pending.add((0..MOST_SLOTS - MOST_HOURS).map(|key| of(0, &key.to_string(), 1)));
         pending.add([of(0, "new", 2), of(1, "new", 3), of(1, "newer", 4), of(0, "7", 5)]);
-        let most = u64::try_from(MOST_SLOTS).unwrap();
-        assert_eq!(pending.requests(), most + 14, "nothing is lost");
         let all = pending.take(usize::MAX);
-        let find = |hour, key: &str| all.iter().find(|(slot, _)| *slot == of(hour, key, 0).0).map(|it| it.1.requests);
-        assert_eq!(
-            (find(0, "other"), find(1, "other"), find(0, "7"), find(0, "new")),
-            (Some(2), Some(7), Some(6), None)
-        );
+        let found = |hour, key: &str| {
+            let slot = |slot: &UsageSlot| slot.hour == of(hour, "", 0).0.hour && &*slot.key == key;
+            all.iter().find(|(it, _)| slot(it)).map(|(it, sums)| (&*it.model, &*it.provider, sums.requests))
+        };
+        assert_eq!(found(0, "other"), Some(("other", "other", 2)));
+        assert_eq!(found(1, "other"), Some(("other", "other", 7)));
+        assert_eq!((found(0, "7"), found(0, "new")), (Some(("m", "p", 6)), None));
         assert!(pending.is_empty());
+        pending.add([of(0, "new", 2)]);
+        assert_eq!(pending.take(1), [of(0, "new", 2)], "there is room again");
+    }
+
+    #[test]
+    fn months_without_a_store_take_no_more_room_and_lose_nothing() {
+        let mut pending = Pending::default();
+        let mut expected = UsageSums::default();
+        for hour in 0..100 * 24 {
+            let rows: Vec<_> = (0..100).map(|key| of(hour, &key.to_string(), 1 + key % 7)).collect();
+            expected += total(&rows);
+            pending.add(rows);
+            assert!(pending.len() <= MOST_SLOTS, "{} in hour {hour}", pending.len());
+        }
+        assert_eq!(pending.len(), MOST_SLOTS, "or else no bound is reached");
+        assert_eq!(pending.requests(), expected.requests);
+        let all = pending.take(usize::MAX);
+        assert_eq!((all.len(), total(&all)), (MOST_SLOTS, expected));
+    }
+
+    proptest! {
+        #[test]
+        fn it_knows_how_many_calls_it_tells_of(
+            steps in proptest::collection::vec((0..3_i64, 0..3_u8, 1..9_u64, proptest::option::of(0..4_usize)), 0..40),
+        ) {
+            let mut pending = Pending::default();
+            let mut expected = 0;
+            for (hour, key, requests, most) in steps {
+                pending.add([of(hour, &key.to_string(), requests)]);
+                expected += requests;
+                if let Some(most) = most {
+                    expected -= requests_of(&pending.take(most));
+                }
+                prop_assert_eq!(pending.requests(), expected);
+                prop_assert_eq!(pending.is_empty(), expected == 0);
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Brings what was counted into the store.
 
-use std::future::Future;
+use std::future::{self, Future};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::book::UsageBook;
-use super::pending::Pending;
+use super::pending::{Pending, requests_of};
 use crate::hex::hex;
 
 /// How often what was counted is written, and so how much a crash forgets.
 const WRITE: Duration = Duration::from_secs(5);
-/// How many sums are written in one transaction: about a tenth of a second of the store's time.
+/// How many sums are written in one transaction, so that others who write do not wait for all of them.
 const MOST_ROWS: usize = 2_000;
 /// How long somebody who wants to read what was counted waits for it to be written.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -30,9 +30,13 @@ const FORGET: Duration = Duration::from_hours(24);
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// Writes what a [`UsageBook`] counts into a store, every five seconds, and forgets what is older than 400 days, once a day.
+/// The book counts for as long as this works. While the store does not take anything, what was counted is kept: at most 65 536
+/// combinations of hour, key, model and provider, and beyond them totals by the hour as `other`.
+///
 /// Dropping it stops at once, and what was not written is lost; see [`UsageWriter::stop`].
 #[derive(Debug)]
 pub struct UsageWriter {
+    book: Arc<UsageBook>,
     wanted: watch::Sender<Wanted>,
     done: watch::Receiver<Done>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -43,7 +47,8 @@ pub struct UsageWriter {
 struct Wanted {
     /// Counts those who have asked for what was counted to be written.
     asked: u64,
-    is_stopping: bool,
+    /// Until when to write what is left to write, if it is to stop.
+    stop_by: Option<Instant>,
 }
 
 /// What the task has done.
@@ -56,12 +61,13 @@ struct Done {
 }
 
 impl UsageWriter {
-    /// Begins to write, on the runtime that this is called in.
+    /// Opens the book and begins to write, on the runtime that this is called in. A book has one writer at most.
     pub fn start(book: Arc<UsageBook>, store: Arc<dyn UsageLedger>) -> Self {
         let wanted = watch::Sender::new(Wanted::default());
         let (done, told) = watch::channel(Done::default());
+        book.open();
         let work = Work {
-            book,
+            book: Arc::clone(&book),
             store,
             writer: new_writer(),
             written: 0,
@@ -71,18 +77,19 @@ impl UsageWriter {
             next_forget: Instant::now(),
         };
         let task = tokio::spawn(work.keep(wanted.subscribe(), done));
-        Self { wanted, done: told, task: Mutex::new(Some(task)) }
+        Self { book, wanted, done: told, task: Mutex::new(Some(task)) }
     }
 
-    /// Writes what is left to write, within a few seconds, and stops. What the store has not taken by then is lost, and the log
-    /// says how much that is. To be called before the store is closed.
-    pub async fn stop(&self) {
-        self.wanted.send_modify(|wanted| wanted.is_stopping = true);
-        let Some(mut task) = self.task.lock().take() else { return };
-        if timeout(FAREWELL, &mut task).await.is_err() {
-            tracing::warn!("what was counted last could not be written to the store in time");
-            task.abort();
+    /// Writes what is left to write, within three seconds, and stops. Returns how many calls' usage the store has not taken by
+    /// then: that is lost, and the log says so. To be called before the store is closed.
+    pub async fn stop(&self) -> u64 {
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            self.wanted.send_modify(|wanted| wanted.stop_by = Some(Instant::now() + FAREWELL));
+            // It ends by itself then, whatever the store does. An error says that it had panicked.
+            let _ = task.await;
         }
+        self.book.pending_requests()
     }
 }
 
@@ -140,22 +147,31 @@ impl Work {
                 // An error says that the writer was dropped, which ends this task as well.
                 changed = wanted.changed() => if changed.is_err() { return },
             }
-            let Wanted { asked, is_stopping } = *wanted.borrow_and_update();
-            let is_written = self.write().await;
+            let Wanted { asked, stop_by } = *wanted.borrow_and_update();
+            // To write may take as long as the store's patience lasts for each piece, which is longer than whoever stops waits.
+            let is_written = tokio::select! {
+                biased;
+                () = too_late(wanted.clone()) => false,
+                is_written = self.write() => is_written,
+            };
             done.send_replace(Done { asked, is_written });
-            if is_stopping {
+            if stop_by.is_some() {
                 return self.say_what_is_left();
             }
             if is_written && Instant::now() >= self.next_forget {
                 self.next_forget = Instant::now() + FORGET;
-                self.forget().await;
+                tokio::select! {
+                    () = self.forget() => {}
+                    _ = stopping(wanted.clone()) => {}
+                }
             }
         }
     }
 
-    /// Writes everything that was counted when it began; returns whether it could.
+    /// Writes everything that was counted when it began; returns whether it could. Nothing is lost if it is dropped while it
+    /// waits for the store.
     async fn write(&mut self) -> bool {
-        self.pending.add(self.book.take());
+        self.take();
         loop {
             let batch = match self.unconfirmed.take() {
                 Some(batch) => batch,
@@ -173,6 +189,17 @@ impl Work {
         }
     }
 
+    fn take(&mut self) {
+        self.pending.add(self.book.take());
+        self.note_left();
+    }
+
+    /// Lets everybody see how many calls there are whose usage the store does not have.
+    fn note_left(&self) {
+        let unconfirmed = self.unconfirmed.as_ref().map_or(0, |batch| requests_of(&batch.rows));
+        self.book.note_pending(self.pending.requests().saturating_add(unconfirmed));
+    }
+
     fn next_batch(&mut self) -> UsageBatch {
         let rows = self.pending.take(MOST_ROWS);
         UsageBatch { writer: Arc::clone(&self.writer), number: self.written + 1, at: Timestamp::now(), rows }
@@ -181,6 +208,7 @@ impl Work {
     fn confirm(&mut self) {
         self.unconfirmed = None;
         self.written += 1;
+        self.note_left();
         if std::mem::take(&mut self.is_failing) {
             tracing::info!("usage is written to the store again");
         }
@@ -200,13 +228,36 @@ impl Work {
         }
     }
 
-    fn say_what_is_left(&self) {
-        let unconfirmed = self.unconfirmed.iter().flat_map(|batch| &batch.rows);
-        let requests = unconfirmed.fold(self.pending.requests(), |sum, (_, sums)| sum.saturating_add(sums.requests));
+    fn say_what_is_left(&mut self) {
+        // What was counted while it wrote is left as well.
+        self.take();
+        let requests = self.book.pending_requests();
         if requests > 0 {
             tracing::warn!(requests, "usage of calls could not be written to the store and is lost");
         }
     }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // Nobody takes what it counts any more.
+        self.book.close();
+    }
+}
+
+/// Returns when it is to stop: until when it may write. Never if nobody stops it.
+async fn stopping(mut wanted: watch::Receiver<Wanted>) -> Instant {
+    let asked = wanted.wait_for(|wanted| wanted.stop_by.is_some()).await.ok().and_then(|wanted| wanted.stop_by);
+    match asked {
+        Some(by) => by,
+        // Whoever could is gone, and the task with it.
+        None => future::pending().await,
+    }
+}
+
+/// Returns when whoever stops it does not wait any longer.
+async fn too_late(wanted: watch::Receiver<Wanted>) {
+    sleep_until(stopping(wanted).await).await;
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Attempts of one kind: those that count in the same series.
 
+use std::time::Duration;
+
 use gateway_call::AttemptRecord;
 
 use super::combination::{CROWDED, Constant, Key, number, value};
@@ -28,7 +30,7 @@ pub(super) struct AttemptKind {
 /// What became of a call behind one of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Sequel {
-    /// Nothing, or what had begun beside it already.
+    /// Nothing, or only what began while another attempt was under way.
     None,
     /// It was tried again with the same model.
     Retried,
@@ -37,24 +39,34 @@ pub(super) enum Sequel {
 }
 
 impl Sequel {
-    fn of(attempt: &AttemptRecord, next: Option<&AttemptRecord>) -> Self {
-        match next {
-            Some(next) if next.began >= attempt.began.saturating_add(attempt.elapsed) => {
-                if next.model == attempt.model { Self::Retried } else { Self::FellBack }
-            }
+    /// What the attempt at this place led to. An attempt that begins when none is under way was led to by the one that had ended last;
+    /// one that begins while another is under way is a hedge, which nothing led to.
+    fn of(attempts: &[AttemptRecord], place: usize) -> Self {
+        let Some(attempt) = attempts.get(place) else { return Self::None };
+        let mut later = attempts.iter().enumerate().skip(place + 1);
+        let Some((count, next)) = later.find(|(_, next)| next.began >= end(attempt)) else { return Self::None };
+        let last = attempts.iter().take(count).enumerate().max_by_key(|(_, before)| end(before));
+        match last {
+            Some((last, _)) if last == place && next.model == attempt.model => Self::Retried,
+            Some((last, _)) if last == place => Self::FellBack,
             _ => Self::None,
         }
     }
 }
 
+/// When an attempt was over, from the beginning of its call.
+fn end(attempt: &AttemptRecord) -> Duration {
+    attempt.began.saturating_add(attempt.elapsed)
+}
+
 impl AttemptKey {
-    /// The key of an attempt that was followed by this one, if any.
-    pub(super) fn of(attempt: &AttemptRecord, next: Option<&AttemptRecord>) -> Self {
+    /// The key of an attempt, which is at this place among all of its call.
+    pub(super) fn of(attempt: &AttemptRecord, attempts: &[AttemptRecord], place: usize) -> Self {
         Self {
             model: number(attempt.entry.as_ref()),
             provider: attempt.provider.number(),
             outcome: Constant(attempt.outcome.name()),
-            sequel: Sequel::of(attempt, next),
+            sequel: Sequel::of(attempts, place),
             has_head: attempt.head.is_some(),
         }
     }

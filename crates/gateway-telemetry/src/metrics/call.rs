@@ -1,6 +1,6 @@
 //! Calls of one kind: those that count in the same series.
 
-use gateway_call::{AttemptRecord, CallRecord, Outcome, RefusedBy};
+use gateway_call::{CallRecord, Outcome, RefusedBy};
 
 use super::combination::{CROWDED, Constant, Key, number, value};
 use super::name::{NONE, Names, Value};
@@ -72,7 +72,7 @@ pub(super) struct Features(u8);
 
 impl Features {
     fn of(call: &CallRecord<'_>) -> Self {
-        let is_truncated = || served(call).is_some_and(|attempt| attempt.outcome == Outcome::Truncated);
+        let is_truncated = || call.served_by().is_some_and(|attempt| attempt.outcome == Outcome::Truncated);
         let all = [
             (Feature::Streamed, call.stream && call.first_byte.is_some()),
             (Feature::Flowed, token_rate(call).is_some()),
@@ -90,11 +90,6 @@ impl Features {
     }
 }
 
-/// The attempt that a call is ascribed to: the last.
-fn served<'a>(call: &CallRecord<'a>) -> Option<&'a AttemptRecord> {
-    call.attempts.last()
-}
-
 /// Tokens per second from the first byte of a streamed answer to its last, where there were some and it took some time.
 pub(super) fn token_rate(call: &CallRecord<'_>) -> Option<f64> {
     let completion = call.tokens?.usage.completion;
@@ -110,7 +105,7 @@ impl CallKey {
         Self {
             key: number(call.key),
             model: number(call.entry),
-            provider: number(served(call).map(|attempt| &attempt.provider)),
+            provider: number(call.served_by().map(|attempt| &attempt.provider)),
             method: Constant(call.method),
             path: Constant(call.path),
             refusal: Refusal::of(call.refused_by),
@@ -124,7 +119,7 @@ impl CallKey {
         CallKind {
             key: value(self.key, call.key, names),
             model: value(self.model, call.entry, names),
-            provider: names.value(served(call).map(|attempt| &attempt.provider), NONE),
+            provider: names.value(call.served_by().map(|attempt| &attempt.provider), NONE),
             method: Value::Constant(call.method),
             endpoint: Value::Constant(call.path),
             status: call.status,

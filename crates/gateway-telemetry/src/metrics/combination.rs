@@ -11,7 +11,7 @@ use gateway_call::Label;
 use papaya::{HashMap, HashMapRef, LocalGuard};
 use rustc_hash::FxBuildHasher;
 
-use super::name::{Names, OVERFLOW, UNKNOWN, Value};
+use super::name::{Names, OTHER, UNKNOWN, Value};
 use super::table::is_gone;
 
 /// Stands for a name that is absent. Labels are numbered from 0.
@@ -117,5 +117,5 @@ pub(super) fn number(label: Option<&Label>) -> u64 {
 
 /// The value for a number that [`number`] has made, or that [`Key::crowded`] has put in its place.
 pub(super) fn value(number: u64, label: Option<&Label>, names: &Names) -> Value {
-    if number == CROWDED { Value::Constant(OVERFLOW) } else { names.value(label, UNKNOWN) }
+    if number == CROWDED { Value::Constant(OTHER) } else { names.value(label, UNKNOWN) }
 }

@@ -14,13 +14,13 @@ use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use rustc_hash::FxBuildHasher;
 
 /// What stands for a name that nobody knows: the model or the key of a call that has none.
-pub(super) const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = Label::UNKNOWN;
 
 /// What stands for the provider of a call that went to none.
-pub(super) const NONE: &str = "none";
+pub(super) const NONE: &str = Label::NONE;
 
 /// What stands for the names of a combination that there was no more room for.
-pub(super) const OVERFLOW: &str = "overflow";
+pub(super) const OTHER: &str = Label::OTHER;
 
 /// The text of a label, for as long as the label lives.
 pub(super) struct Name {
@@ -50,7 +50,7 @@ impl Names {
     /// A label that reads like one of the constants is that constant, for two series cannot have the same labels.
     pub(super) fn value(&self, label: Option<&Label>, absent: &'static str) -> Value {
         let Some(label) = label else { return Value::Constant(absent) };
-        if let Some(constant) = [UNKNOWN, NONE, OVERFLOW].into_iter().find(|constant| *constant == label.as_str()) {
+        if let Some(constant) = [UNKNOWN, NONE, OTHER].into_iter().find(|constant| *constant == label.as_str()) {
             return Value::Constant(constant);
         }
         let name = || Arc::new(Name { number: label.number(), text: label.as_str().into(), label: label.downgrade() });

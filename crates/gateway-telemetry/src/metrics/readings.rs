@@ -13,6 +13,10 @@ pub struct Readings {
     pub queue_depth: u64,
     /// Lines of the log that were lost because their reader was too slow.
     pub dropped_log_lines: u64,
+    /// Calls whose spans were lost, because what collects them could not be reached or kept up with.
+    pub dropped_traces: u64,
+    /// Calls whose usage is not in the store yet.
+    pub pending_usage: u64,
     /// Every provider of the configuration, each once.
     pub providers: Vec<ProviderReading>,
 }
@@ -39,15 +43,15 @@ pub struct ProviderReading {
     pub ejections: Vec<(&'static str, u64)>,
 }
 
-/// What a circuit breaker does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a circuit breaker does, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CircuitState {
     /// Lets attempts through.
     Closed,
-    /// Lets none through.
-    Open,
     /// Lets a few through, to see what comes of them.
     HalfOpen,
+    /// Lets none through.
+    Open,
 }
 
 impl CircuitState {

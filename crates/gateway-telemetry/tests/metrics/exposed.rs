@@ -86,6 +86,8 @@ pub(crate) fn readings() -> Readings {
         reloads: Reloads { success: 3, failure: 1 },
         queue_depth: 2,
         dropped_log_lines: 5,
+        dropped_traces: 6,
+        pending_usage: 7,
         providers: vec![
             provider("main", CircuitState::HalfOpen, vec![("failures", 2), ("latency", 1)]),
             provider("spare", CircuitState::Closed, Vec::new()),
@@ -146,7 +148,7 @@ tokens_total{model="big",provider="spare",token_type="cached",api_key_name="team
 tokens_total{model="big",provider="spare",token_type="completion",api_key_name="team"} 100
 tokens_total{model="big",provider="spare",token_type="prompt",api_key_name="team"} 20
 tokens_total{model="big",provider="spare",token_type="total",api_key_name="team"} 120
-tokens_estimated_total{model="big",provider="main"} 2
+estimated_requests_total{model="big",provider="main"} 2
 cost_usd_total{model="big",provider="main",api_key_name="team"} 0.4
 cost_usd_total{model="big",provider="spare",api_key_name="team"} 0.1
 attempts_total{provider="main",outcome="cancelled"} 2
@@ -180,6 +182,8 @@ config_version 12
 config_reloads_total{result="success"} 3
 config_reloads_total{result="failure"} 1
 log_lines_dropped_total 5
+traces_dropped_total 6
+usage_pending_requests 7
 "#;
 
 #[test]
@@ -227,6 +231,41 @@ fn an_attempt_follows_another_only_when_that_is_over() {
     Script { attempts, ..settled(&key, &one, &provider) }.run(&metrics);
     assert_eq!(family(&metrics, "retries_total"), [r#"retries_total{model="sequel-1",reason="server_error"} 1"#]);
     assert_eq!(family(&metrics, "fallbacks_total"), [r#"fallbacks_total{model="sequel-1",reason="truncated"} 1"#]);
+}
+
+#[test]
+fn a_hedge_is_neither_a_retry_nor_a_fallback_whatever_else_has_failed() {
+    let metrics = Metrics::new();
+    let [key, model, provider] = ["hedged-key", "hedged-model", "hedged-provider"].map(Label::of);
+    let attempts = vec![
+        attempt(&provider, &model, Outcome::ServerError, (0, 30)),
+        attempt(&provider, &model, Outcome::Transport, (10, 5)),
+        // Beside the first, though the second is over.
+        attempt(&provider, &model, Outcome::Truncated, (20, 5)),
+        // When all are over, of which the first was the last.
+        attempt(&provider, &model, Outcome::Success, (30, 10)),
+    ];
+    Script { attempts, ..settled(&key, &model, &provider) }.run(&metrics);
+    let expected = [r#"retries_total{model="hedged-model",reason="server_error"} 1"#];
+    assert_eq!(family(&metrics, "retries_total"), expected);
+}
+
+#[test]
+fn a_call_counts_for_the_provider_whose_answer_its_caller_got() {
+    let metrics = Metrics::new();
+    let [key, model, won, lost] = ["race-key", "race-model", "race-won", "race-lost"].map(Label::of);
+    let hedge =
+        || vec![attempt(&won, &model, Outcome::Success, (0, 30)), attempt(&lost, &model, Outcome::Cancelled, (10, 20))];
+    Script { attempts: hedge(), answering: Some(0), ..settled(&key, &model, &won) }.run(&metrics);
+    // Broken off after it began.
+    let mut broken = hedge();
+    broken[0].outcome = Outcome::Truncated;
+    Script { attempts: broken, answering: Some(0), stream: true, ..settled(&key, &model, &won) }.run(&metrics);
+    let labels = |provider| format!(r#"{{endpoint="/v1/chat/completions",model="race-model",provider="{provider}"}}"#);
+    let counts = family(&metrics, "request_duration_seconds_count");
+    assert_eq!(counts, [format!("request_duration_seconds_count{} 2", labels("race-won"))]);
+    let truncated = family(&metrics, "truncated_streams_total");
+    assert_eq!(truncated, [r#"truncated_streams_total{provider="race-won"} 1"#]);
 }
 
 #[test]

@@ -83,10 +83,10 @@ fn names_are_escaped() {
 #[test]
 fn a_name_that_reads_like_a_constant_is_that_constant() {
     let metrics = Metrics::new();
-    let [key, model, provider] = ["unknown", "overflow", "none"].map(Label::of);
+    let [key, model, provider] = ["unknown", "other", "none"].map(Label::of);
     settled(&key, &model, &provider).run(&metrics);
     Script { key: None, ..settled(&key, &model, &provider) }.run(&metrics);
-    assert_eq!(requests(&metrics), [("unknown".to_owned(), "overflow".to_owned(), 2)]);
+    assert_eq!(requests(&metrics), [("unknown".to_owned(), "other".to_owned(), 2)]);
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn what_there_is_no_room_for_is_counted_without_names() {
     }
     let row = |key: &str, model: &str, count| (key.to_owned(), model.to_owned(), count);
     let named = (0..3).map(|number| row(&format!("room-{number}"), "room-model", 2));
-    let expected: Vec<_> = [row("overflow", "overflow", 6)].into_iter().chain(named).collect();
+    let expected: Vec<_> = [row("other", "other", 6)].into_iter().chain(named).collect();
     assert_eq!(requests(&metrics), expected);
     // Those that go make room.
     drop(keys);
-    assert_eq!(requests(&metrics), [row("overflow", "overflow", 6)]);
+    assert_eq!(requests(&metrics), [row("other", "other", 6)]);
     let key = Label::of("room-new");
     settled(&key, &model, &provider).run(&metrics);
-    assert_eq!(requests(&metrics), [row("overflow", "overflow", 6), row("room-new", "room-model", 1)]);
+    assert_eq!(requests(&metrics), [row("other", "other", 6), row("room-new", "room-model", 1)]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn attempts_at_models_that_there_is_no_room_for_are_counted_by_provider() {
     for line in [
         r#"attempts_total{provider="crowd-provider",outcome="transport"} 8"#,
         r#"retries_total{model="crowd-0",reason="transport"} 1"#,
-        r#"retries_total{model="overflow",reason="transport"} 3"#,
+        r#"retries_total{model="other",reason="transport"} 3"#,
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }

@@ -2,6 +2,8 @@
 //!
 //! No value is repeated, because some are secrets and others may hold one by mistake.
 
+use std::io;
+
 use gateway_upstream::BuildError;
 use thiserror::Error;
 
@@ -37,9 +39,24 @@ pub enum SettingsProblem {
     /// An exporter that is not there.
     #[error("has to be otlp, or none for no traces")]
     Exporter,
-    /// Neither true nor false.
-    #[error("has to be true or false")]
+    /// Neither true nor false; that alone stops nothing.
+    #[error("counts as false; write true or false")]
     Boolean,
+    /// A compression that is not done here.
+    #[error("has to be none, since nothing is compressed here")]
+    Compression,
+    /// A certificate or a key of the gateway's own, for its receiver.
+    #[error(
+        "cannot be followed, since the gateway shows no certificate to whom it sends traces; leave it out, or send them to a \
+         collector nearby that does"
+    )]
+    ClientCertificate,
+    /// A file that cannot be read.
+    #[error("names a file that cannot be read ({0}); name one that has certificates in PEM")]
+    File(io::ErrorKind),
+    /// A file without certificates, or with some that are none.
+    #[error("names a file without certificates that can be trusted; name one that has them in PEM")]
+    Certificates,
     /// A number that is none, or out of range.
     #[error("has to be a whole number from {least} to {most}")]
     Number {

@@ -16,14 +16,84 @@ fn with(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 fn there_are_no_traces_unless_they_are_asked_for() {
     for variables in [
         &[][..],
-        &[("OTEL_SERVICE_NAME", "gateway"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+        // Meant for somebody else.
+        &[
+            ("OTEL_SERVICE_NAME", "gateway"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ],
+        &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"), ("OTEL_BSP_SCHEDULE_DELAY", "soon"), ("OTEL_SDK_DISABLED", "no")],
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")],
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a"), ("OTEL_SDK_DISABLED", "TRUE")],
-        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "no url"), ("OTEL_TRACES_EXPORTER", "none")],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "no url"), ("OTEL_TRACES_EXPORTER", "None")],
     ] {
         assert!(read(variables).unwrap().is_none(), "{variables:?}");
     }
     assert!(with(&[("OTEL_SDK_DISABLED", "false"), ("OTEL_TRACES_EXPORTER", "otlp")]).is_ok());
+}
+
+#[test]
+fn nothing_but_true_is_true() {
+    for (value, is_odd) in [("false", false), ("False", false), ("yes", true), ("1", true), ("hidden", true)] {
+        let oddity = with(&[("OTEL_SDK_DISABLED", value)]).unwrap().oddity.map(|oddity| oddity.to_string());
+        let expected = is_odd.then_some("OTEL_SDK_DISABLED: counts as false; write true or false");
+        assert_eq!(oddity.as_deref(), expected, "{value}");
+    }
+}
+
+#[test]
+fn names_may_be_written_in_any_case() {
+    let settings = with(&[
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/Protobuf"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "NONE"),
+        ("OTEL_TRACES_EXPORTER", "OTLP"),
+        ("OTEL_TRACES_SAMPLER", "ParentBased_TraceIdRatio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+    ]);
+    assert_eq!(Some(settings.unwrap().sampler), Sampler::named("parentbased_traceidratio", 0.5));
+}
+
+#[test]
+fn authorities_of_ones_own_are_trusted() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let made = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap();
+    let good = file("good.pem", &made.cert.pem());
+    let of_traces = |place: &str, value: &str| {
+        read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", place), ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", value)])
+    };
+    let settings = of_traces("https://collector", &good).unwrap().unwrap();
+    assert!(settings.extra_roots.is_some());
+    for (wrong, expected) in [
+        (file("key.pem", &made.signing_key.serialize_pem()), "without certificates"),
+        (file("empty.pem", ""), "without certificates"),
+        (file("broken.pem", "-----BEGIN CERTIFICATE-----\nhidden"), "without certificates"),
+        (directory.path().join("hidden").to_str().unwrap().to_owned(), "entity not found"),
+    ] {
+        let text = of_traces("https://collector", &wrong).unwrap_err().to_string();
+        assert!(text.starts_with("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE: ") && text.contains(expected), "{text}");
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(of_traces("http://collector", &wrong).is_ok(), "there is no TLS");
+    }
+}
+
+#[test]
+fn the_gateway_shows_no_certificate() {
+    for name in [
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    ] {
+        let text = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a"), (name, "/hidden")]).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{name}: ")) && text.contains("no certificate"), "{text}");
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(with(&[(name, "/hidden")]).is_ok(), "there is no TLS");
+    }
 }
 
 #[test]
@@ -46,8 +116,8 @@ fn where_spans_go() {
 #[test]
 fn defaults_and_what_replaces_them() {
     let settings = with(&[]).unwrap();
-    assert_eq!(settings.timeout, Duration::from_secs(10));
-    assert_eq!(settings.batching, Batching { queue: 4_096, size: 512, delay: Duration::from_secs(1) });
+    assert_eq!((settings.timeout, settings.patience), (Duration::from_secs(10), Duration::from_secs(30)));
+    assert_eq!(settings.batching, Batching { queue: 2_048, size: 512, delay: Duration::from_secs(5) });
     assert_eq!(settings.sampler, Sampler::default());
     assert_eq!(settings.resource["service.name"], "llm-gateway");
     let settings = with(&[
@@ -56,13 +126,14 @@ fn defaults_and_what_replaces_them() {
         ("OTEL_BSP_MAX_QUEUE_SIZE", "8"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3"),
         ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "45000"),
         ("OTEL_TRACES_SAMPLER", "traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,deployment.environment.name=a%2Cb, service.version = 9 "),
         ("OTEL_SERVICE_NAME", "edge"),
     ])
     .unwrap();
-    assert_eq!(settings.timeout, Duration::from_millis(2_500));
+    assert_eq!((settings.timeout, settings.patience), (Duration::from_millis(2_500), Duration::from_secs(45)));
     assert_eq!(settings.batching, Batching { queue: 8, size: 3, delay: Duration::from_millis(20) });
     assert_eq!(Some(settings.sampler), Sampler::named("traceidratio", 0.25));
     let resource: Vec<_> = settings.resource.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -80,7 +151,9 @@ fn errors_name_the_variable_and_say_what_to_write() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "has to be http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "has to be http/protobuf"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "has to be otlp"),
-        ("OTEL_SDK_DISABLED", "yes", "true or false"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "has to be none"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "hidden", "has to be none"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "-1", "a whole number from 1 to 600000"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "a whole number from 1 to 600000"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "a whole number from 1 to 600000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999", "a whole number from 1 to 1000000"),

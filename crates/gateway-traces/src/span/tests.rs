@@ -1,46 +1,7 @@
-use std::num::NonZeroU128;
-
-use gateway_call::{Endpoint, RequestId, Tokens, TraceParent, Usage};
 use proptest::prelude::*;
 
 use super::*;
-
-fn attempt(outcome: Outcome, status: Option<u16>) -> AttemptRecord {
-    AttemptRecord {
-        model: "fast".into(),
-        entry: Some("fast".into()),
-        provider: "main".into(),
-        upstream_model: "gpt-4o".into(),
-        outcome,
-        status,
-        span: NonZeroU64::new(7),
-        began: Duration::from_millis(1),
-        head: None,
-        elapsed: Duration::from_millis(2),
-    }
-}
-
-fn call(status: u16, attempts: Vec<AttemptRecord>) -> SettledCall {
-    SettledCall {
-        trace: CallTrace { own: TraceParent::new(NonZeroU128::MAX, NonZeroU64::MIN, true), parent: None },
-        ended: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
-        request_id: RequestId::from_random(1),
-        method: "POST",
-        path: "/v1/chat/completions",
-        endpoint: Some(Endpoint::ChatCompletions),
-        key: None,
-        entry: Some("fast".into()),
-        status,
-        error: None,
-        stream: false,
-        attempts,
-        tokens: Some(Tokens { usage: Usage { prompt: 3, completion: 4, cached: 2 }, is_estimated: true }),
-        cost_nano_usd: 0,
-        duration: Duration::from_millis(10),
-        first_byte: None,
-        overhead: Duration::ZERO,
-    }
-}
+use crate::settled::samples::{attempt, call};
 
 fn value(span: &Span, name: &str) -> Option<Value> {
     let attribute = span.attributes.iter().find(|attribute| attribute.key == name)?;
@@ -79,16 +40,10 @@ fn what_counts_as_an_error_of_an_attempt() {
 
 #[test]
 fn tokens_belong_to_the_attempt_that_answered() {
-    let (failed, won) = (attempt(Outcome::ServerError, Some(500)), attempt(Outcome::Success, Some(200)));
-    let (lost, cut) = (attempt(Outcome::Cancelled, None), attempt(Outcome::Truncated, Some(200)));
-    for (attempts, answering) in [
-        (vec![failed.clone(), won.clone()], Some(1)),
-        (vec![won, lost.clone()], Some(0)),
-        (vec![cut.clone(), lost.clone()], Some(0)),
-        (vec![cut, failed.clone()], Some(0)),
-        (vec![failed, lost], None),
-    ] {
-        let told: Vec<_> = spans(&call(200, attempts)).collect();
+    let (won, lost) = (attempt(Outcome::Success, Some(200)), attempt(Outcome::Cancelled, None));
+    for answering in [Some(0), Some(1), None] {
+        let hedged = SettledCall { answering, ..call(200, vec![won.clone(), lost.clone()]) };
+        let told: Vec<_> = spans(&hedged).collect();
         let with_tokens: Vec<_> =
             (0..told.len()).filter(|n| value(&told[*n], GEN_AI_USAGE_INPUT_TOKENS).is_some()).collect();
         assert_eq!(with_tokens, answering.map(|number: usize| number + 1).into_iter().collect::<Vec<_>>());
@@ -126,6 +81,60 @@ fn a_method_and_a_path_without_names_of_their_own() {
         ("HTTP /v1/chat/completions", "/v1/chat/completions gpt-4o")
     );
     assert_eq!(value(&told[0], HTTP_REQUEST_METHOD), Some("_OTHER".into()));
+}
+
+#[test]
+fn a_request_that_nothing_is_served_for_has_no_route() {
+    let lost = SettledCall { path: "unknown", endpoint: None, entry: None, ..call(404, Vec::new()) };
+    let span = spans(&lost).next().unwrap();
+    assert_eq!((span.name.as_str(), value(&span, HTTP_ROUTE)), ("POST", None));
+    let other = spans(&SettledCall { method: "other", ..lost }).next().unwrap();
+    assert_eq!(other.name, "HTTP");
+}
+
+#[test]
+fn the_conventions_of_generative_ai_are_for_attempts() {
+    let told: Vec<_> = spans(&call(200, vec![attempt(Outcome::Success, Some(200))])).collect();
+    let is_of_ai = |attribute: &KeyValue| attribute.key.starts_with("gen_ai.");
+    assert!(!told[0].attributes.iter().any(is_of_ai), "who counts operations counts each once");
+    assert!(told[1].attributes.iter().any(is_of_ai));
+    assert_eq!(value(&told[0], MODEL), Some("fast".into()));
+}
+
+#[test]
+fn a_provider_is_known_by_its_type_and_by_its_name() {
+    for (provider_type, expected) in [
+        ("openai", "openai"),
+        ("anthropic", "anthropic"),
+        ("azure", "azure.ai.openai"),
+        ("bedrock", "aws.bedrock"),
+        ("gemini", "gcp.gemini"),
+        ("of-our-own", "of-our-own"),
+    ] {
+        let made = AttemptRecord { provider_type: provider_type.into(), ..attempt(Outcome::Success, Some(200)) };
+        let span = spans(&call(200, vec![made])).nth(1).unwrap();
+        assert_eq!(value(&span, GEN_AI_PROVIDER_NAME), Some(expected.into()));
+        assert_eq!(value(&span, PROVIDER), Some("main".into()));
+    }
+}
+
+#[test]
+fn the_first_part_of_a_stream_is_timed_from_its_attempt() {
+    let seconds = Duration::from_secs;
+    let made = AttemptRecord { began: seconds(2), ..attempt(Outcome::Success, Some(200)) };
+    for (stream, first_byte, expected) in [
+        (true, Some(seconds(5)), Some(Value::Double(3.0))),
+        (true, None, None),
+        // There is nothing to say of an answer that came whole.
+        (false, Some(seconds(5)), None),
+    ] {
+        let settled = SettledCall { stream, first_byte, answering: Some(0), ..call(200, vec![made.clone()]) };
+        let span = spans(&settled).nth(1).unwrap();
+        assert_eq!(value(&span, GEN_AI_TIME_TO_FIRST_CHUNK), expected);
+        assert_eq!(value(&span, GEN_AI_REQUEST_STREAM), stream.then_some(Value::Bool(true)));
+    }
+    let lost = SettledCall { stream: true, first_byte: Some(seconds(5)), ..call(200, vec![made]) };
+    assert_eq!(value(&spans(&lost).nth(1).unwrap(), GEN_AI_TIME_TO_FIRST_CHUNK), None, "another answered");
 }
 
 #[test]

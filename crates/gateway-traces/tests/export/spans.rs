@@ -91,38 +91,42 @@ async fn spans_say_what_the_conventions_ask_for() {
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["POST /v1/chat/completions", "chat gpt-4o-mini", "chat gpt-4o-mini"]);
     let call = [
-        ("gen_ai.operation.name", "chat"),
-        ("gen_ai.request.model", "fast"),
         ("http.request.method", "POST"),
         ("http.response.status_code", "200"),
         ("http.route", "/v1/chat/completions"),
         ("llm_proxy.api_key_name", "team a"),
         ("llm_proxy.attempts", "2"),
         ("llm_proxy.cost_usd", "0.0000125"),
+        ("llm_proxy.model", "fast"),
         ("llm_proxy.overhead_us", "42"),
         ("llm_proxy.request_id", "req_00000000000000000000000000000001"),
         ("llm_proxy.stream", "true"),
         ("llm_proxy.ttft_ms", "40"),
-        ("url.path", "/v1/chat/completions"),
     ];
     assert_eq!(shown(&spans[0].attributes), table(&call));
     let failed = [
         ("error.type", "overloaded"),
         ("gen_ai.operation.name", "chat"),
-        ("gen_ai.provider.name", "main"),
+        ("gen_ai.provider.name", "openai"),
         ("gen_ai.request.model", "gpt-4o-mini"),
+        ("gen_ai.request.stream", "true"),
         ("http.response.status_code", "503"),
         ("llm_proxy.outcome", "overloaded"),
+        ("llm_proxy.provider", "main"),
     ];
     assert_eq!(shown(&spans[1].attributes), table(&failed));
     let answered = [
         ("gen_ai.operation.name", "chat"),
-        ("gen_ai.provider.name", "spare"),
+        ("gen_ai.provider.name", "openai"),
         ("gen_ai.request.model", "gpt-4o-mini"),
+        ("gen_ai.request.stream", "true"),
+        // The attempt began 20 ms after the call, whose caller got the first byte after 40 ms.
+        ("gen_ai.response.time_to_first_chunk", "0.02"),
         ("gen_ai.usage.input_tokens", "9"),
         ("gen_ai.usage.output_tokens", "3"),
         ("http.response.status_code", "200"),
         ("llm_proxy.outcome", "success"),
+        ("llm_proxy.provider", "spare"),
     ];
     assert_eq!(shown(&spans[2].attributes), table(&answered));
 }
@@ -144,11 +148,11 @@ async fn only_what_is_recorded_is_sent() {
 }
 
 #[tokio::test]
-async fn a_sampler_may_decide_otherwise() {
+async fn whoever_begins_traces_is_told_which_are_recorded() {
     let receiver = FakeUpstream::start([]).await.unwrap();
-    let running = run(&receiver, &[("OTEL_TRACES_SAMPLER", "always_off")], MINUTE);
-    settle(&running.traces, Some(place(5, 6, Some(7))));
-    running.stop.cancel();
-    running.ended.await.unwrap();
-    assert_eq!((receiver.connections(), running.traces.dropped()), (0, 0));
+    for (name, expected) in [("always_off", false), ("always_on", true)] {
+        let running = run(&receiver, &[("OTEL_TRACES_SAMPLER", name)], MINUTE);
+        let own = place(5, 6, None).own;
+        assert_eq!(running.traces.sampler().samples(own.trace, Some(!expected)), expected, "{name}");
+    }
 }

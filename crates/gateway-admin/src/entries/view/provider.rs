@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gateway_config::{Config, Mapping, Provider, ProviderEndpoint, TimeoutOverrides, Timeouts};
+use gateway_config::{Config, HealthCheck, Mapping, Provider, ProviderEndpoint, TimeoutOverrides, Timeouts};
 use gateway_keystore::preview;
 use gateway_secret::Secret;
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ pub struct ProviderView {
     pub verify_ssl: bool,
     /// Its timeouts.
     pub timeouts: TimeoutsView,
+    /// How it is asked in the background whether it answers, as long as it takes calls; false if it is not, for whatever reason.
+    pub health_check: HealthCheckView,
     /// Where it is kept.
     pub source: KeySource,
     /// When it was made; null if it is in the file.
@@ -91,6 +93,24 @@ pub struct TimeoutsView {
     pub total: Option<String>,
 }
 
+/// How a provider is asked in the background whether it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "HealthCheck")]
+pub enum HealthCheckView {
+    /// Not at all.
+    Off(#[schemars(extend("const" = false))] bool),
+    /// With a small real call.
+    On {
+        /// The public name of the model that it is asked for.
+        model: String,
+        /// How often, such as `30s`.
+        interval: String,
+        /// How long the answer may take.
+        timeout: String,
+    },
+}
+
 /// Every provider that has a name of its own, those that are switched off among them.
 pub(super) fn all(config: &Config) -> impl Iterator<Item = &Provider> {
     config.providers.iter().filter(|provider| provider.resolvable).chain(&config.disabled_providers)
@@ -118,6 +138,7 @@ impl From<&Provider> for ProviderView {
             max_in_flight: provider.max_in_flight,
             verify_ssl: provider.verify_ssl,
             timeouts: provider.timeouts.into(),
+            health_check: provider.health_check.as_ref().into(),
             source,
             created_at,
             updated_at,
@@ -156,6 +177,13 @@ impl From<Timeouts> for TimeoutsView {
             idle: Some(duration(timeouts.idle)),
             total: Some(duration(timeouts.total)),
         }
+    }
+}
+
+impl From<Option<&HealthCheck>> for HealthCheckView {
+    fn from(check: Option<&HealthCheck>) -> Self {
+        let Some(HealthCheck { model, interval, timeout }) = check else { return Self::Off(false) };
+        Self::On { model: model.clone(), interval: duration(*interval), timeout: duration(*timeout) }
     }
 }
 

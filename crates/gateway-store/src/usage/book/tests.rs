@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use gateway_call::{Endpoint, RequestId, Tokens, Usage};
+use gateway_call::{AttemptRecord, Endpoint, Outcome, RequestId, Tokens, Usage};
 use proptest::prelude::*;
 
 use super::*;
+use crate::usage::others::MOST_HOURS;
 
 /// What a call is counted by.
 #[derive(Debug, Clone, Default)]
@@ -24,11 +25,12 @@ pub(in crate::usage) struct Sample {
 /// 2026-11-22T14:00:00Z.
 const START: i64 = 1_795_356_000;
 
-pub(in crate::usage) fn attempt(provider: &str, outcome: Outcome, status: Option<u16>) -> AttemptRecord {
+fn attempt(provider: &str, outcome: Outcome, status: Option<u16>) -> AttemptRecord {
     AttemptRecord {
         model: "m".into(),
         entry: None,
         provider: provider.into(),
+        provider_type: "openai".into(),
         upstream_model: "m".into(),
         outcome,
         status,
@@ -37,6 +39,44 @@ pub(in crate::usage) fn attempt(provider: &str, outcome: Outcome, status: Option
         head: None,
         elapsed: Duration::ZERO,
     }
+}
+
+/// A call that came to nothing but these attempts.
+fn record<'a>(request_id: &'a RequestId, attempts: &'a [AttemptRecord]) -> CallRecord<'a> {
+    CallRecord {
+        request_id,
+        trace: None,
+        method: "POST",
+        path: "/v1/chat/completions",
+        endpoint: Some(Endpoint::ChatCompletions),
+        key: None,
+        model: None,
+        entry: None,
+        status: 200,
+        error: None,
+        refused_by: None,
+        stream: false,
+        attempts,
+        answering: None,
+        tokens: None,
+        cost_nano_usd: 0,
+        tags: &[],
+        duration: Duration::ZERO,
+        first_byte: None,
+        overhead: Duration::ZERO,
+        bytes_out: 0,
+    }
+}
+
+fn opened() -> UsageBook {
+    let book = UsageBook::default();
+    book.open();
+    book
+}
+
+/// How many sums it holds.
+fn size(book: &UsageBook) -> usize {
+    book.shards.iter().map(|shard| shard.0.lock().len()).sum::<usize>() + book.others.lock().len()
 }
 
 fn name(kind: &str, number: u8) -> String {
@@ -50,27 +90,14 @@ impl Sample {
             (label("key", self.key), label("model", self.model), label("provider", self.provider));
         let attempts: Vec<_> =
             provider.iter().map(|provider| attempt(provider, Outcome::Success, Some(self.status))).collect();
+        let request_id = RequestId::from_random(1);
         let record = CallRecord {
-            request_id: &RequestId::from_random(1),
-            trace: None,
-            method: "POST",
-            path: "/v1/chat/completions",
-            endpoint: Some(Endpoint::ChatCompletions),
             key: key.as_ref(),
-            model: None,
             entry: entry.as_ref(),
             status: self.status,
-            error: None,
-            refused_by: None,
-            stream: false,
-            attempts: &attempts,
             tokens: self.usage.map(|(usage, is_estimated)| Tokens { usage, is_estimated }),
             cost_nano_usd: self.cost,
-            tags: &[],
-            duration: Duration::ZERO,
-            first_byte: None,
-            overhead: Duration::ZERO,
-            bytes_out: 0,
+            ..record(&request_id, &attempts)
         };
         book.count(&record, Timestamp::from_second(START + self.minute * 60).unwrap());
     }
@@ -133,27 +160,28 @@ pub(in crate::usage) fn summed(
 proptest! {
     #[test]
     fn what_is_taken_is_what_was_counted(rounds in proptest::collection::vec(samples(), 1..6)) {
-        let book = UsageBook::default();
+        let book = opened();
         let mut taken = Vec::new();
         for round in &rounds {
             for sample in round {
                 sample.count(&book);
             }
             let rows = book.take();
+            prop_assert_eq!(rows.len(), summed(rows.clone()).len(), "each combination once");
             prop_assert_eq!(summed(rows.clone()), summed(round.iter().map(Sample::row)));
             prop_assert!(rows.iter().all(|(_, sums)| !sums.is_empty()));
             taken.extend(rows);
         }
         prop_assert_eq!(summed(taken), summed(rounds.iter().flatten().map(Sample::row)));
         prop_assert!(book.take().is_empty());
-        prop_assert!(book.shards.iter().all(|shard| shard.lock().is_empty()), "what is not used is forgotten");
+        prop_assert_eq!(size(&book), 0, "what is not used is forgotten");
     }
 }
 
 #[test]
 fn threads_that_count_and_one_that_takes_agree() {
     const EACH: u64 = 20_000;
-    let book = UsageBook::default();
+    let book = opened();
     let mut requests = 0;
     let mut take = || requests += book.take().iter().map(|(_, sums)| sums.requests).sum::<u64>();
     thread::scope(|scope| {
@@ -173,36 +201,63 @@ fn threads_that_count_and_one_that_takes_agree() {
 }
 
 #[test]
-fn the_book_is_bounded_and_its_totals_are_right() {
-    let book = UsageBook::default();
-    let hours = i64::try_from(MOST_SLOTS).unwrap() + 1000;
+fn the_book_is_bounded_for_ever_and_its_totals_are_right() {
+    let book = opened();
+    let room = i64::try_from(MOST_ENTRIES).unwrap();
+    let hours = room + 2 * i64::try_from(MOST_HOURS).unwrap();
     for hour in 0..hours {
         Sample { minute: hour * 60, key: Some(1), ..Sample::default() }.count(&book);
+        if hour >= room {
+            assert!(size(&book) <= MOST_ENTRIES + MOST_HOURS, "{} in hour {hour}", size(&book));
+        }
     }
+    assert_eq!(size(&book), MOST_ENTRIES + MOST_HOURS, "or else no bound is reached");
     let rows = book.take();
-    let others: u64 = rows.iter().filter(|(slot, _)| &*slot.key == "other").map(|(_, sums)| sums.requests).sum();
-    assert!(others >= 1000, "{others}");
+    let (others, named): (Vec<_>, Vec<_>) = rows.iter().partition(|(slot, _)| &*slot.key == "other");
+    assert_eq!((named.len(), others.len()), (MOST_ENTRIES, MOST_HOURS));
+    assert!(others.iter().all(|(slot, _)| (&*slot.model, &*slot.provider) == ("other", "other")));
     assert_eq!(rows.iter().map(|(_, sums)| sums.requests).sum::<u64>(), hours.cast_unsigned());
-    let other = rows.iter().map(|(slot, _)| slot).find(|slot| &*slot.key == "other").unwrap();
-    assert_eq!((&*other.model, &*other.provider), ("other", "other"));
+    Sample::default().count(&book);
+    assert_eq!(book.take(), [Sample::default().row()], "there is room again");
 }
 
 #[test]
-fn a_call_counts_for_the_provider_that_answered_it() {
-    use Outcome::{Cancelled, ServerError, Success, Truncated};
-    for (attempts, expected) in [
-        (&[][..], None),
-        (&[("a", ServerError, Some(500)), ("b", Success, Some(200))], Some("b")),
-        (&[("a", ServerError, Some(500)), ("b", ServerError, Some(502))], Some("b")),
-        // A hedge that lost.
-        (&[("a", Success, Some(200)), ("b", Cancelled, None)], Some("a")),
-        (&[("a", Truncated, Some(200)), ("b", Cancelled, Some(200))], Some("a")),
-        // The caller left in the middle of an answer, or before there was one.
-        (&[("a", Cancelled, Some(200)), ("b", Cancelled, None)], Some("a")),
-        (&[("a", Cancelled, None), ("b", Cancelled, None)], Some("b")),
-    ] {
-        let attempts: Vec<_> =
-            attempts.iter().map(|(provider, outcome, status)| attempt(provider, *outcome, *status)).collect();
-        assert_eq!(answering(&attempts).map(|it| &*it.provider), expected, "{attempts:?}");
+fn nothing_is_counted_unless_somebody_takes_it() {
+    let book = UsageBook::default();
+    Sample::default().count(&book);
+    assert_eq!(size(&book), 0);
+    book.open();
+    Sample::default().count(&book);
+    assert_eq!(size(&book), 1);
+    book.close();
+    Sample { minute: 60, ..Sample::default() }.count(&book);
+    assert_eq!(book.take(), [Sample::default().row()]);
+}
+
+#[test]
+fn threads_do_not_count_calls_of_one_kind_in_one_place() {
+    let book = opened();
+    thread::scope(|scope| {
+        for _ in 0..2 * SHARDS {
+            scope.spawn(|| (0..100).for_each(|_| Sample::default().count(&book)));
+        }
+    });
+    let used = book.shards.iter().filter(|shard| !shard.0.lock().is_empty()).count();
+    // Other tests have threads as well, so that some of these may share a shard.
+    assert!(used > SHARDS / 2, "{used}");
+    let (slot, sums) = Sample::default().row();
+    let requests = 2 * SHARDS as u64 * 100;
+    assert_eq!(book.take(), [(slot, UsageSums { requests, errors: sums.errors * requests, ..sums })]);
+}
+
+#[test]
+fn a_call_counts_for_the_provider_whose_answer_its_caller_got() {
+    let attempts = [attempt("won", Outcome::Success, Some(200)), attempt("lost", Outcome::Cancelled, None)];
+    for (answering, expected) in [(Some(0), "won"), (None, "lost")] {
+        let book = opened();
+        let request_id = RequestId::from_random(1);
+        book.count(&CallRecord { answering, ..record(&request_id, &attempts) }, Timestamp::UNIX_EPOCH);
+        let rows = book.take();
+        assert_eq!(rows.iter().map(|(slot, _)| &*slot.provider).collect::<Vec<_>>(), [expected]);
     }
 }

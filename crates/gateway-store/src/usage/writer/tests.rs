@@ -136,6 +136,30 @@ fn it_writes_without_being_asked_and_forgets_once_a_day() {
     });
 }
 
+/// What happens, and the lines of the log that say what was lost.
+fn told(work: impl Future<Output = ()>) -> Vec<String> {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || run(work));
+    let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+    text.lines().filter(|line| line.contains("is lost")).map(str::to_owned).collect()
+}
+
 #[test]
 fn who_flushes_does_not_wait_for_ever() {
     let store = Shaky::of([Mood::Refuses, Mood::IsSilent]);
@@ -148,10 +172,86 @@ fn who_flushes_does_not_wait_for_ever() {
         assert_eq!(began.elapsed(), Duration::ZERO);
         assert!(!writer.flush().await, "silent");
         assert_eq!(began.elapsed(), FLUSH);
-        writer.stop().await;
-        assert_eq!(began.elapsed(), FLUSH + FAREWELL, "nor does who stops");
-        assert!(!writer.flush().await, "it has stopped");
     });
+}
+
+#[test]
+fn who_stops_does_not_wait_for_ever_and_is_told_how_much_is_lost() {
+    for is_writing in [true, false] {
+        let store = Shaky::of([Mood::IsSilent, Mood::IsSilent]);
+        let lines = told(async {
+            let (book, writer) = start(&store);
+            assert!(writer.flush().await, "it writes at once when it starts");
+            Sample::default().count(&book);
+            if is_writing {
+                assert!(!writer.flush().await);
+            }
+            // Not in the batch that the store is silent about, if there is one.
+            Sample { minute: 60, ..Sample::default() }.count(&book);
+            let began = Instant::now();
+            let lost = writer.stop();
+            let later = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Sample { minute: 120, ..Sample::default() }.count(&book);
+            };
+            let (lost, ()) = tokio::join!(lost, later);
+            assert_eq!((lost, began.elapsed()), (3, FAREWELL));
+            assert_eq!((writer.stop().await, began.elapsed()), (3, FAREWELL), "it has stopped");
+            assert!(!writer.flush().await, "it has stopped");
+            assert!(store.rows().is_empty());
+        });
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        assert!(line.contains(" WARN ") && line.contains("requests=3"), "{line}");
+    }
+}
+
+#[test]
+fn what_was_counted_while_the_store_was_slow_is_written_when_it_stops() {
+    let store = Shaky::of([Mood::Refuses]);
+    let lines = told(async {
+        let (book, writer) = start(&store);
+        assert!(writer.flush().await, "it writes at once when it starts");
+        Sample::default().count(&book);
+        assert!(!writer.flush().await, "refused");
+        Sample { minute: 60, ..Sample::default() }.count(&book);
+        assert_eq!(writer.stop().await, 0);
+    });
+    assert_eq!((store.rows().len(), lines), (2, vec![]));
+}
+
+#[test]
+fn what_the_store_has_not_taken_can_be_seen() {
+    let store = Shaky::of([Mood::Refuses, Mood::Swallows, Mood::Takes, Mood::Takes, Mood::IsSilent]);
+    run(async {
+        let (book, writer) = start(&store);
+        assert!(writer.flush().await, "it writes at once when it starts");
+        let count = |minute| Sample { minute, ..Sample::default() }.count(&book);
+        count(0);
+        assert_eq!(book.pending_requests(), 0, "nobody has tried to write it");
+        for (minute, expected) in [(60, 2), (60, 3), (0, 0), (0, 1)] {
+            count(minute);
+            writer.flush().await;
+            assert_eq!(book.pending_requests(), expected);
+        }
+    });
+}
+
+#[test]
+fn the_book_counts_for_as_long_as_it_is_written() {
+    let store = Shaky::of([]);
+    run(async {
+        let book = Arc::<UsageBook>::default();
+        Sample::default().count(&book);
+        let writer = UsageWriter::start(Arc::clone(&book), Arc::clone(&store) as _);
+        assert!(writer.flush().await && store.rows().is_empty(), "nobody was there to take it");
+        Sample::default().count(&book);
+        assert!(writer.flush().await);
+        drop(writer);
+        tokio::task::yield_now().await;
+        Sample::default().count(&book);
+        assert!(book.take().is_empty());
+    });
+    assert_eq!(store.rows(), summed([Sample::default().row()]));
 }
 
 #[test]
@@ -163,8 +263,8 @@ fn it_stops_once_everything_is_written() {
         for minute in (0..5_000).map(|hour| hour * 60) {
             Sample { minute, ..Sample::default() }.count(&book);
         }
-        writer.stop().await;
-        assert_eq!((store.rows().len(), began.elapsed()), (5_000, Duration::ZERO));
+        let lost = writer.stop().await;
+        assert_eq!((lost, store.rows().len(), began.elapsed()), (0, 5_000, Duration::ZERO));
     });
     assert_eq!(store.held.lock().most_rows, MOST_ROWS, "a piece at a time");
 }

@@ -1,7 +1,7 @@
 //! Attempts at providers, and what made one follow another.
 //!
-//! A retry stays with a model, a fallback leaves it. A hedge, which begins while the attempt before it is under way, is neither: nothing
-//! had failed when it began.
+//! A retry stays with a model, a fallback leaves it; either is counted with what had come of the attempt that ended last before it. A
+//! hedge, which begins while another attempt is under way, is neither, for it is made because something is slow.
 
 use std::fmt;
 
@@ -62,8 +62,10 @@ impl Family for Attempts {
             help: "Time from the start of an attempt to the head of the provider's answer",
         };
         out.histograms(&latency, self.latencies.rows())?;
-        let retries =
-            Heading { name: "retries", help: "Attempts that tried the same model again, by what had come of it" };
+        let retries = Heading {
+            name: "retries",
+            help: "Attempts that tried the same model again, by what had come of it; no hedges",
+        };
         out.counters(&retries, self.retries.rows().map(|(labels, count)| (labels, count.get())))?;
         let fallbacks =
             Heading { name: "fallbacks", help: "Attempts that left a model for another, by what had come of it" };

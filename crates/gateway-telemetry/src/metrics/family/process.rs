@@ -21,6 +21,13 @@ impl Family for Process {
             name: "log_lines_dropped",
             help: "Lines of the log that were lost because their reader was too slow",
         };
-        out.counter(&dropped, readings.dropped_log_lines)
+        out.counter(&dropped, readings.dropped_log_lines)?;
+        let traces = Heading {
+            name: "traces_dropped",
+            help: "Calls whose spans were lost, because their collector could not be reached or kept up with",
+        };
+        out.counter(&traces, readings.dropped_traces)?;
+        let usage = Heading { name: "usage_pending_requests", help: "Calls whose usage is not in the store yet" };
+        out.gauge(&usage, readings.pending_usage)
     }
 }

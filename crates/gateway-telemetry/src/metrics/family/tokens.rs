@@ -67,7 +67,7 @@ impl Family for TokenCounts {
         let tokens = Heading { name: "tokens", help: "Tokens that calls took" };
         out.counters(&tokens, self.tokens.rows().map(|(labels, count)| (labels, count.get())))?;
         let estimated = Heading {
-            name: "tokens_estimated",
+            name: "estimated_requests",
             help: "Calls whose tokens are the gateway's estimate, as their upstream reported none",
         };
         out.counters(&estimated, self.estimated.rows().map(|(labels, count)| (labels, count.get())))?;
