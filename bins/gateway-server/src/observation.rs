@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gateway_config::{Config, StorePlace};
+use gateway_config::Config;
 use gateway_core::GatewayBuilder;
 use gateway_core::call::Observer;
 use gateway_store::UsageBook;
@@ -41,12 +41,12 @@ impl Observation {
 
     /// Has a gateway tell everybody.
     pub(crate) fn equip(&self, builder: GatewayBuilder, config: &Config) -> GatewayBuilder {
-        let mut observers: Vec<Arc<dyn Observer>> =
-            vec![Arc::new(AccessLog::sampled(config.logging.sample)), Arc::<Metrics>::clone(&self.metrics)];
-        // Without a store nobody would ever take it out of the book.
-        if config.store.place != StorePlace::Nowhere {
-            observers.push(Arc::<UsageBook>::clone(&self.usage));
-        }
+        let mut observers: Vec<Arc<dyn Observer>> = vec![
+            Arc::new(AccessLog::sampled(config.logging.sample)),
+            Arc::<Metrics>::clone(&self.metrics),
+            // It counts only while somebody writes it to a store.
+            Arc::<UsageBook>::clone(&self.usage),
+        ];
         let Some((traces, _)) = &self.traces else { return builder.observer(Arc::new(Observers::new(observers))) };
         observers.push(Arc::new(traces.clone()));
         let sampler = traces.sampler();

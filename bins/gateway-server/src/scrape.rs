@@ -7,6 +7,7 @@ use bytes::Bytes;
 use gateway_core::resilience::BreakerState;
 use gateway_core::{Ejections, Gateway, ProviderReport};
 use gateway_reload::Reloader;
+use gateway_store::UsageBook;
 use gateway_telemetry::Format;
 use gateway_telemetry::{CircuitState, DroppedLines, Metrics, ProviderReading, Readings, Reloads};
 use gateway_traces::Traces;
@@ -52,6 +53,7 @@ pub(crate) struct ScrapeSources {
     pub(crate) dropped_lines: DroppedLines,
     /// None if traces go nowhere.
     pub(crate) traces: Option<Traces>,
+    pub(crate) usage: Arc<UsageBook>,
 }
 
 impl Scrape {
@@ -71,7 +73,9 @@ impl Scrape {
         let format = Format::accepted_by(accept);
         let (status, content_type, text) = match timeout(PATIENCE, self.write(format)).await {
             Ok(Ok(text)) => (StatusCode::OK, format.content_type(), text),
-            Ok(Err(_)) => (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, Bytes::from_static(b"The metrics cannot be written.")),
+            Ok(Err(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, Bytes::from_static(b"The metrics cannot be written."))
+            }
             Err(_) => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, Bytes::from_static(b"Too many ask at once. Try again.")),
         };
         let mut response = Response::new(Full::new(text));
@@ -113,7 +117,7 @@ impl ScrapeSources {
             queue_depth: self.gateway.waiting_calls() as u64,
             dropped_log_lines: self.dropped_lines.count() as u64,
             dropped_traces: self.traces.as_ref().map_or(0, Traces::dropped),
-            pending_usage: 0,
+            pending_usage: self.usage.pending_requests(),
             providers: providers.collect(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use gateway_config::{Config, LogFormat, Server, Sources};
 use gateway_core::{Gateway, GatewayBuilder};
 use gateway_listener::{
@@ -111,27 +111,31 @@ impl Process {
             reloader,
             checks,
             dropped_lines: log.dropped_lines(),
+            usage: observation.usage,
             traces: exporting.as_ref().map(|exporting| exporting.traces().clone()),
         });
         let ended = tokio::select! {
             drained = listeners.serve(front, Back { admin, scrape }, stopping) => Ok(drained),
             problem = state.keep_house() => Err(problem),
-            () = asked_twice => {
-                // What is known of the calls that are over is worth a moment.
-                let _ = timeout(LAST_MOMENT, state.close()).await;
-                bail!("stopped at once, because it was asked to twice; calls in flight were cut");
-            }
+            () = asked_twice => Err(anyhow!("stopped at once, because it was asked to twice; calls in flight were cut")),
         };
         watching.stop().await;
         host.stop().await;
-        state.close().await;
+        let lost_usage = state.close().await;
         let lost_traces = match exporting {
             Some(exporting) => Some(exporting.stop().await),
             None => None,
         };
         let lost_log_lines = log.dropped_lines().count();
         let drained = ended?;
-        tracing::info!(finished = drained.finished, cut = drained.cut, lost_log_lines, lost_traces, "stopped");
+        tracing::info!(
+            finished = drained.finished,
+            cut = drained.cut,
+            lost_log_lines,
+            lost_traces,
+            lost_usage,
+            "stopped"
+        );
         Ok(())
     }
 }

@@ -147,18 +147,18 @@ impl State {
         }
     }
 
-    /// Writes what has not been written yet.
-    pub(crate) async fn close(self) {
+    /// Writes what has not been written yet. Returns how many calls' usage is lost, if there is a store.
+    pub(crate) async fn close(self) -> Option<u64> {
         if let Counters::Shared(limits) = &self.counters {
             limits.close().await;
         }
         let awaited = self.awaited.as_ref().and_then(|awaited| awaited.followed.get());
         let awaited = awaited.map(|it| (&it.usage, &it.follower));
-        if let Some((usage, follower)) = self.stored.as_ref().map(|it| (&it.usage, &it.follower)).or(awaited) {
-            // The store is closed with the follower.
-            usage.stop().await;
-            follower.stop().await;
-        }
+        let (usage, follower) = self.stored.as_ref().map(|it| (&it.usage, &it.follower)).or(awaited)?;
+        // The store is closed with the follower.
+        let lost = usage.stop().await;
+        follower.stop().await;
+        Some(lost)
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// How many kinds of calls, and how many of attempts, are told apart. Calls of further kinds are counted all the same, with
-    /// `overflow` for the names of their key and their model. Those of names that are gone make room at the next scrape.
+    /// `other` for the names of their key and their model. Those of names that are gone make room at the next scrape.
     pub const MOST_COMBINATIONS: usize = 100_000;
 
     /// Metrics that have counted nothing.

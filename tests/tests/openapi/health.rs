@@ -64,7 +64,7 @@ async fn detailed_health_is_what_the_document_says() {
         let answer = seen_with(&node, key).await;
         assert_eq!(answer.status, status, "{who}: {}", answer.text());
         let response = &responses[status.to_string()];
-        let response = response["$ref"].as_str().map_or(response, |place| &document.pointer(&place[1..]).unwrap());
+        let response = response["$ref"].as_str().map_or(response, |place| document.pointer(&place[1..]).unwrap());
         let schema = &response["content"]["application/json"]["schema"];
         assert!(schema.is_object(), "{who}");
         answers.push(json!({ "what": who, "schema": schema, "answer": answer.json() }));

@@ -51,7 +51,7 @@ impl Audience {
         let observers = [
             log.as_ref().map(|_| Arc::new(AccessLog::default()) as Arc<dyn Observer>),
             has(Told::Metrics).then(|| Arc::new(Metrics::new()) as _),
-            has(Told::UsageBook).then(|| Arc::<UsageBook>::default() as _),
+            has(Told::UsageBook).then(|| Arc::new(opened()) as _),
             export.as_ref().map(|export| Arc::new(export.traces.clone()) as _),
         ];
         Self { observer: Arc::new(Observers::new(observers.into_iter().flatten())), log, export }
@@ -100,4 +100,11 @@ impl Export {
         });
         Self { traces, stop, thread }
     }
+}
+
+/// A book that counts: it does so once somebody writes what it holds.
+fn opened() -> UsageBook {
+    let book = UsageBook::default();
+    book.open();
+    book
 }
