@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// time must not take a worker from calls, nor memory for answers that nobody reads.
 const PAUSES: u32 = 49;
 
+/// The longest pause: a second Prometheus that comes right behind the first is answered in time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Answers scrapes.
@@ -92,7 +95,7 @@ impl Scrape {
             if last.format == format && last.began >= arrived {
                 return Ok(last.text.clone());
             }
-            sleep_until(last.began + last.took * (PAUSES + 1)).await;
+            sleep_until(last.began + last.took + (last.took * PAUSES).min(LONGEST_PAUSE)).await;
         }
         let sources = Arc::clone(&self.sources);
         // With many keys there is much to write, and calls do not wait for that. Whoever asked may go meanwhile: the lock stays.

@@ -3,7 +3,7 @@
 //! Nodes that are running write what they have counted every few seconds, so what was called last may not be among it.
 
 use std::fmt;
-use std::io::{Write, stdout};
+use std::io::{self, BufWriter, Write, stdout};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -15,8 +15,8 @@ use crate::commands::run_to_end;
 use crate::keys::table::printable;
 use crate::state::required_backend;
 
-/// How many rows are read at once.
-const PAGE: u32 = 1000;
+/// How many rows are read at once: so many that few reports have more, and few enough for some tens of megabytes.
+const PAGE: u32 = 100_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -46,9 +46,17 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         backend.close().await;
         report
     })??;
-    let text = if json { serde_json::to_string_pretty(&report)? + "\n" } else { Table::of(&report).to_string() };
-    let mut output = stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).context("standard output cannot be written")
+    print(&report, json, &mut BufWriter::new(stdout().lock())).context("standard output cannot be written")
+}
+
+fn print(report: &UsageReport, json: bool, output: &mut impl Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *output, report)?;
+        writeln!(output)?;
+    } else {
+        write!(output, "{}", Table::of(report))?;
+    }
+    output.flush()
 }
 
 /// All pages as one.
@@ -67,7 +75,7 @@ async fn whole(backend: &Arc<dyn Backend>, mut request: UsageRequest) -> anyhow:
     while let Some(next) = whole.next_cursor.take() {
         let page = reports.report(&request, Some(&next.parse()?), PAGE).await?;
         whole.data.extend(page.data);
-        (whole.totals, whole.next_cursor) = (page.totals, page.next_cursor);
+        whole.next_cursor = page.next_cursor;
     }
     Ok(whole)
 }
@@ -92,7 +100,7 @@ impl Table {
         let mut rows: Vec<Vec<_>> = std::iter::once(headings.map(str::to_owned).collect()).chain(rows).collect();
         if names > 0 {
             let total = std::iter::once("TOTAL".to_owned()).chain(vec![String::new(); names - 1]);
-            rows.push(total.chain(figures(&report.totals)).collect());
+            rows.push(total.chain(figures(&report.totals.unwrap_or_default())).collect());
         }
         Self { names, rows }
     }
@@ -168,7 +176,7 @@ mod tests {
             to: Timestamp::UNIX_EPOCH,
             group_by: group_by.to_vec(),
             data: vec![row],
-            totals: figures(12, 30.5),
+            totals: Some(figures(12, 30.5)),
             is_current: true,
             next_cursor: None,
         }

@@ -288,6 +288,7 @@ fn usage_verdict(error: &UsageError) -> (StatusCode, &'static str) {
     match error {
         UsageError::Invalid(invalid) => (StatusCode::BAD_REQUEST, invalid.code()),
         UsageError::NoStore => (StatusCode::CONFLICT, "no_store"),
+        UsageError::Store(StoreError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "reports_busy"),
         UsageError::Store(StoreError::Unavailable { .. } | StoreError::Refused { .. }) => {
             (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
         }

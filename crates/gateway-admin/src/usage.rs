@@ -81,7 +81,7 @@ impl UsageReports {
             to: asked.to,
             data: page.groups.iter().map(|(group, sums)| UsageRow::new(group, sums, &asked.group_by)).collect(),
             group_by: asked.group_by,
-            totals: (&page.totals).into(),
+            totals: page.totals.as_ref().map(Into::into),
             is_current,
             next_cursor: next.map(|cursor| cursor.to_string()),
         })

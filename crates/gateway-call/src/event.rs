@@ -37,8 +37,8 @@ pub struct AttemptRecord {
 pub struct Tokens {
     /// How many.
     pub usage: Usage,
-    /// Whether the gateway guessed them from what it saw pass, because the upstream reported nothing: the answer broke off, its
-    /// caller left, or it is of a kind that has no report.
+    /// Whether any of it is the gateway's guess from what it saw pass: the upstream reported nothing or only half, or the answer broke
+    /// off with less reported than was seen.
     pub is_estimated: bool,
 }
 

@@ -111,7 +111,7 @@ impl Drop for AnswerBody {
     /// Dropped before its end, the body had a caller who left. However it went, what a stream has brought is known by now.
     fn drop(&mut self) {
         if let (Content::Events(relay), Some(settlement)) = (&self.content, &mut self.settlement) {
-            settlement.measure(relay.usage(), relay.tokens_seen());
+            settlement.measure(relay.measure());
         }
         if !self.is_complete()
             && let Some(settlement) = &mut self.settlement

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use gateway_call::{
     AttemptRecord, CallRecord, CallTrace, Endpoint, Event, Label, ModelName, Observer, Outcome, RefusedBy, RequestId,
-    Tokens, Usage,
+    Tokens,
 };
 use gateway_keystore::VirtualKey;
+use gateway_protocol::ReportedUsage;
 use gateway_ratelimit::{Levels, NanoUsd, Price};
 use http::StatusCode;
 use tokio::time::Instant;
@@ -30,7 +31,7 @@ mod stopwatch;
 use attempts::Attempts;
 pub(crate) use attempts::{Addressee, AnswerHead, Begun, MAX_RUNNING};
 use consumption::Consumption;
-pub(crate) use consumption::Expected;
+pub(crate) use consumption::{Expected, Measure};
 pub(crate) use heading::Heading;
 use stopwatch::Stopwatch;
 
@@ -178,13 +179,13 @@ impl Settlement {
     }
 
     /// Notes how much there is of a plain answer: what the upstream reports of it, and how many bytes it has.
-    pub(crate) fn measure_whole(&mut self, reported: Option<Usage>, bytes: u64) {
+    pub(crate) fn measure_whole(&mut self, reported: ReportedUsage, bytes: u64) {
         self.consumption.measure_whole(reported, bytes);
     }
 
-    /// Notes how much of the answer there was: what the upstream reports of it, and what was seen, in tokens.
-    pub(crate) fn measure(&mut self, reported: Option<Usage>, seen: u64) {
-        self.consumption.measure(reported, seen);
+    /// Notes how much of the answer there was.
+    pub(crate) fn measure(&mut self, measure: Measure) {
+        self.consumption.measure(measure);
     }
 
     /// Notes what was asked for; only names that the configuration knows may come here.

@@ -121,6 +121,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Others are doing the same, which one at a time may, and it was not this one's turn in time. Nothing was done.
+    #[error("others are doing the same, and it was not this one's turn in time")]
+    Busy,
     /// The row of this one entry makes no sense; it was written by hand perhaps. It can still be removed.
     #[error("`{id}` cannot be read: {problem}")]
     Unreadable {

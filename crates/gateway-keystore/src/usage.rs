@@ -143,8 +143,9 @@ pub struct UsageGroup {
 pub struct UsagePage {
     /// The groups, ordered as [`UsageGroup`] is.
     pub groups: Vec<(UsageGroup, UsageSums)>,
-    /// Everything in the hours that were asked for, whichever page this is.
-    pub totals: UsageSums,
+    /// Everything in the hours that were asked for. Only in the first part, which is behind no group: to add up everything
+    /// once more for each part would make many parts cost far more than all at once.
+    pub totals: Option<UsageSums>,
 }
 
 /// Keeps what calls took.
@@ -153,7 +154,9 @@ pub trait UsageLedger: Send + Sync {
     /// none of it was added, or it is not known whether all of it was.
     fn add_usage<'a>(&'a self, batch: &'a UsageBatch) -> StoreFuture<'a, ()>;
 
-    /// Adds up what is there.
+    /// Adds up what is there, for one who asks at a time, so that a report never keeps anything else from being done. The others
+    /// wait for some seconds; whose turn does not come is told [`crate::StoreError::Busy`]. A part of a report by hours or days
+    /// takes the time that its own hours take, any other part that of all hours.
     fn usage<'a>(&'a self, query: &'a UsageQuery) -> StoreFuture<'a, UsagePage>;
 
     /// Forgets the hours that began before a moment, and the writers whose last batch is from before it.

@@ -4,13 +4,12 @@
 pub(crate) mod tests;
 
 use bytes::Bytes;
-use gateway_call::Usage;
 
 use crate::edit::{Edit, Insert, Piece, pieces};
 use crate::reply::{Changes, Findings, Layout, scan_reply};
 use crate::segments::JOIN_LIMIT;
 use crate::served::to_json;
-use crate::{Segments, Served, UpstreamFault};
+use crate::{ReportedUsage, Segments, Served, UpstreamFault};
 
 /// What a plain JSON answer holds that the gateway cares for; made by [`scan_answer`].
 #[derive(Debug)]
@@ -19,8 +18,8 @@ pub struct AnswerScan {
     pub is_object: bool,
     /// The error inside, if the object's `error` member is not null.
     pub error: Option<UpstreamFault>,
-    /// The tokens that the call took, if the object's `usage` member says so.
-    pub usage: Option<Usage>,
+    /// The tokens that the call took, as far as the object's `usage` member says so.
+    pub usage: ReportedUsage,
     edits: Vec<Edit>,
 }
 
@@ -43,8 +42,9 @@ pub fn scan_answer(body: &[u8]) -> Result<AnswerScan, NotJson> {
         findings.append_served(&mut edits);
     }
     let is_object = findings.is_some();
-    let (error, usage) = findings.map_or((None, None), |Findings { error, usage, .. }| (error, usage.usage()));
-    Ok(AnswerScan { is_object, error: error.map(|range| UpstreamFault::read(&body[range])), usage, edits })
+    let (error, usage) = findings.map_or((None, None), |Findings { error, usage, .. }| (error, usage));
+    let error = error.map(|range| UpstreamFault::read(&body[range]));
+    Ok(AnswerScan { is_object, error, usage: usage.unwrap_or_default(), edits })
 }
 
 /// The answer with its top-level `model` replaced, where that is text, and `gateway` as its last member. An upstream's

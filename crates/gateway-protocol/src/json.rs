@@ -342,14 +342,23 @@ pub(crate) fn text_len(raw: &[u8]) -> usize {
     len
 }
 
-/// A number of things, such as tokens, given as a JSON value. `None` for whatever is no whole number, or larger than any that
-/// every reader of JSON can tell from its neighbours (RFC 8259, section 6): 2^53.
+/// A number of things, such as tokens, given as a JSON value: a whole number however it is written, `12`, `12.0` or `1.2e1`.
+/// `None` for whatever is none, or larger than any that every reader of JSON can tell from its neighbours (RFC 8259, section 6):
+/// 2^53.
 pub(crate) fn whole_number(value: &[u8]) -> Option<u64> {
     const MAX: u64 = 1 << 53;
-    if !value.iter().all(u8::is_ascii_digit) {
+    let text = std::str::from_utf8(value).ok()?;
+    if value.iter().all(u8::is_ascii_digit) {
+        return text.parse().ok().filter(|number| *number <= MAX);
+    }
+    if !value.first()?.is_ascii_digit() {
         return None;
     }
-    std::str::from_utf8(value).ok()?.parse().ok().filter(|number| *number <= MAX)
+    let number: f64 = text.parse().ok()?;
+    // At the bound itself a number may have been rounded to it.
+    let is_whole = number.fract() == 0.0 && number < 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, below 2^53 and without a sign")]
+    is_whole.then_some(number as u64)
 }
 
 /// A member's name by its meaning, given as it stands between its quotes. Allocates only if it has escapes; one that is

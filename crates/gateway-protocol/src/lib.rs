@@ -65,3 +65,4 @@ pub use sizing::Sizing;
 pub use status::status_object;
 pub use stream::{FrameKind, StreamRewriter};
 pub use template::Template;
+pub use usage::ReportedUsage;

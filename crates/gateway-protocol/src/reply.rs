@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use gateway_call::{Endpoint, Usage};
+use gateway_call::Endpoint;
 
 use crate::edit::{Cutter, Edit, Insert};
 use crate::json::{Malformed, Scanner, key_name, text_len};
-use crate::usage::read_usage;
+use crate::usage::{ReportedUsage, read_usage};
 
 /// How an endpoint's replies are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub(crate) struct Findings {
     pub(crate) content: bool,
     /// How many bytes of it there are, without what is around it.
     pub(crate) content_bytes: usize,
-    /// The tokens of the call.
-    pub(crate) usage: Reported,
+    /// What it says of the tokens of the call; `None` if it has no object for that. What the object holds may not be readable.
+    pub(crate) usage: Option<ReportedUsage>,
     /// The protocol's own end, where one event says it for the whole stream.
     pub(crate) end: bool,
     /// The choices in this frame, and those of them that it ends.
@@ -65,24 +65,6 @@ pub(crate) struct Findings {
     append_at: usize,
     /// How it begins there: with a comma if another one stays before it.
     append_as: &'static str,
-}
-
-/// What a reply says of its tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reported {
-    Nothing,
-    /// There is an object for it, with nothing in it that could be counted.
-    Unreadable,
-    Usage(Usage),
-}
-
-impl Reported {
-    pub(crate) fn usage(self) -> Option<Usage> {
-        match self {
-            Self::Usage(usage) => Some(usage),
-            Self::Nothing | Self::Unreadable => None,
-        }
-    }
 }
 
 /// Choices of a stream: which were seen, and which of them were given a `finish_reason`. One bit each; the last bit stands
@@ -148,7 +130,7 @@ pub(crate) fn scan_reply(
             typed_error: false,
             content: layout == Layout::Flat,
             content_bytes: 0,
-            usage: Reported::Nothing,
+            usage: None,
             end: false,
             choices: Choices::default(),
             append_at: scanner.at() + 1,
@@ -227,10 +209,9 @@ impl Reader<'_> {
 
     fn usage(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
         let is_object = scanner.peek() == Some(b'{');
-        match read_usage(self.text, scanner)? {
-            Some(usage) => self.findings.usage = Reported::Usage(usage),
-            None if is_object && self.findings.usage == Reported::Nothing => self.findings.usage = Reported::Unreadable,
-            None => {}
+        let usage = read_usage(self.text, scanner)?;
+        if is_object {
+            self.findings.usage.get_or_insert_default().merge(usage);
         }
         Ok(())
     }

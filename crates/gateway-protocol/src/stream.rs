@@ -10,13 +10,13 @@ mod tests;
 use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
-use gateway_call::{Endpoint, Usage};
+use gateway_call::Endpoint;
 use gateway_sse::{Data, Frame};
 
 use crate::edit::{Edit, Insert, Piece, pieces};
-use crate::reply::{Changes, Choices, Findings, Layout, Reported, scan_reply};
+use crate::reply::{Changes, Choices, Findings, Layout, scan_reply};
 use crate::served::to_json;
-use crate::{Served, UpstreamFault};
+use crate::{ReportedUsage, Served, UpstreamFault};
 
 /// What a frame was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct StreamRewriter {
     edits: Vec<Edit>,
     saw_content: bool,
     content_bytes: u64,
-    usage: Option<Usage>,
+    usage: ReportedUsage,
     choices: Choices,
     saw_end_event: bool,
     saw_done: bool,
@@ -62,7 +62,7 @@ impl StreamRewriter {
             edits: Vec::with_capacity(4),
             saw_content: false,
             content_bytes: 0,
-            usage: None,
+            usage: ReportedUsage::default(),
             choices: Choices::default(),
             saw_end_event: false,
             saw_done: false,
@@ -113,8 +113,9 @@ impl StreamRewriter {
         self.content_bytes
     }
 
-    /// The tokens of the call, as the last frame that had them says. Vendors that report them in every frame count up.
-    pub fn usage(&self) -> Option<Usage> {
+    /// The tokens of the call, as all frames so far say together: the largest number of each member. Before the end it may be
+    /// less than the call takes, because vendors that report in every frame count up, some of them with a long stay at 0.
+    pub fn usage(&self) -> ReportedUsage {
         self.usage
     }
 
@@ -157,7 +158,7 @@ impl StreamRewriter {
     }
 
     fn judge(&mut self, findings: &Findings, payload: &[u8], named_error: bool) -> FrameKind {
-        self.usage = findings.usage.usage().or(self.usage);
+        self.usage.merge(findings.usage.unwrap_or_default());
         if let Some(error) = &findings.error {
             return FrameKind::Error(UpstreamFault::read(&payload[error.clone()]));
         }
@@ -173,7 +174,7 @@ impl StreamRewriter {
 
     /// Whether a frame is the one that `stream_options.include_usage` asks for.
     fn is_usage_alone(&self, findings: &Findings) -> bool {
-        self.layout == Layout::Choices && findings.usage != Reported::Nothing && findings.choices.is_empty()
+        self.layout == Layout::Choices && findings.usage.is_some() && findings.choices.is_empty()
     }
 
     /// Writes a frame whose payload is one line, which lies at `range`.

@@ -1,61 +1,98 @@
 //! The tokens that an upstream says a call took.
 //!
 //! Vendors agree on the numbers and not on their names. A number is taken where it is one and left out where it is not: what
-//! is read here is what a caller's limits and budget are charged.
+//! is read here is what a caller's limits and budget are charged, so what cannot be read must never pass for a zero.
 
 #[cfg(test)]
 mod tests;
 
-use gateway_call::Usage;
-
 use crate::json::{Malformed, Scanner, key_name, whole_number};
 
-/// What the members of a `usage` said.
-#[derive(Default)]
-struct Counts {
+/// The most tokens that a report is believed to mean. No model takes a thousandth of it, and sums of what is charged for it stay
+/// far from the ends of their types.
+const MOST: u64 = 1 << 32;
+
+/// What an upstream says that a call took, member by member. The default says nothing.
+///
+/// A stream may say it in parts and more than once, each time with what there is so far: Anthropic's API, for one, tells the
+/// prompt in its first event and counts the answer up from there. So reports are [merged](Self::merge) by the larger number of
+/// each member, and a zero that stands for "not known yet" or an odd last frame takes nothing back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReportedUsage {
     prompt: Option<u64>,
     completion: Option<u64>,
     total: Option<u64>,
     cached: Option<u64>,
 }
 
-/// Reads the value of a `usage` member, on which the scanner stands in `text`. `None` if it names no number of tokens.
-pub(crate) fn read_usage(text: &[u8], scanner: &mut Scanner<'_>) -> Result<Option<Usage>, Malformed> {
-    let mut counts = Counts::default();
+impl ReportedUsage {
+    /// Takes note of another report of the same answer.
+    pub fn merge(&mut self, other: Self) {
+        self.prompt = self.prompt.max(other.prompt);
+        self.completion = self.completion.max(other.completion);
+        self.total = self.total.max(other.total);
+        self.cached = self.cached.max(other.cached);
+    }
+
+    /// The tokens of the prompt, said or left of the total. `None` if they cannot be told.
+    pub fn prompt(&self) -> Option<u64> {
+        self.prompt.or_else(|| Some(self.total?.saturating_sub(self.completion?)))
+    }
+
+    /// The tokens of the answer. `None` if they cannot be told.
+    ///
+    /// They are what the total has beyond the prompt, if that is more than is said: some vendors count the tokens of hidden
+    /// reasoning in the total alone, though they charge for them as for the answer.
+    pub fn completion(&self) -> Option<u64> {
+        let left = self.total.zip(self.prompt).map(|(total, prompt)| total.saturating_sub(prompt));
+        self.completion.max(left)
+    }
+
+    /// The tokens of both together, where nothing else is said. `None` if there is no total.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The part of the prompt that came from a cache, 0 if nothing is said of it. It may exceed the prompt.
+    pub fn cached(&self) -> u64 {
+        self.cached.unwrap_or(0)
+    }
+
+    /// Whether there is nothing in it that says how much the call took.
+    pub fn is_empty(&self) -> bool {
+        self.prompt.or(self.completion).or(self.total).is_none()
+    }
+}
+
+/// Reads the value of a `usage` member, on which the scanner stands in `text`. A member that is no whole number, or more than
+/// any call takes, says nothing.
+pub(crate) fn read_usage(text: &[u8], scanner: &mut Scanner<'_>) -> Result<ReportedUsage, Malformed> {
+    let mut usage = ReportedUsage::default();
     scanner.object(|scanner, key| {
         let count = match &*key_name(&text[key]) {
-            b"prompt_tokens" | b"input_tokens" => &mut counts.prompt,
-            b"completion_tokens" | b"output_tokens" => &mut counts.completion,
-            b"total_tokens" => &mut counts.total,
-            b"prompt_tokens_details" | b"input_tokens_details" => return read_details(text, scanner, &mut counts),
+            b"prompt_tokens" | b"input_tokens" => &mut usage.prompt,
+            b"completion_tokens" | b"output_tokens" => &mut usage.completion,
+            b"total_tokens" => &mut usage.total,
+            b"prompt_tokens_details" | b"input_tokens_details" => return read_details(text, scanner, &mut usage),
             _ => return scanner.value().map(drop),
         };
         // Some vendors give a number under both of its names, and then one of them may be 0.
-        *count = whole_number(&text[scanner.value()?]).max(*count);
+        *count = tokens(&text[scanner.value()?]).max(*count);
         Ok(())
     })?;
-    Ok(counts.settle())
+    Ok(usage)
 }
 
-fn read_details(text: &[u8], scanner: &mut Scanner<'_>, counts: &mut Counts) -> Result<(), Malformed> {
+fn read_details(text: &[u8], scanner: &mut Scanner<'_>, usage: &mut ReportedUsage) -> Result<(), Malformed> {
     scanner.object(|scanner, key| {
         let value = scanner.value()?;
         if text[key] == *b"cached_tokens" {
-            counts.cached = whole_number(&text[value]).max(counts.cached);
+            usage.cached = tokens(&text[value]).max(usage.cached);
         }
         Ok(())
     })
 }
 
-impl Counts {
-    /// The counts that are missing follow from the total: embeddings and reranking have a prompt only, and some vendors count
-    /// the tokens of hidden reasoning in the total alone, though they charge for them as for the answer.
-    fn settle(self) -> Option<Usage> {
-        let Self { prompt, completion, total, cached } = self;
-        prompt.or(completion).or(total)?;
-        let total = total.unwrap_or(0);
-        let prompt = prompt.unwrap_or_else(|| total.saturating_sub(completion.unwrap_or(0)));
-        let completion = completion.unwrap_or(0).max(total.saturating_sub(prompt));
-        Some(Usage { prompt, completion, cached: cached.unwrap_or(0).min(prompt) })
-    }
+fn tokens(value: &[u8]) -> Option<u64> {
+    whole_number(value).filter(|count| *count <= MOST)
 }

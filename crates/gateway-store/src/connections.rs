@@ -76,7 +76,8 @@ impl<D: Dialect> Connections<D> {
     /// A connection that has just answered, to the database that is there now. Who finds that it is another one, or gone,
     /// gets an error, and everybody's connections are closed.
     pub(crate) async fn lease(&self, dialect: &D) -> Result<Lease<'_, D>, Failure> {
-        let permit = timeout(CONNECT_PATIENCE, self.permits.acquire()).await?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = timeout(CONNECT_PATIENCE, self.permits.acquire()).await.map_err(|_| Failure::all_in_use())?;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let found = dialect.identity();
         if let Some(before) = self.replaced(&found) {
             drop(permit);
@@ -176,6 +177,11 @@ async fn connect<D: Dialect>(dialect: &D) -> Result<Driven<D>, Failure> {
 }
 
 impl<D: Dialect> Lease<'_, D> {
+    /// Lets go of the place among the few, and keeps the connection. For one that is still at work when its caller has gone.
+    pub(crate) fn into_connection(self) -> Driven<D> {
+        self.connection
+    }
+
     /// Keeps the connection for the next who asks. Only for one that has answered to everything that it was asked.
     pub(crate) fn give_back(self) {
         self.home.shelf.lock().spare.push((Instant::now(), self.connection));

@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use gateway_keystore::{Position, StoreError, StoreFuture, Version};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Database};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 pub use failure::{Failure, Fault};
@@ -107,12 +108,20 @@ pub struct SqlStore<D: Dialect> {
     sealing: Sealing,
     /// The generation of the connections in which the last write was refused, counted from 1; 0 if it was not.
     refused: AtomicU64,
+    /// Whose turn it is to read a report of usage.
+    reports: Arc<Semaphore>,
 }
 
 impl<D: Dialect> SqlStore<D> {
     /// A store that connects when it is first asked for something.
     pub fn new(dialect: D) -> Self {
-        Self { dialect, connections: Connections::new(), sealing: Sealing::default(), refused: AtomicU64::new(0) }
+        Self {
+            dialect,
+            connections: Connections::new(),
+            sealing: Sealing::default(),
+            refused: AtomicU64::new(0),
+            reports: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// The same store, which seals the secrets that it is given; with none, it keeps them as they are. What is not sealed

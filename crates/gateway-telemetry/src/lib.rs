@@ -2,7 +2,7 @@
 //!
 //! [`AccessLog`] observes calls and writes one line for each when it settles; [`Metrics`] counts them for Prometheus, and
 //! [`Observers`] is both, with whatever else wants to know. [`start_logging`] sets the process up to write lines as text or
-//! JSON without ever making a call wait: a reader that does not keep up loses lines, and the loss is counted.
+//! JSON without ever making a call wait: a reader that does not keep up loses lines, as one that is gone does, and the loss is counted.
 //!
 //! This crate decides nothing about a call and sees neither bodies nor keys.
 //!
@@ -17,6 +17,8 @@
 //! ```
 
 mod access_log;
+#[cfg(test)]
+mod captured;
 mod logging;
 mod metrics;
 mod observers;

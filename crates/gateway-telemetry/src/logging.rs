@@ -1,36 +1,35 @@
 //! How the process writes its log.
 //!
 //! Lines go to standard error through a bounded queue and a thread of its own. When the reader of standard error
-//! stalls, the queue fills and further lines are dropped: a log must never hold up a call.
+//! stalls, the queue fills and further lines are dropped: a log must never hold up a call. Those are counted, and so are lines that
+//! cannot be written.
 //!
 //! What the gateway's own crates log holds no secret, at any level: credentials are of a type that cannot be printed, and tests
 //! look for canaries at `trace`. The crates below them handle the same credentials as plain bytes: the HTTP crates write headers, the
 //! clients of stores write passwords, TLS derives keys. Nobody promises what those print for debugging, or will print in their next
-//! version. So they are held to `info`, by a second filter that `RUST_LOG` cannot change: see [`GUARDED`]. It names who is let
+//! version. So they are held to `info`, by a second filter that `RUST_LOG` cannot change: see `filter::guard`. It names who is let
 //! through rather than who is not, so that a new dependency is held to it too. Lines of the `log` crate, which rustls writes, go nowhere.
 
-use std::io::{IsTerminal, stderr};
+mod filter;
+mod json_line;
+mod output;
 
-use tracing::Level;
-use tracing::level_filters::LevelFilter;
+use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tracing::subscriber::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
+use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use json_line::JsonLine;
+use output::Output;
+
 /// Lines held for a slow reader before further ones are dropped: a few megabytes.
 const QUEUED_LINES: usize = 16_384;
-
-/// What is logged unless `RUST_LOG` says otherwise. hyper warns of things that callers do, such as hanging up.
-const DEFAULT_FILTER: &str = "info,hyper=error,h2=error,rustls=error";
-
-/// The most that is ever logged of what is not the gateway's own. At `info` and above, crates say what an operator is to know.
-const GUARDED: Level = Level::INFO;
-
-/// What the names of the gateway's own crates begin with, and so the targets of their lines.
-const OWN: &str = "gateway_";
 
 /// The shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,24 +47,28 @@ pub enum LineFormat {
 #[must_use = "dropping it ends the log"]
 pub struct LogGuard {
     _worker: WorkerGuard,
-    dropped: ErrorCounter,
+    dropped: DroppedLines,
 }
 
 impl LogGuard {
-    /// The count of lines lost because the reader was too slow.
+    /// The count of lines that were lost.
     pub fn dropped_lines(&self) -> DroppedLines {
-        DroppedLines(self.dropped.clone())
+        self.dropped.clone()
     }
 }
 
-/// Counts lines of the log that were lost because the reader was too slow.
+/// Counts lines of the log that were lost, because the reader was too slow, or because they could not be written: the reader is gone,
+/// or the disk is full.
 #[derive(Debug, Clone)]
-pub struct DroppedLines(ErrorCounter);
+pub struct DroppedLines {
+    unqueued: ErrorCounter,
+    unwritten: Arc<AtomicUsize>,
+}
 
 impl DroppedLines {
     /// How many there were so far.
     pub fn count(&self) -> usize {
-        self.0.dropped_lines()
+        self.unqueued.dropped_lines().saturating_add(self.unwritten.load(Ordering::Relaxed))
     }
 }
 
@@ -89,6 +92,8 @@ pub enum LoggingError {
 
 /// Starts the process's log. `directives` is the text of `RUST_LOG`; none or empty text means `info`.
 ///
+/// With `access` the access log is written, unless directives name its target `access`, or are `off`; without, it never is.
+///
 /// Whatever the directives say, crates that are not the gateway's own log nothing below `info`, because what they print for
 /// debugging may hold keys. An embedder with other wishes sets up `tracing` itself; the access log is an event like any other.
 ///
@@ -96,10 +101,11 @@ pub enum LoggingError {
 ///
 /// Directives that cannot be parsed, or a log that was started before.
 pub fn start_logging(format: LineFormat, access: bool, directives: Option<&str>) -> Result<LogGuard, LoggingError> {
-    let filter = filter(access, directives)?;
-    let (writer, worker) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(stderr());
-    let dropped = writer.error_counter();
+    let filter = filter::asked_for(access, directives).map_err(|source| LoggingError::Filter { source })?;
+    let output = Output::new(stderr());
+    let unwritten = output.lost();
+    let (writer, worker) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(output);
+    let dropped = DroppedLines { unqueued: writer.error_counter(), unwritten };
     let on_terminal = stderr().is_terminal();
     let started = if format.is_json(on_terminal) {
         json(filter, writer).try_init()
@@ -110,30 +116,22 @@ pub fn start_logging(format: LineFormat, access: bool, directives: Option<&str>)
     Ok(LogGuard { _worker: worker, dropped })
 }
 
-fn filter(access: bool, directives: Option<&str>) -> Result<EnvFilter, LoggingError> {
-    let directives = directives.map(str::trim).filter(|text| !text.is_empty()).unwrap_or(DEFAULT_FILTER);
-    let access = if access { "" } else { ",access=off" };
-    EnvFilter::builder().parse(format!("{directives}{access}")).map_err(|source| LoggingError::Filter { source })
-}
-
-/// What holds whatever the directives say.
-fn guard() -> Targets {
-    Targets::new().with_default(GUARDED).with_target(OWN, LevelFilter::TRACE)
-}
-
-fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync + 'static
+/// What writes each event as an object.
+pub(crate) fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync + 'static
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).json();
-    lines.flatten_event(true).with_current_span(false).with_span_list(false).finish().with(guard())
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    lines.event_format(JsonLine).finish().with(filter::guard())
 }
 
-fn text<W>(filter: EnvFilter, writer: W, with_colours: bool) -> impl Subscriber + Send + Sync + 'static
+/// What writes each event for people.
+pub(crate) fn text<W>(filter: EnvFilter, writer: W, with_colours: bool) -> impl Subscriber + Send + Sync + 'static
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(with_colours).finish().with(guard())
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    lines.with_ansi(with_colours).finish().with(filter::guard())
 }
 
 impl LineFormat {
@@ -144,47 +142,19 @@ impl LineFormat {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn directives_are_checked_and_the_access_log_can_be_switched_off() {
-        assert!(filter(true, Some("info,gateway_core=debug")).is_ok());
-        assert!(matches!(filter(true, Some("gateway_core=louder")), Err(LoggingError::Filter { .. })));
-        assert!(filter(false, None).unwrap().to_string().contains("access=off"));
-        assert!(!filter(true, Some("  ")).unwrap().to_string().contains("access"));
-    }
+    use crate::captured::Lines;
 
     /// What a process with these directives logs when crates of all kinds print a header at every level.
     fn logged(directives: &str, is_json: bool) -> String {
         let lines = Lines::default();
-        let writer = lines.clone();
-        let (filter, writer) = (filter(true, Some(directives)).unwrap(), move || writer.clone());
+        let (filter, writer) = (filter::asked_for(true, Some(directives)).unwrap(), lines.clone());
         if is_json {
             tracing::subscriber::with_default(json(filter, writer), print_everywhere);
         } else {
             tracing::subscriber::with_default(text(filter, writer, false), print_everywhere);
         }
-        let text = lines.0.lock().clone();
-        String::from_utf8(text).unwrap()
+        lines.text()
     }
 
     fn print_everywhere() {
@@ -237,9 +207,13 @@ mod tests {
         for line in ["info h2::codec", "warn sqlx::query", "info a_crate_of_tomorrow"] {
             assert!(text.contains(line), "{line}: {text}");
         }
-        assert_eq!(logged("warn,gateway_core=trace", false).matches("own").count(), 1);
+        // That of the access log among them, which is not asked for.
+        assert_eq!(logged("warn,gateway_core=trace", false).matches("own").count(), 2);
+        for directives in ["warn", "error", "gateway_core=debug"] {
+            assert!(logged(directives, true).contains(r#""target":"access""#), "{directives}");
+        }
         assert_eq!(logged("off", true), "");
-        let usual = logged(DEFAULT_FILTER, true);
+        let usual = logged(filter::DEFAULT, true);
         assert!(!usual.contains("warn h2") && usual.contains("info sqlx::query"), "{usual}");
     }
 

@@ -135,7 +135,7 @@ async fn checks_are_nobodys_calls() {
     }
     assert_eq!(node.verdict(CALLER_KEY).await, good());
     assert_eq!(node.call(CALLER_KEY).await.status, 429, "the key has room for one call, and that was it");
-    let lines = node.process.log_until(|line| line.contains(ACCESS) && line.contains("429"));
+    let lines = node.process.log_until(|line| line.contains(ACCESS) && line.contains(r#""status":429"#));
     let calls = lines.iter().filter(|line| line.contains(ACCESS)).count();
     assert_eq!(calls, 2, "a line for each call and none for a check: {lines:?}");
 }

@@ -10,6 +10,7 @@ mod heads;
 mod keys;
 mod passthrough;
 mod refusals;
+mod reports;
 mod reservation;
 mod scene;
 mod settlement;

@@ -1,7 +1,7 @@
 //! Streams: the upstream is asked to report what they took, and the caller sees of it what it asked for.
 
 use gateway_testing::Script;
-use gateway_tests::stage::{CHAT, authorized};
+use gateway_tests::stage::{CHAT, answer_with, authorized};
 use gateway_tests::stream::{DONE, Events, event, finish, role, text, without_gateway};
 
 use super::scene::{TOKENS, call, reporting, request, settled, stage, usage};
@@ -169,4 +169,94 @@ async fn a_fault_of_the_callers_own_is_not_taken_for_a_refusal_to_be_asked() {
     let mut stream = Events::of(stage.gateway.address(), request("tokens", "POST", CHAT, body)).await;
     assert_eq!(stream.rest().await.len(), 4);
     assert!(String::from_utf8_lossy(&stage.upstream.request(2).await.body).contains("include_usage"));
+}
+
+/// `{"error":{"message":"No stream_options."}}`, by gzip.
+const GZIPPED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xabVJ-*\xca/R\xb2\xaaV\xcaM-.NLOU\xb2R\xf2\xcbW(.)JM\xcc\x8d\xcf/(\xc9\xcc\xcf+\xd6S\xaa\xad\x05\x00\x18\x9e\xec\x06*\x00\x00\x00";
+
+/// However an upstream puts its refusal, a caller who did not ask never sees it.
+#[tokio::test]
+async fn the_refusal_is_known_in_every_guise() {
+    let named = r#"{"error":{"message":"Unknown member `stream_options`.","code":"unsupported_value"}}"#;
+    let vague = r#"{"error":{"message":"No include_usage."}}"#;
+    let cut = "HTTP/1.1 400 Scripted\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{";
+    let rows = [
+        ("status", Script::json(400, named)),
+        ("vague body", Script::json(200, vague)),
+        ("body", Script::json(200, named)),
+        ("event", Script::events([named])),
+        ("vague event", Script::events([vague])),
+        ("gzip", answer_with(422, &[("content-encoding", "gzip"), ("content-type", "application/json")], GZIPPED)),
+        ("garbled", answer_with(400, &[("content-encoding", "gzip")], "no gzip")),
+        ("mute", Script::json(422, "")),
+        ("cut", Script::new().write(cut).close()),
+    ];
+    for (row, refusal) in rows {
+        let stage = stage(&[("tokens", TOKENS)]).await;
+        let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
+        stage.upstream.push(refusal);
+        for requests in [2, 3] {
+            stage.upstream.push(Script::events([&*text("a"), &finish(), "[DONE]"]));
+            let mut answer = Events::of(stage.gateway.address(), request("tokens", "POST", CHAT, body)).await;
+            let id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
+            assert_eq!(
+                with_gateway_cut(answer.rest().await),
+                [event(&text("a")), event(&finish()), DONE.to_owned()],
+                "{row}"
+            );
+            assert_eq!(stage.upstream.requests().len(), requests, "{row}");
+            let line = stage.access_line(&id);
+            assert_eq!(line["attempts"], "main/gpt-4o-2024:success:200", "{row}: it is one attempt");
+            assert_eq!(
+                (&line["completion_tokens"], &line["tokens_estimated"]),
+                (&1.into(), &true.into()),
+                "{row}: {line}"
+            );
+        }
+    }
+}
+
+/// Of what else an upstream says nothing is concluded, and what is sent again is sent once.
+#[tokio::test]
+async fn no_other_error_is_taken_for_a_refusal_to_be_asked() {
+    let stage = stage(&[("tokens", TOKENS)]).await;
+    let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
+    let fault = r#"{"error":{"message":"Too hot.","param":"temperature"}}"#;
+    for (row, status, words, sent) in
+        [("named", 400, fault, 1), ("forbidden", 404, "", 1), ("large", 413, "", 1), ("mute", 400, "", 2)]
+    {
+        let before = stage.upstream.requests().len();
+        for _ in 0..sent {
+            stage.upstream.push(Script::json(status, words));
+        }
+        let refused = stage.send(request("tokens", "POST", CHAT, body)).await;
+        assert!(refused.status.as_u16() >= 400, "{row}");
+        let received = stage.upstream.requests().split_off(before);
+        assert_eq!(received.len(), sent, "{row}");
+        let asks = |body: &[u8]| String::from_utf8_lossy(body).contains("include_usage");
+        assert!(asks(&received[0].body) && !received.iter().skip(1).any(|it| asks(&it.body)), "{row}");
+    }
+    // A plain call asks for nothing, so it is not sent again.
+    let before = stage.upstream.requests().len();
+    stage.upstream.push(Script::json(400, ""));
+    let refused = settled(&stage, "tokens", r#"{"model":"gpt-4o","max_tokens":1}"#).await;
+    assert_eq!((refused.status.as_u16(), stage.upstream.requests().len()), (400, before + 1));
+}
+
+/// What the attempt came to is what came of the request that did not ask.
+#[tokio::test]
+async fn a_failure_behind_the_refusal_is_noted_without_it() {
+    let stage = stage(&[("tokens", TOKENS)]).await;
+    let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
+    for (row, script, status) in
+        [("reset", Script::new().write("HTTP/1.1 200").reset(), ""), ("busy", Script::json(503, "{}"), ":503")]
+    {
+        stage.upstream.push(Script::new().answer(422, "application/json", MISTRALS));
+        stage.upstream.push(script);
+        let failed = call(&stage, "tokens", body).await;
+        let line = stage.access_line(failed.header("x-request-id"));
+        let attempts = line["attempts"].as_str().unwrap();
+        assert!(!attempts.contains("422") && attempts.ends_with(status), "{row}: {attempts}");
+        assert_eq!(failed.status.as_u16(), 502, "{row}");
+    }
 }

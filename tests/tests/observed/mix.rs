@@ -65,7 +65,6 @@ llm_proxy_active_requests{endpoint="/v1/chat/completions"} 0
 llm_proxy_active_requests{endpoint="/v1/models"} 0
 llm_proxy_active_requests{endpoint="unknown"} 0
 llm_proxy_ttft_seconds_count{model="gpt-4o",provider="main"} 3
-llm_proxy_tokens_per_second_count{model="gpt-4o",provider="main"} 3
 llm_proxy_tokens_total{model="gpt-4o",provider="main",token_type="prompt",api_key_name="team"} 174
 llm_proxy_tokens_total{model="gpt-4o",provider="main",token_type="completion",api_key_name="team"} 52
 llm_proxy_tokens_total{model="gpt-4o",provider="main",token_type="total",api_key_name="team"} 226

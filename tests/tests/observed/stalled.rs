@@ -1,9 +1,12 @@
-//! Whoever reads the log stops reading.
+//! Whoever reads the log stops reading, or is gone, or there is nobody.
 //!
 //! The server is started by hand here, because its log must not be read before a test says so.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -40,11 +43,16 @@ struct Unread {
 
 impl Unread {
     async fn start() -> Self {
+        Self::with_log(Stdio::piped()).await
+    }
+
+    /// One that writes its log there.
+    async fn with_log(log: Stdio) -> Self {
         let upstream = FakeUpstream::start([]).await.unwrap();
         upstream.otherwise(|_| Script::json(200, "{}"));
         let folder = Folder::with_config(CONFIG);
         let mut command = binary::command(folder.path());
-        command.args(["--config", "config.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--config", "config.yaml"]).stdout(Stdio::piped()).stderr(log);
         command.envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("CALLER_KEY", CALLER_KEY)]);
         command.env("UPSTREAM", upstream.api_base());
         let mut child = command.spawn().unwrap();
@@ -158,4 +166,36 @@ async fn the_process_ends_all_the_same() {
     assert!(status.success());
     let ended = until("the process to end", async || gateway.child.try_wait().unwrap()).await.0;
     assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_cannot_be_written_are_counted() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, broken) = io::pipe().unwrap();
+    drop(reader);
+    for (name, log) in [("a full device", Stdio::from(full)), ("a pipe whose reader is gone", Stdio::from(broken))] {
+        let gateway = Unread::with_log(log).await;
+        gateway.calls(50).await;
+        gateway.refused_calls().await;
+        // At the latest when the log's own thread has come to them.
+        let all = async || (gateway.lost().await >= 2050.0).then_some(());
+        until(&format!("all lines to be counted as lost to {name}"), all).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_of_what_does_not_block_gets_every_line() {
+    let (reader, log) = UnixStream::pair().unwrap();
+    // As the gateway sees it as well: this is of the socket, and not of who holds it.
+    log.set_nonblocking(true).unwrap();
+    let gateway = Unread::with_log(OwnedFd::from(log).into()).await;
+    // More than the socket holds, less than may wait.
+    for _ in 0..2 {
+        gateway.refused_calls().await;
+    }
+    let lines = BufReader::new(reader.try_clone().unwrap()).lines().map(Result::unwrap);
+    let access = lines.filter(|line| line.contains(r#""target":"access""#)).take(2 * CALLERS * ROUND);
+    assert!(access.map(|line| line.contains(r#""status":401"#)).all(|is_of_call| is_of_call));
+    assert_eq!(gateway.lost().await, 0.0);
+    reader.shutdown(Shutdown::Both).unwrap();
 }

@@ -1,13 +1,22 @@
 //! However the upstream cuts and spells its stream, the caller gets the same clean one.
 
 use gateway_testing::Script;
-use gateway_tests::stage::{Stage, authorized};
+use gateway_tests::stage::{CHAT, Stage, authorized};
 use gateway_tests::stream::{DONE, Events, STREAMED_CALL, event, finish, text, without_gateway};
+
+/// A streamed call whose caller asks for the usage, so that the gateway keeps none of it back.
+const ASKING_CALL: &str = r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true}}"#;
 
 /// The events of one stream, the first without its `gateway` member.
 async fn relay(stage: &Stage, script: Script) -> Vec<String> {
+    relay_to(STREAMED_CALL, stage, script).await
+}
+
+/// The same for another call.
+async fn relay_to(call: &'static str, stage: &Stage, script: Script) -> Vec<String> {
     stage.upstream.push(script);
-    let mut events = Events::open(stage.gateway.address()).await.rest().await;
+    let request = authorized("POST", CHAT, call);
+    let mut events = Events::of(stage.gateway.address(), request).await.rest().await;
     events[0] = without_gateway(&events[0]);
     events
 }
@@ -84,7 +93,7 @@ async fn payloads_pass_byte_for_byte_but_for_the_model() {
     let stage = Stage::with("").await;
     let odd = r#"{ "z" :1.0e+2, "model"	: "gpt-4o-2024" ,"big":12345678901234567890123,"choices":[{"delta":{"content":"\u0061\/"}, "model":"gpt-4o-2024"}],"usage":null }"#;
     let script = Script::event_stream().event(&text("a")).event(odd).event(&finish()).event("[DONE]").end_chunks();
-    let events = relay(&stage, script).await;
+    let events = relay_to(ASKING_CALL, &stage, script).await;
     assert_eq!(events[1], format!("data: {}\n\n", odd.replacen("gpt-4o-2024", "gpt-4o", 1)));
 }
 
@@ -94,7 +103,7 @@ async fn done_is_added_where_only_it_is_missing() {
     let usage = r#"{"model":"gpt-4o-2024","choices":[],"usage":{"total_tokens":1}}"#;
     let script = Script::event_stream().event(&text("a")).event(&finish()).event(usage).end_chunks();
     let expected = [event(&text("a")), event(&finish()), event(usage), DONE.to_owned()];
-    assert_eq!(relay(&stage, script).await, expected);
+    assert_eq!(relay_to(ASKING_CALL, &stage, script).await, expected);
 
     // The last line may lack its end.
     let script = Script::event_stream().event(&text("a")).event(&finish()).chunk("data: [DONE]").end_chunks();

@@ -220,7 +220,9 @@ impl Row {
             let expected = tried.iter().filter(|it| it.side == side && !self.is_out_of_reach(side)).count();
             assert_eq!(requests.len(), expected, "{what}: requests at {side:?}");
             let provider = self.provider(side);
+            let asking = r#""stream_options":{"include_usage":true},"stream":true"#;
             let body = self.body("").replacen(&self.id, &format!("{provider}-model"), 1);
+            let body = body.replace(r#""stream":true"#, asking);
             for request in requests {
                 assert_eq!(request.header("authorization"), Some(&*format!("Bearer sk-{provider}")), "{what}");
                 assert_eq!((request.target(), &*request.body), (CHAT, body.as_bytes()), "{what}");

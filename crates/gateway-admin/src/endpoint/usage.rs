@@ -17,7 +17,7 @@ pub(super) const ALL: Route = Route {
     id: "",
     operations: &[Operation::new("GET", report, "getUsage", "What calls took: requests, errors, tokens and cost")
         .with_query(&[FROM, TO, GROUP_BY, LIMIT, CURSOR])
-        .answering::<UsageReport>(200, "A page of rows, and the totals of all pages.")
+        .answering::<UsageReport>(200, "A page of rows; with the first, the totals of all pages.")
         .refusing(&[409, 503])],
 };
 
@@ -43,7 +43,8 @@ const GROUP_BY: Parameter = Parameter {
 
 const CURSOR: Parameter = Parameter {
     name: "cursor",
-    what: "Where the page begins: the `next_cursor` of an earlier page, with the same `group_by`.",
+    what: "Where the page begins: the `next_cursor` of an earlier page, with the same `group_by`. By `hour` or `day`, a page takes \
+           the time that its own hours take; without, each page takes as long as the first.",
     schema: UsageCursor::schema,
 };
 

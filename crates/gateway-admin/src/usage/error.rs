@@ -16,8 +16,8 @@ pub enum UsageError {
         "There is no store to keep usage in: `store.url` is `none`. Set it, or DB_URL, to sqlite:PATH or a postgresql:// URL."
     )]
     NoStore,
-    /// The store did not answer.
-    #[error("{}", store_message(.0))]
+    /// The store did not answer, or not in time.
+    #[error("{}", usage_message(.0))]
     Store(#[source] StoreError),
 }
 
@@ -33,8 +33,23 @@ impl UsageError {
     /// What is in the way that an administrator cannot see from outside, for the log.
     pub(crate) fn hidden_cause(&self) -> Option<String> {
         match self {
+            // The answer says all of it.
+            Self::Store(StoreError::Busy) => None,
             Self::Store(error) => Some(error.with_cause()),
             _ => None,
         }
+    }
+}
+
+fn usage_message(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Busy => {
+            "One report of usage is read at a time, and those before this one have taken too long. Try again shortly, or ask \
+             of a shorter time."
+        }
+        StoreError::Refused { .. } => {
+            "The store can be reached, but has not read the report. Try again shortly, or ask of a shorter time."
+        }
+        error => store_message(error),
     }
 }

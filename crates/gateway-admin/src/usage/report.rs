@@ -19,8 +19,8 @@ pub struct UsageReport {
     pub group_by: Vec<UsageDimension>,
     /// A row for each group, ordered by time, key, model and provider.
     pub data: Vec<UsageRow>,
-    /// Everything from `from` to `to`, whichever page this is.
-    pub totals: UsageFigures,
+    /// Everything from `from` to `to`, on all pages together. On the first page only; null on those that a `cursor` leads to.
+    pub totals: Option<UsageFigures>,
     /// Whether all that this node has counted is among it; false if the store does not take it now. Other nodes write what they
     /// have counted every few seconds.
     pub is_current: bool,

@@ -19,6 +19,8 @@ pub(crate) struct FakeUsage {
     /// What is written when somebody asks for it.
     unwritten: Mutex<Vec<(UsageSlot, UsageSums)>>,
     pub(crate) is_down: AtomicBool,
+    /// Others are asking.
+    pub(crate) is_busy: AtomicBool,
     pub(crate) flushes: AtomicUsize,
 }
 
@@ -65,6 +67,9 @@ impl UsageLedger for FakeUsage {
             if self.is_down.load(Ordering::Relaxed) {
                 return Err(StoreError::Unavailable { source: "secret-host:5432 refused".into() });
             }
+            if self.is_busy.load(Ordering::Relaxed) {
+                return Err(StoreError::Busy);
+            }
             let mut groups = BTreeMap::<UsageGroup, UsageSums>::new();
             let mut totals = UsageSums::default();
             for (slot, sums) in self.rows.lock().iter().filter(|(slot, _)| query.hours.contains(&slot.hour)) {
@@ -72,7 +77,10 @@ impl UsageLedger for FakeUsage {
                 totals += *sums;
             }
             let behind = groups.into_iter().filter(|(group, _)| query.after.as_ref().is_none_or(|after| group > after));
-            Ok(UsagePage { groups: behind.take(query.limit as usize).collect(), totals })
+            Ok(UsagePage {
+                groups: behind.take(query.limit as usize).collect(),
+                totals: query.after.is_none().then_some(totals),
+            })
         })
     }
 

@@ -42,8 +42,8 @@ pub(super) struct Attempt<'a> {
     pub(super) awaited_since: Instant,
     /// Whether the upstream is asked for what the stream takes, though the caller does not ask for it.
     pub(super) asks_usage: bool,
-    /// Whether it finds fault with being asked, by its words.
-    pub(super) resents_asking: bool,
+    /// Whether it finds fault with being asked, as far as can be told.
+    resents_asking: bool,
 }
 
 /// An attempt that is over, and what came of it.
@@ -120,8 +120,11 @@ impl<'a> Attempt<'a> {
 
     /// The same as the caller has it, for an upstream that has found fault with what the gateway asks. That was it if the upstream
     /// answers now; a caller whose own `stream_options` are wrong gets to read that.
+    ///
+    /// It is the same attempt, whose time goes on, but what is noted of it is what comes of this request: nothing of the answer
+    /// before may stand beside a failure that had none, or count as the target's slowness.
     async fn exchange_unasked(&mut self, sending: Sending<'_>) -> Result<Opened, Failure> {
-        self.asks_usage = false;
+        (self.asks_usage, self.answered, self.awaited_since) = (false, None, Instant::now());
         let opened = self.exchange(sending).await?;
         let (provider, upstream_model) = (self.aim.provider, &self.aim.upstream_model);
         if opened.is_answer() && provider.state.reports.note_silent(upstream_model) {
@@ -133,6 +136,18 @@ impl<'a> Attempt<'a> {
             );
         }
         Ok(opened)
+    }
+
+    /// Takes note of an error that answers the request, with this status and these words as far as they could be read: it may be
+    /// about what the gateway asks besides. Vendors agree on no code for that, but all name what they refuse. Where there is
+    /// nothing to read, a refusal that may be about any member may be about that one.
+    pub(super) fn note_error(&mut self, status: StatusCode, words: Option<&[u8]>) {
+        let names = |words: &[u8], name: &[u8]| memchr::memmem::find(words, name).is_some();
+        let is_about_it = match words {
+            Some(words) if !words.is_empty() => names(words, b"stream_options") || names(words, b"include_usage"),
+            _ => matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY),
+        };
+        self.resents_asking = self.asks_usage && is_about_it;
     }
 
     /// The status of the answer, once there is one.

@@ -15,11 +15,12 @@ use crate::relay::Content;
 /// Treats an error inside a success as the status that it names: the caller's own fault goes back to the caller as
 /// `document`, everything else is a failure of the upstream.
 pub(super) fn wrapped(
-    attempt: &Attempt<'_>,
+    attempt: &mut Attempt<'_>,
     fault: &UpstreamFault,
     headers: HeaderMap,
     document: Bytes,
 ) -> Result<Opened, Failure> {
+    attempt.note_error(StatusCode::OK, Some(&document));
     let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
     let outcome = attempt.aim.provider.protocol.classify_fault(status.unwrap_or(StatusCode::OK), fault);
     match outcome {

@@ -18,7 +18,8 @@ use super::fault;
 use crate::relay::RawRelay;
 
 /// The largest plain answer that is held to be rewritten, in bytes. A larger one, such as a batch of images, is passed
-/// on as it arrives, without the member that says who served.
+/// on as it arrives, without the member that says who served; nobody looks for its usage either, so what it took is estimated
+/// by its length, up to what was expected.
 const MAX_WHOLE: usize = 32 * 1024 * 1024;
 
 /// The largest error that is held to be looked through for credentials, in bytes. Errors are a few hundred bytes.
@@ -55,7 +56,7 @@ pub(super) async fn open_fault(
 ) -> Result<Opened, Failure> {
     let provider = attempt.aim.provider;
     let words = error_words(attempt, &mut body).await;
-    attempt.resents_asking = attempt.asks_usage && words.as_ref().is_some_and(|words| names_stream_options(words));
+    attempt.note_error(head.status, words.as_deref());
     let fault = words.as_ref().and_then(|words| UpstreamFault::of_body(words));
     match fault.as_ref().map_or(outcome, |fault| provider.protocol.classify_fault(head.status, fault)) {
         outcome @ (Outcome::ClientFault | Outcome::ContextLength) => {
@@ -67,11 +68,6 @@ pub(super) async fn open_fault(
             Err(Failure::refused(outcome, explanation))
         }
     }
-}
-
-/// Whether an error is about what asks for the usage of a stream. Vendors agree on no code for that, but all name what they refuse.
-fn names_stream_options(words: &[u8]) -> bool {
-    [&b"stream_options"[..], b"include_usage"].iter().any(|name| memchr::memmem::find(words, name).is_some())
 }
 
 /// What an error says; none if that does not arrive, or is too long to be looked through.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use gateway_call::{Outcome, Usage};
+use gateway_call::Outcome;
 use gateway_protocol::{FrameKind, KEEP_ALIVE, Provider, StreamRewriter, refusal_frame};
 use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
-use crate::settle::Settlement;
+use crate::settle::{Measure, Settlement};
 
 /// How much leaves in one chunk at most, in bytes; enough to fill a socket's buffer, little enough to hold per stream.
 const MAX_CHUNK: usize = 64 * 1024;
@@ -50,6 +50,8 @@ pub(crate) struct EventRelay {
     provider: Judge,
     out: BytesMut,
     phase: Phase,
+    /// Whether the upstream has brought the stream to its proper end.
+    is_whole: bool,
     last_sent: Instant,
     /// Made at the first wait. It runs on while events pass, and is set anew only when it has run out.
     silence: Option<Pin<Box<Sleep>>>,
@@ -81,6 +83,7 @@ impl EventRelay {
             provider,
             out: BytesMut::new(),
             phase: Phase::Flowing,
+            is_whole: false,
             last_sent: Instant::now(),
             silence: None,
         };
@@ -92,15 +95,11 @@ impl EventRelay {
         relay
     }
 
-    /// What the upstream reports that the answer took.
-    pub(super) fn usage(&self) -> Option<Usage> {
-        self.rewriter.usage()
-    }
-
-    /// How many tokens of content have passed, about: one for every four bytes, OpenAI's own rule of thumb ("What are tokens
-    /// and how to count them?").
-    pub(super) fn tokens_seen(&self) -> u64 {
-        self.rewriter.content_bytes().div_ceil(4)
+    /// How much of the answer there has been. A token is seen in every four bytes of content, OpenAI's own rule of thumb ("What
+    /// are tokens and how to count them?").
+    pub(super) fn measure(&self) -> Measure {
+        let Self { rewriter, is_whole, .. } = self;
+        Measure { reported: rewriter.usage(), seen: rewriter.content_bytes().div_ceil(4), is_whole: *is_whole }
     }
 
     /// Whether everything has been handed out.
@@ -221,6 +220,7 @@ impl EventRelay {
         if self.phase == Phase::Flowing && self.rewriter.wants_done() {
             self.out.extend_from_slice(DONE);
         }
+        self.is_whole = true;
         self.phase = Phase::Over;
         Ok(())
     }
@@ -233,6 +233,7 @@ impl EventRelay {
     }
 
     fn expect_end(&mut self) {
+        self.is_whole = true;
         self.phase = Phase::Ending;
         self.body.set_idle(END_TIMEOUT);
     }

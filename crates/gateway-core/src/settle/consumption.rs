@@ -1,6 +1,13 @@
-//! How many tokens a call takes: what was expected of it, and what came.
+//! How many tokens a call takes: what was expected of it, what its upstream reports, and what came.
+//!
+//! A report is believed where it is one: of an answer that came to its end. Ahead of that it is a state of affairs, and often a
+//! zero, so an answer that broke off costs at least what was seen of it. Whatever is not the upstream's word is marked.
+
+#[cfg(test)]
+mod tests;
 
 use gateway_call::{Tokens, Usage};
+use gateway_protocol::ReportedUsage;
 
 /// How many tokens a call is expected to take, about.
 #[derive(Debug, Clone, Copy, Default)]
@@ -9,14 +16,23 @@ pub(crate) struct Expected {
     pub(crate) output: u64,
 }
 
+/// How much of an answer there was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measure {
+    /// As the upstream reports it.
+    pub(crate) reported: ReportedUsage,
+    /// As the gateway saw it, in tokens, about.
+    pub(crate) seen: u64,
+    /// Whether the upstream has brought the answer to its end, which makes its report the last word.
+    pub(crate) is_whole: bool,
+}
+
 /// What is known of the tokens that a call takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Consumption {
     expected: Expected,
-    /// As the upstream reports it.
-    reported: Option<Usage>,
-    /// How much of the answer the gateway saw, in tokens, about; none if it did not look.
-    seen: Option<u64>,
+    /// None if nobody looked into the answer.
+    measure: Option<Measure>,
 }
 
 impl Consumption {
@@ -25,14 +41,14 @@ impl Consumption {
         self.expected = expected;
     }
 
-    /// Notes how much of the answer there was: what the upstream reports of it, and what was seen, in tokens.
-    pub(super) fn measure(&mut self, reported: Option<Usage>, seen: u64) {
-        (self.reported, self.seen) = (reported, Some(seen));
+    /// Notes how much of the answer there was.
+    pub(super) fn measure(&mut self, measure: Measure) {
+        self.measure = Some(measure);
     }
 
-    /// Notes how much there is of a plain answer: what the upstream reports of it, and how many `bytes` it has.
-    pub(super) fn measure_whole(&mut self, reported: Option<Usage>, bytes: u64) {
-        self.measure(reported, self.worth(bytes));
+    /// Notes how much there is of a plain answer, which is all here: what the upstream reports of it, and how many `bytes` it has.
+    pub(super) fn measure_whole(&mut self, reported: ReportedUsage, bytes: u64) {
+        self.measure(Measure { reported, seen: self.worth(bytes), is_whole: true });
     }
 
     /// What bytes that nobody looked into amount to: a token for every four of them, and never more than was expected, for much of
@@ -44,8 +60,56 @@ impl Consumption {
     /// What the answer took, of which so many `bytes` went to the caller: what the upstream reports, else what the gateway saw,
     /// else what the bytes amount to.
     pub(super) fn tokens(&self, bytes: u64) -> Tokens {
-        let completion = self.seen.unwrap_or_else(|| self.worth(bytes));
-        let guessed = || Usage { prompt: self.expected.prompt, completion, cached: 0 };
-        Tokens { usage: self.reported.unwrap_or_else(guessed), is_estimated: self.reported.is_none() }
+        let unseen = || Measure { reported: ReportedUsage::default(), seen: self.worth(bytes), is_whole: false };
+        let Measure { reported, seen, is_whole } = self.measure.unwrap_or_else(unseen);
+        let said = self.told(reported, seen);
+        let guess = self.guess(reported.total().filter(|_| is_whole && said.is_empty()), seen);
+        let prompt = said.prompt.filter(|prompt| is_whole || *prompt > 0).unwrap_or(guess.prompt);
+        let least = if is_whole { 0 } else { guess.completion };
+        let completion = said.completion.unwrap_or(guess.completion).max(least);
+        let is_estimated = said.prompt != Some(prompt) || said.completion != Some(completion);
+        Tokens { usage: Usage { prompt, completion, cached: reported.cached().min(prompt) }, is_estimated }
+    }
+
+    /// The halves of a report, as far as it tells them.
+    fn told(&self, reported: ReportedUsage, seen: u64) -> Said {
+        // Who answers in numbers, as embeddings do, has no word for the tokens of an answer.
+        let has_none = seen == 0 && self.expected.output == 0 && !reported.is_empty();
+        // Upstreams that count nothing fill in zeros; no prompt has none.
+        let is_filled_in = seen > 0 && (reported.prompt(), reported.completion()) == (Some(0), Some(0));
+        if is_filled_in {
+            return Said { prompt: None, completion: None };
+        }
+        let (prompt, completion) = (reported.prompt(), reported.completion());
+        Said {
+            prompt: prompt.or_else(|| reported.total().filter(|_| completion.is_none() && has_none)),
+            completion: completion.or(has_none.then_some(0)),
+        }
+    }
+
+    /// What stands in for a half that the report does not tell. The `sum` of a report that tells nothing else is divided.
+    fn guess(&self, sum: Option<u64>, seen: u64) -> Guess {
+        match sum {
+            Some(total) => Guess { prompt: total.saturating_sub(seen), completion: seen.min(total) },
+            None => Guess { prompt: self.expected.prompt, completion: seen },
+        }
+    }
+}
+
+/// What a call took if its upstream does not say.
+struct Guess {
+    prompt: u64,
+    completion: u64,
+}
+
+/// The halves of a report; none for what is not the upstream's word.
+struct Said {
+    prompt: Option<u64>,
+    completion: Option<u64>,
+}
+
+impl Said {
+    fn is_empty(&self) -> bool {
+        self.prompt.or(self.completion).is_none()
     }
 }

@@ -331,7 +331,8 @@ fn the_size_of_the_answer_is_read() {
         (r#","max_tokens":0,"n":0"#, Some(0), 1),
         (r#","max_tokens":-1,"n":-4"#, None, 1),
         (r#","max_tokens":"100","n":null"#, None, 1),
-        (r#","max_tokens":1e3,"n":1.0,"best_of":[3]"#, None, 1),
+        (r#","max_tokens":1e3,"n":2.0,"best_of":[3]"#, Some(1000), 2),
+        (r#","max_tokens":1.5,"n":0.5"#, None, 1),
         (r#","max_tokens":99999999999999999999"#, None, 1),
         (r#","x":{"max_tokens":100,"n":3}"#, None, 1),
     ] {

@@ -6,6 +6,7 @@ mod access;
 mod database;
 mod outages;
 mod proxy;
+mod reports;
 mod schema;
 mod triggers;
 

@@ -51,6 +51,16 @@ impl Fault {
 #[error("there is no answer")]
 struct NoAnswer;
 
+/// Nobody has given a connection back in time.
+#[derive(Debug, thiserror::Error)]
+#[error("all connections that this process makes to it are in use")]
+struct AllInUse;
+
+/// A report was given up.
+#[derive(Debug, thiserror::Error)]
+#[error("the report took longer than it may; ask of a shorter time")]
+struct LongReport;
+
 impl Failure {
     /// What the database holds makes no sense.
     pub fn damaged(problem: impl Into<String>) -> Self {
@@ -70,6 +80,16 @@ impl Failure {
     /// What the store is kept in cannot be used until somebody sees to it.
     pub(crate) fn misplaced(problem: impl Into<String>) -> Self {
         Self::Known(StoreError::Unavailable { source: Box::new(Misplaced { problem: problem.into() }) })
+    }
+
+    /// No connection was free in time.
+    pub(crate) fn all_in_use() -> Self {
+        Self::Known(StoreError::Unavailable { source: AllInUse.into() })
+    }
+
+    /// A report of usage took too long. That says nothing of the store but that it has much to read.
+    pub(super) fn long_report() -> Self {
+        Self::Known(StoreError::Refused { source: LongReport.into() })
     }
 
     /// The same as the rest of the gateway knows it.

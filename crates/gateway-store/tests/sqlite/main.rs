@@ -10,6 +10,7 @@ mod load;
 mod opening;
 mod refusing;
 mod replaced;
+mod reports;
 mod schema;
 mod settings;
 mod shelf;

@@ -1,5 +1,7 @@
 //! Calls of one kind: those that count in the same series.
 
+use std::time::Duration;
+
 use gateway_call::{CallRecord, Outcome, RefusedBy};
 
 use super::combination::{CROWDED, Constant, Key, number, value};
@@ -8,7 +10,7 @@ use super::name::{NONE, Names, Value};
 /// By which what counts a call is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CallKey {
-    key: u64,
+    api_key: u64,
     model: u64,
     provider: u64,
     method: Constant,
@@ -38,7 +40,7 @@ impl Refusal {
 
 /// What families may know of the calls of one key.
 pub(super) struct CallKind {
-    pub(super) key: Value,
+    pub(super) api_key: Value,
     pub(super) model: Value,
     pub(super) provider: Value,
     pub(super) method: Value,
@@ -54,7 +56,7 @@ pub(super) struct CallKind {
 pub(super) enum Feature {
     /// A stream of events, of which something came.
     Streamed = 1,
-    /// A stream whose tokens came at some rate.
+    /// A stream whose tokens came one after another, at some rate.
     Flowed = 1 << 1,
     /// Took tokens.
     Tokens = 1 << 2,
@@ -90,20 +92,25 @@ impl Features {
     }
 }
 
-/// Tokens per second from the first byte of a streamed answer to its last, where there were some and it took some time.
+/// A stream that takes less from its first byte to its last came in one piece, and how far apart its bytes were is chance: a few
+/// microseconds, and so millions of tokens per second, would be the bulk of the histogram's sum. A model that makes a token each
+/// millisecond, which none does, takes as long for ten.
+const LEAST_FLOW: Duration = Duration::from_millis(10);
+
+/// Tokens per second from the first byte of a streamed answer to its last, where there were some, and [`LEAST_FLOW`] in between.
 pub(super) fn token_rate(call: &CallRecord<'_>) -> Option<f64> {
     let completion = call.tokens?.usage.completion;
-    let seconds = call.duration.checked_sub(call.first_byte.filter(|_| call.stream)?)?.as_secs_f64();
+    let flow = call.duration.checked_sub(call.first_byte.filter(|_| call.stream)?)?;
     #[expect(clippy::cast_precision_loss, reason = "no answer has 2^53 tokens")]
-    let rate = completion as f64 / seconds;
-    (completion > 0 && seconds > 0.0).then_some(rate)
+    let rate = completion as f64 / flow.as_secs_f64();
+    (completion > 0 && flow >= LEAST_FLOW).then_some(rate)
 }
 
 impl CallKey {
     /// The key of a call.
     pub(super) fn of(call: &CallRecord<'_>) -> Self {
         Self {
-            key: number(call.key),
+            api_key: number(call.key),
             model: number(call.entry),
             provider: number(call.served_by().map(|attempt| &attempt.provider)),
             method: Constant(call.method),
@@ -117,7 +124,7 @@ impl CallKey {
     /// What families may know of the calls of this key, of which this is one.
     pub(super) fn kind(self, call: &CallRecord<'_>, names: &Names) -> CallKind {
         CallKind {
-            key: value(self.key, call.key, names),
+            api_key: value(self.api_key, call.key, names),
             model: value(self.model, call.entry, names),
             provider: names.value(call.served_by().map(|attempt| &attempt.provider), NONE),
             method: Value::Constant(call.method),
@@ -131,13 +138,13 @@ impl CallKey {
 
 impl Key for CallKey {
     fn crowded(self) -> Self {
-        Self { key: CROWDED, model: CROWDED, ..self }
+        Self { api_key: CROWDED, model: CROWDED, ..self }
     }
 }
 
 impl CallKind {
     /// The values that may be names, and so may go.
     pub(super) fn values(&self) -> Box<[Value]> {
-        Box::new([self.key.clone(), self.model.clone(), self.provider.clone()])
+        Box::new([self.api_key.clone(), self.model.clone(), self.provider.clone()])
     }
 }

@@ -203,18 +203,19 @@ fn a_call_is_active_from_its_arrival_until_it_is_settled() {
 fn only_what_flows_has_a_rate() {
     let metrics = Metrics::new();
     let [key, model, provider] = ["rate-key", "rate-model", "rate-provider"].map(Label::of);
-    let stream = || Script { stream: true, first_byte: Some(4), ..settled(&key, &model, &provider) };
+    let stream = || Script { stream: true, first_byte: Some(4), duration: 14, ..settled(&key, &model, &provider) };
     stream().run(&metrics);
-    // Of no length; without tokens; without a first byte; no stream.
+    // In one piece, or nearly so; without tokens; without a first byte; no stream.
     Script { duration: 4, ..stream() }.run(&metrics);
+    Script { duration: 13, ..stream() }.run(&metrics);
     Script { tokens: Some(tokens(10, 0)), ..stream() }.run(&metrics);
     Script { tokens: None, ..stream() }.run(&metrics);
     Script { first_byte: None, ..stream() }.run(&metrics);
     Script { stream: false, ..stream() }.run(&metrics);
     let labels = r#"{model="rate-model",provider="rate-provider"}"#;
     assert_eq!(family(&metrics, "tokens_per_second_count"), [format!("tokens_per_second_count{labels} 1")]);
-    assert_eq!(family(&metrics, "tokens_per_second_sum"), [format!("tokens_per_second_sum{labels} 1000.0")]);
-    assert_eq!(family(&metrics, "ttft_seconds_count"), [format!("ttft_seconds_count{labels} 4")]);
+    assert_eq!(family(&metrics, "tokens_per_second_sum"), [format!("tokens_per_second_sum{labels} 500.0")]);
+    assert_eq!(family(&metrics, "ttft_seconds_count"), [format!("ttft_seconds_count{labels} 5")]);
 }
 
 #[test]

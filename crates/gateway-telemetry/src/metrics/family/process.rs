@@ -19,7 +19,7 @@ impl Family for Process {
         out.counters(&reloads, results.map(|(result, count)| ([("result", result)], count)))?;
         let dropped = Heading {
             name: "log_lines_dropped",
-            help: "Lines of the log that were lost because their reader was too slow",
+            help: "Lines of the log that were lost, because their reader was too slow or they could not be written",
         };
         out.counter(&dropped, readings.dropped_log_lines)?;
         let traces = Heading {

@@ -26,7 +26,7 @@ impl Refusals {
 impl Family for Refusals {
     fn call(&self, kind: &CallKind) -> Option<CountCall> {
         let refused = match kind.refused_by? {
-            RefusedBy::Limit(limit) => self.limited.series([kind.key.clone(), Value::Constant(limit)]),
+            RefusedBy::Limit(limit) => self.limited.series([kind.api_key.clone(), Value::Constant(limit)]),
             RefusedBy::Room => self.shed.clone(),
         };
         Some(Box::new(move |_| {

@@ -41,11 +41,11 @@ impl Family for Requests {
     }
 
     fn call(&self, kind: &CallKind) -> Option<CountCall> {
-        let CallKind { key, model, provider, method, endpoint, .. } = kind;
+        let CallKind { api_key, model, provider, method, endpoint, .. } = kind;
         let of_target = [endpoint, model, provider].map(Clone::clone);
         let [endpoint, model, provider] = of_target.clone();
         let (active, overhead) = (self.active.series([endpoint.clone()]), self.overheads.series([endpoint.clone()]));
-        let requests = [method.clone(), endpoint, model, provider, Value::Status(kind.status), key.clone()];
+        let requests = [method.clone(), endpoint, model, provider, Value::Status(kind.status), api_key.clone()];
         let (requests, duration) = (self.settled.series(requests), self.durations.series(of_target));
         Some(Box::new(move |call| {
             active.dec();

@@ -47,7 +47,7 @@ impl Family for Streams {
         out.histograms(&first_byte, self.first_bytes.rows())?;
         let rate = Heading {
             name: "tokens_per_second",
-            help: "Tokens of a streamed answer by the time from its first byte to its last",
+            help: "Tokens of a streamed answer by the time from its first byte to its last, unless it came in one piece",
         };
         out.histograms(&rate, self.rates.rows())
     }

@@ -38,16 +38,17 @@ impl TokenCounts {
 
 impl Family for TokenCounts {
     fn call(&self, kind: &CallKind) -> Option<CountCall> {
-        let CallKind { key, model, provider, features, .. } = kind;
+        let CallKind { api_key, model, provider, features, .. } = kind;
         if !features.has(Feature::Tokens) {
             return None;
         }
-        let of_type = |name| self.tokens.series([model.clone(), provider.clone(), Value::Constant(name), key.clone()]);
+        let of_type =
+            |name| self.tokens.series([model.clone(), provider.clone(), Value::Constant(name), api_key.clone()]);
         let [prompt, completion, total, cached] = ["prompt", "completion", "total", "cached"].map(of_type);
         let is_estimated = features.has(Feature::Estimated);
         let estimated = is_estimated.then(|| self.estimated.series([model.clone(), provider.clone()]));
         let is_priced = features.has(Feature::Priced);
-        let cost = is_priced.then(|| self.cost.series([model.clone(), provider.clone(), key.clone()]));
+        let cost = is_priced.then(|| self.cost.series([model.clone(), provider.clone(), api_key.clone()]));
         Some(Box::new(move |call| {
             let Some(tokens) = call.tokens else { return };
             prompt.inc_by(tokens.usage.prompt);
