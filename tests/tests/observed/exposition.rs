@@ -41,7 +41,8 @@ pub(crate) fn counted(text: &str) -> Samples {
     let mut samples = samples(text);
     samples.retain(|series, _| {
         let name = series.split('{').next().unwrap_or_default();
-        !(name.ends_with("_bucket") || name.ends_with("_sum"))
+        // Whether a stream has a rate depends on how long it took.
+        !(name.ends_with("_bucket") || name.ends_with("_sum") || name == "llm_proxy_tokens_per_second_count")
     });
     samples
 }
