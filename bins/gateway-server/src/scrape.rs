@@ -22,12 +22,12 @@ use crate::health_checks::{Finding, HealthChecks};
 /// How long a scrape waits for its turn: as long as Prometheus waits for a scrape by default (`scrape_timeout`).
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many times as long as it took to write metrics down nobody does so again. Anybody may ask, and what is asked for all the
-/// time must not take a worker from calls, nor memory for answers that nobody reads.
-const PAUSES: u32 = 49;
+/// From the beginning of one writing to that of the next at least so many times as long as it took. Anybody may ask, and what is
+/// asked for all the time must not take a worker from calls, nor memory for answers that nobody reads.
+const PAUSES: u32 = 50;
 
-/// The longest pause: a second Prometheus that comes right behind the first is answered in time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest time between two: a Prometheus that asks every five seconds, and a second one beside it, are answered in time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -35,13 +35,12 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 #[derive(Clone)]
 pub(crate) struct Scrape {
     sources: Arc<ScrapeSources>,
-    /// What was written down last. Who has it locked does so, and whoever has come before that gets the same.
-    last: Arc<Mutex<Option<Written>>>,
+    /// What was written down last in each format. Who has one locked does so, and whoever has come before that gets the same.
+    last: [Arc<Mutex<Option<Written>>>; Format::ALL.len()],
 }
 
 /// Metrics as they were written down.
 struct Written {
-    format: Format,
     began: Instant,
     took: Duration,
     text: Bytes,
@@ -62,7 +61,7 @@ pub(crate) struct ScrapeSources {
 impl Scrape {
     /// What answers from these.
     pub(crate) fn new(sources: ScrapeSources) -> Self {
-        Self { sources: Arc::new(sources), last: Arc::default() }
+        Self { sources: Arc::new(sources), last: Default::default() }
     }
 
     /// Whether a request is for it.
@@ -90,19 +89,19 @@ impl Scrape {
     /// The metrics as they are from now on.
     async fn write(&self, format: Format) -> Result<Bytes, JoinError> {
         let arrived = Instant::now();
-        let mut last = Arc::clone(&self.last).lock_owned().await;
+        let mut last = Arc::clone(&self.last[format as usize]).lock_owned().await;
         if let Some(last) = last.as_ref() {
-            if last.format == format && last.began >= arrived {
+            if last.began >= arrived {
                 return Ok(last.text.clone());
             }
-            sleep_until(last.began + last.took + (last.took * PAUSES).min(LONGEST_PAUSE)).await;
+            sleep_until(last.began + (last.took * PAUSES).min(LONGEST_PAUSE)).await;
         }
         let sources = Arc::clone(&self.sources);
         // With many keys there is much to write, and calls do not wait for that. Whoever asked may go meanwhile: the lock stays.
         let writing = spawn_blocking(move || {
             let began = Instant::now();
             let text = Bytes::from(sources.metrics.encode(format, &sources.readings()));
-            *last = Some(Written { format, began, took: began.elapsed(), text: text.clone() });
+            *last = Some(Written { began, took: began.elapsed(), text: text.clone() });
             text
         });
         writing.await

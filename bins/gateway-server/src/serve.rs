@@ -32,6 +32,10 @@ use crate::{administration, banner, service_manager};
 /// How long work on threads that may wait is waited for when everything else has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
+/// How long a process that ends out of order takes to hand over what it knows of calls. A store that does not answer is given up
+/// within that time, and the log says what is lost.
+const HASTE: Duration = Duration::from_secs(5);
+
 /// Serves the configuration until a signal to stop, and then until its calls are over.
 pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     let sources = Sources::from_process(path);
@@ -119,24 +123,22 @@ impl Process {
             problem = state.keep_house() => Err(problem),
             () = asked_twice => Err(anyhow!("stopped at once, because it was asked to twice; calls in flight were cut")),
         };
-        watching.stop().await;
-        host.stop().await;
-        let lost_usage = state.close().await;
-        let lost_traces = match exporting {
-            Some(exporting) => Some(exporting.stop().await),
-            None => None,
+        let farewell = async {
+            watching.stop().await;
+            host.stop().await;
+            let lost_usage = state.close().await;
+            let lost_traces = match exporting {
+                Some(exporting) => Some(exporting.stop().await),
+                None => None,
+            };
+            (lost_usage, lost_traces)
         };
+        let patience = if ended.is_ok() { Duration::MAX } else { HASTE };
+        let (lost_usage, lost_traces) = timeout(patience, farewell).await.unwrap_or_default();
         let lost_log_lines = log.dropped_lines().count();
-        let drained = ended?;
-        tracing::info!(
-            finished = drained.finished,
-            cut = drained.cut,
-            lost_log_lines,
-            lost_traces,
-            lost_usage,
-            "stopped"
-        );
-        Ok(())
+        let Drained { finished, cut } = ended.as_ref().copied().unwrap_or_default();
+        tracing::info!(finished, cut, lost_log_lines, lost_traces, lost_usage, "stopped");
+        ended.map(drop)
     }
 }
 

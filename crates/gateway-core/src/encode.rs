@@ -43,7 +43,7 @@ impl Outgoing<'_> {
     /// Whether a target is to be asked for what the stream takes, though the caller does not ask for it: what it reports is for
     /// the gateway alone.
     pub(crate) fn can_ask_usage(&self, aim: &Aim<'_>) -> bool {
-        self.template.can_ask_usage() && aim.provider.state.reports.can_ask(&aim.upstream_model)
+        self.template.can_ask_usage() && aim.provider.state.usage_refusals.can_ask(&aim.upstream_model)
     }
 
     /// Whether any number of requests can be made, also beside each other: nothing of the body is still arriving.

@@ -25,16 +25,16 @@ mod named;
 mod prices;
 mod provider;
 mod record;
-mod reports;
 mod routes;
+mod usage_refusals;
 
 pub(crate) use carried::Carried;
 use named::NamedRoutes;
 pub(crate) use provider::ProviderRuntime;
 pub use record::Ejections;
 pub(crate) use record::Record;
-pub(crate) use reports::UsageReports;
 use routes::OwnRoutes;
+pub(crate) use usage_refusals::UsageRefusals;
 
 /// One configuration, as calls see it. Immutable; a call keeps the one it started with.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
 
 use gateway_call::ModelPattern;
@@ -193,9 +193,15 @@ impl KeyStore for KeyDirectory {
         // Before the look-up: a directory that fills up between the two must not deny what it holds by now.
         let can_deny = self.is_loaded() && self.is_reachable();
         let keys = self.keys.pin();
-        while let Some(entry) = keys.get(digest) {
-            // A key that was let go of since it was found here is no longer what is found.
-            let Some(key) = entry.key.upgrade() else { continue };
+        let mut found = keys.get(digest);
+        while let Some(entry) = found {
+            let Some(key) = entry.key.upgrade() else {
+                // It was let go of since it was found, so something else is found by now, or nothing: with the fence whoever sees
+                // that the key is gone sees what was done to the map before.
+                fence(Ordering::Acquire);
+                found = keys.get(digest).filter(|now| !Weak::ptr_eq(&now.key, &entry.key));
+                continue;
+            };
             // Written once in a while, so that callers of one key do not take its cache line from each other.
             if !entry.is_used.load(Ordering::Relaxed) {
                 entry.is_used.store(true, Ordering::Relaxed);

@@ -52,6 +52,9 @@ const HYPER_LEAST_BUFFER: usize = 8192;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 64 * 1024;
 
+/// How long streams may take to end behind their connection, which they do when they are polled next.
+const LAST_STREAMS: Duration = Duration::from_secs(1);
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionEnd {
@@ -62,9 +65,6 @@ pub(crate) enum ConnectionEnd {
     /// In any other way.
     Closed,
 }
-
-/// How long streams may take to end behind their connection, which they do when they are polled next.
-const LAST_STREAMS: Duration = Duration::from_secs(1);
 
 /// What all connections of a listener share.
 pub(crate) struct Door {

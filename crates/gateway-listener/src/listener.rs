@@ -96,8 +96,8 @@ impl Listener {
     /// Bodies are best made of `Bytes`; data of any other type is copied once.
     ///
     /// The socket is closed, and then the connections are drained: a call may go on for up to `drain_timeout`; what is
-    /// left then is cut, and its call dropped when this returns. A connection without a call is kept for `idle_grace`, because its next request may be on the
-    /// way. HTTP/1 answers say `connection: close`, HTTP/2 peers get GOAWAY.
+    /// left then is cut, and its call dropped when this returns. A connection without a call is kept for `idle_grace`,
+    /// because its next request may be on the way. HTTP/1 answers say `connection: close`, HTTP/2 peers get GOAWAY.
     ///
     /// Connections that wait to be accepted when the socket is closed are served; those that are just being made are
     /// reset. With `reuse_port` on Linux the latter are completed and served as well, so that another process can have

@@ -64,5 +64,6 @@ pub use served::Served;
 pub use sizing::Sizing;
 pub use status::status_object;
 pub use stream::{FrameKind, StreamRewriter};
+pub use stream_options::names_usage_question;
 pub use template::Template;
 pub use usage::ReportedUsage;

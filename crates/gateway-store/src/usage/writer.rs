@@ -182,6 +182,7 @@ impl Work {
             match self.store.add_usage(batch).await {
                 Ok(()) => self.confirm(),
                 Err(error) => {
+                    self.note_left();
                     self.say_failing(&error);
                     return false;
                 }
@@ -191,10 +192,9 @@ impl Work {
 
     fn take(&mut self) {
         self.pending.add(self.book.take());
-        self.note_left();
     }
 
-    /// Lets everybody see how many calls there are whose usage the store does not have.
+    /// Lets everybody see how many calls there are whose usage the store did not take.
     fn note_left(&self) {
         let unconfirmed = self.unconfirmed.as_ref().map_or(0, |batch| requests_of(&batch.rows));
         self.book.note_pending(self.pending.requests().saturating_add(unconfirmed));
@@ -208,8 +208,8 @@ impl Work {
     fn confirm(&mut self) {
         self.unconfirmed = None;
         self.written += 1;
-        self.note_left();
         if std::mem::take(&mut self.is_failing) {
+            self.note_left();
             tracing::info!("usage is written to the store again");
         }
     }
@@ -231,6 +231,7 @@ impl Work {
     fn say_what_is_left(&mut self) {
         // What was counted while it wrote is left as well.
         self.take();
+        self.note_left();
         let requests = self.book.pending_requests();
         if requests > 0 {
             tracing::warn!(requests, "usage of calls could not be written to the store and is lost");

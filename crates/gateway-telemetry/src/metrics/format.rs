@@ -16,6 +16,9 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 const FULL_QUALITY: u32 = 1_000;
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
+
     /// The format for a request with this `Accept`: `OpenMetrics` if that is named, and plain text is not liked better.
     pub fn accepted_by(accept: Option<&str>) -> Self {
         let accept = accept.unwrap_or_default();

@@ -18,7 +18,7 @@ impl Family for Providers {
         out.gauges(&health, providers().map(|it| ([("provider", &*it.name)], u32::from(it.is_healthy))))?;
         let circuit = Heading {
             name: "provider_circuit_state",
-            help: "1 for the state of the provider's circuit breaker, else 0",
+            help: "1 for the state of that circuit breaker of the provider's models which is worst off, else 0",
         };
         let states = providers().flat_map(|it| {
             CircuitState::ALL

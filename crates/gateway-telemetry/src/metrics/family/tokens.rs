@@ -69,7 +69,7 @@ impl Family for TokenCounts {
         out.counters(&tokens, self.tokens.rows().map(|(labels, count)| (labels, count.get())))?;
         let estimated = Heading {
             name: "estimated_requests",
-            help: "Calls whose tokens are the gateway's estimate, as their upstream reported none",
+            help: "Calls of whose tokens some are the gateway's estimate, as their upstream reported none or not all",
         };
         out.counters(&estimated, self.estimated.rows().map(|(labels, count)| (labels, count.get())))?;
         let cost =
