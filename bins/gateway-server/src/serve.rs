@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +100,8 @@ impl Process {
         service_manager::ready();
         let last_checks = CancellationToken::new();
         let checks = HealthChecks::start(&gateway, last_checks.clone());
-        let stopping = stop_taking(stop, gateway.clone(), last_checks);
+        let stop_now = CancellationToken::new();
+        let stopping = stop_taking(stop, stop_now.clone(), gateway.clone(), last_checks);
         let asked_twice = async {
             stop_at_once.next().await;
             stop_at_once.next().await;
@@ -118,11 +120,17 @@ impl Process {
             usage: observation.usage,
             traces: exporting.as_ref().map(|exporting| exporting.traces().clone()),
         });
+        let mut serving = pin!(listeners.cut_on(&stop_now).serve(front, Back { admin, scrape }, stopping));
         let ended = tokio::select! {
-            drained = listeners.serve(front, Back { admin, scrape }, stopping) => Ok(drained),
+            drained = &mut serving => Ok(drained),
             problem = state.keep_house() => Err(problem),
             () = asked_twice => Err(anyhow!("stopped at once, because it was asked to twice; calls in flight were cut")),
         };
+        if ended.is_err() {
+            stop_now.cancel();
+            // Calls are accounted for when they are dropped, so they have to be, before that is handed over.
+            let _ = timeout(LAST_MOMENT, serving).await;
+        }
         let farewell = async {
             watching.stop().await;
             host.stop().await;
@@ -143,8 +151,16 @@ impl Process {
 }
 
 /// Stops to take connections when the process is told to.
-async fn stop_taking(mut stop: StopSignals, gateway: Gateway, last_checks: CancellationToken) {
-    stop.next().await;
+async fn stop_taking(
+    mut stop: StopSignals,
+    stop_now: CancellationToken,
+    gateway: Gateway,
+    last_checks: CancellationToken,
+) {
+    tokio::select! {
+        () = stop.next() => {}
+        () = stop_now.cancelled() => {}
+    }
     service_manager::stopping();
     gateway.begin_drain();
     last_checks.cancel();
@@ -223,6 +239,12 @@ impl Listeners {
 
     fn certificates(&self) -> impl Iterator<Item = Certificates> {
         [Some(&self.callers), self.administrators.as_ref()].into_iter().flatten().filter_map(Listener::certificates)
+    }
+
+    /// Cuts the calls in flight when told to.
+    fn cut_on(self, cut: &CancellationToken) -> Self {
+        let cut_on = |listener: Listener| listener.cut_on(cut.clone());
+        Self { callers: cut_on(self.callers), administrators: self.administrators.map(cut_on) }
     }
 
     /// Serves until told to stop, and until the calls in flight are over.

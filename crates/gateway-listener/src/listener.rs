@@ -16,6 +16,7 @@ use hyper::{Request, Response};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::{ConnectionEnd, Door};
 use crate::drain::{Drain, DrainLimits};
@@ -46,6 +47,8 @@ pub struct Listener {
     address: SocketAddr,
     is_port_shared: bool,
     door: Arc<Door>,
+    /// That no connection may go on, whatever it does.
+    cut: CancellationToken,
 }
 
 impl Listener {
@@ -57,7 +60,7 @@ impl Listener {
         let failed = |source| BindError::Bind { address: config.address.clone(), source };
         let socket = bind_first(config).await?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, is_port_shared: config.reuse_port, door })
+        Ok(Self { socket, address, is_port_shared: config.reuse_port, door, cut: CancellationToken::new() })
     }
 
     /// Reads the TLS files and takes a socket that listens already, such as one that was [inherited](crate::inherited()).
@@ -78,7 +81,7 @@ impl Listener {
         socket.set_nonblocking(true).map_err(unusable)?;
         let socket = TcpListener::from_std(socket).map_err(unusable)?;
         let address = socket.local_addr().map_err(unusable)?;
-        Ok(Self { socket, address, is_port_shared: false, door })
+        Ok(Self { socket, address, is_port_shared: false, door, cut: CancellationToken::new() })
     }
 
     /// The address that was bound, with the port that was taken where 0 was asked for.
@@ -89,6 +92,12 @@ impl Listener {
     /// The certificate, and the way to change it while [`serve`](Self::serve) runs; `None` without TLS.
     pub fn certificates(&self) -> Option<Certificates> {
         self.door.certificates().cloned()
+    }
+
+    /// Cuts whatever is left once this is cancelled and draining has begun, rather than when `drain_timeout` is over.
+    #[must_use]
+    pub fn cut_on(self, cut: CancellationToken) -> Self {
+        Self { cut, ..self }
     }
 
     /// Serves every connection with a clone of `service` until `shutdown` resolves, then drains and returns.
@@ -113,7 +122,7 @@ impl Listener {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Self { socket, door, is_port_shared, .. } = self;
+        let Self { socket, door, is_port_shared, cut, .. } = self;
         let drain = Drain::new();
         let mut connections = Connections::default();
         let admit = |tasks: &mut JoinSet<_>, stream: TcpStream| {
@@ -128,7 +137,7 @@ impl Listener {
             admit(&mut connections.tasks, stream);
         }
         drain.begin();
-        let drained = connections.wait_out().await;
+        let drained = connections.wait_out(&cut).await;
         door.clear().await;
         drained
     }
@@ -203,10 +212,18 @@ impl Connections {
         }
     }
 
-    async fn wait_out(mut self) -> Drained {
-        while let Some(end) = self.tasks.join_next().await {
-            self.drained.note(&end);
+    async fn wait_out(mut self, cut: &CancellationToken) -> Drained {
+        loop {
+            tokio::select! {
+                biased;
+                () = cut.cancelled() => break,
+                end = self.tasks.join_next() => match end {
+                    Some(end) => self.drained.note(&end),
+                    None => return self.drained,
+                },
+            }
         }
+        self.tasks.shutdown().await;
         self.drained
     }
 }

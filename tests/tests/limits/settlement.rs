@@ -60,7 +60,6 @@ async fn answers_are_charged_as_reported() {
     let unasked = || (CHAT, streamed(EXPECTED));
     let rows = [
         ("less", plain(), reporting(100, 150), 250),
-        ("nothing", plain(), reporting(0, 0), 0),
         ("streamed", unasked(), Script::events([&*role(), &text("a"), &finish(), &report(100, 200), "[DONE]"]), 300),
         ("asked", (CHAT, asked(EXPECTED)), Script::events([&*text("a"), &finish(), &report(50, 150), "[DONE]"]), 200),
         ("beside", unasked(), Script::events([&*text("a"), &finish_with(100, 100), "[DONE]"]), 200),

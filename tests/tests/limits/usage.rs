@@ -184,6 +184,7 @@ async fn the_refusal_is_known_in_every_guise() {
     let cut = "HTTP/1.1 400 Scripted\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{";
     let rows = [
         ("status", Script::json(400, named)),
+        ("their fault", Script::json(500, named)),
         ("vague body", Script::json(200, vague)),
         ("body", Script::json(200, named)),
         ("event", Script::events([named])),
@@ -194,10 +195,13 @@ async fn the_refusal_is_known_in_every_guise() {
         ("cut", Script::new().write(cut).close()),
     ];
     for (row, refusal) in rows {
+        let is_named = !matches!(row, "garbled" | "mute" | "cut");
         let stage = stage(&[("tokens", TOKENS)]).await;
         let body = r#"{"model":"gpt-4o","stream":true,"max_tokens":1}"#;
-        for requests in [2, 4, 6, 7] {
-            if requests <= 6 {
+        // Nothing is concluded from a refusal that does not say of what.
+        let rounds = if is_named { [2, 4, 6, 7] } else { [2, 4, 6, 8] };
+        for (round, requests) in rounds.into_iter().enumerate() {
+            if round < 3 || !is_named {
                 stage.upstream.push(refusal.clone());
             }
             stage.upstream.push(Script::events([&*text("a"), &finish(), "[DONE]"]));

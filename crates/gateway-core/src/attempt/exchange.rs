@@ -42,8 +42,17 @@ pub(super) struct Attempt<'a> {
     pub(super) awaited_since: Instant,
     /// Whether the upstream is asked for what the stream takes, though the caller does not ask for it.
     pub(super) asks_usage: bool,
-    /// Whether it finds fault with being asked, as far as can be told.
-    resents_asking: bool,
+    /// What it seems to find fault with, if that may be being asked.
+    resents_asking: Option<Resentment>,
+}
+
+/// How an upstream finds fault with being asked for the usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resentment {
+    /// It names that.
+    Named,
+    /// It does not say what it finds fault with.
+    Mute,
 }
 
 /// An attempt that is over, and what came of it.
@@ -94,7 +103,7 @@ impl<'a> Attempt<'a> {
             is_upload: false,
             awaited_since: began,
             asks_usage: false,
-            resents_asking: false,
+            resents_asking: None,
         }
     }
 
@@ -103,7 +112,7 @@ impl<'a> Attempt<'a> {
         self.is_upload = !sending.outgoing.is_whole();
         self.asks_usage = sending.outgoing.can_ask_usage(&self.aim);
         let mut result = self.exchange(sending).await;
-        if self.resents_asking && sending.outgoing.is_whole() {
+        if self.resents_asking.is_some() && sending.outgoing.is_whole() {
             result = self.exchange_unasked(sending).await;
         }
         if result.as_ref().is_ok_and(Opened::is_answer) {
@@ -130,7 +139,8 @@ impl<'a> Attempt<'a> {
         (self.asks_usage, self.answered, self.awaited_since) = (false, None, Instant::now());
         let opened = self.exchange(sending).await?;
         let (provider, upstream_model) = (self.aim.provider, &self.aim.upstream_model);
-        if opened.is_answer() && provider.state.usage_refusals.note_refusal(upstream_model) {
+        let is_named = self.resents_asking == Some(Resentment::Named);
+        if is_named && opened.is_answer() && provider.state.usage_refusals.note_refusal(upstream_model) {
             let (provider, upstream_model) = (&*provider.name, upstream_model.as_str());
             tracing::warn!(
                 provider,
@@ -145,11 +155,13 @@ impl<'a> Attempt<'a> {
     /// about what the gateway asks besides. Vendors agree on no code for that, but all name what they refuse. Where there is
     /// nothing to read, a refusal that may be about any member may be about that one.
     pub(super) fn note_error(&mut self, status: StatusCode, words: Option<&[u8]>) {
-        let is_about_it = match words {
-            Some(words) if !words.is_empty() => names_usage_question(words),
-            _ => matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY),
+        let resentment = match words {
+            Some(words) if !words.is_empty() => names_usage_question(words).then_some(Resentment::Named),
+            _ => {
+                matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY).then_some(Resentment::Mute)
+            }
         };
-        self.resents_asking = self.asks_usage && is_about_it;
+        self.resents_asking = resentment.filter(|_| self.asks_usage);
     }
 
     /// The status of the answer, once there is one.
@@ -273,6 +285,9 @@ impl<'a> Attempt<'a> {
     /// The failure that an answer's head tells of, with what the upstream says of it for the log.
     pub(super) async fn refused(&mut self, outcome: Outcome, body: ResponseBody) -> Failure {
         let words = self.wait_for(explanation::read(body)).await;
+        if let Some(status) = self.status() {
+            self.note_error(status, Some(&words));
+        }
         let fault = UpstreamFault::of_body(&words);
         Failure::refused(outcome, Explanation::new(fault.as_ref(), &words, self.aim.provider))
     }

@@ -19,8 +19,8 @@ const ENOUGH: u8 = 3;
 /// How long a model is left alone. It is asked again then, and one more refusal is believed.
 const WHILE: Duration = Duration::from_hours(1);
 
-/// How many models of one provider are remembered. Callers may name any number of them; one that is not remembered costs a request
-/// more a call.
+/// How many models of one provider are remembered, those that refused last. Callers may name any number of them; one that is not
+/// remembered costs a request more a call.
 const MOST: usize = 1024;
 
 /// What is known of one provider's models, for as long as it stays at its address.
@@ -54,7 +54,8 @@ impl UsageRefusals {
     pub(crate) fn note_refusal(&self, model: &ModelName) -> bool {
         let mut by_model = self.by_model.lock();
         if by_model.len() >= MOST && !by_model.contains_key(model) {
-            return false;
+            let oldest = by_model.iter().min_by_key(|(_, it)| it.last).map(|(model, _)| model.clone());
+            oldest.map(|oldest| by_model.remove(&oldest));
         }
         let now = Instant::now();
         let refusals = by_model.entry(model.clone()).or_insert(Refusals { in_a_row: 0, last: now });
@@ -103,11 +104,10 @@ mod tests {
     async fn names_that_callers_make_up_take_no_more_than_so_much_memory() {
         let refusals = UsageRefusals::default();
         let all: Vec<_> = (0..MOST + 10).map(|number| ModelName::from(&*format!("m-{number}"))).collect();
-        for _ in 0..ENOUGH {
-            for model in &all {
-                refusals.note_refusal(model);
-            }
+        for model in &all {
+            (0..ENOUGH).for_each(|_| _ = refusals.note_refusal(model));
         }
         assert_eq!(all.iter().filter(|model| !refusals.can_ask(model)).count(), MOST);
+        assert!(refusals.can_ask(&all[0]) && !refusals.can_ask(&all[MOST]), "the last are remembered");
     }
 }
