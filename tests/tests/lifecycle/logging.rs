@@ -78,10 +78,15 @@ async fn it_can_be_text() {
     assert!(lines.iter().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines:?}");
 }
 
+/// Lines of calls are asked for by a setting of their own, and stay unless they are named.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_can_be_quieter() {
-    let gateway = GatewayProcess::start_with(CONFIG, &[("RUST_LOG", "warn")]);
-    assert_eq!(client::post(gateway.address(), CHAT, r#"{"model":"sim?status=500"}"#).await.status, 404);
-    let log = gateway.stop();
-    assert!(!log.iter().any(|line| line.contains("INFO")), "{log:?}");
+    for (directives, calls) in [("warn", 1), ("gateway_core=debug", 1), ("warn,access=off", 0), ("off", 0)] {
+        let gateway = GatewayProcess::start_with(CONFIG, &[("RUST_LOG", directives)]);
+        assert_eq!(client::post(gateway.address(), CHAT, r#"{"model":"sim?status=500"}"#).await.status, 404);
+        let log = gateway.stop();
+        let (of_calls, others): (Vec<_>, Vec<_>) = log.iter().partition(|line| line.contains(r#""target":"access""#));
+        assert_eq!(of_calls.len(), calls, "{directives}: {log:?}");
+        assert!(!others.iter().any(|line| line.contains("INFO")), "{directives}: {log:?}");
+    }
 }
