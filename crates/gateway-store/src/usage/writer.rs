@@ -208,8 +208,10 @@ impl Work {
     fn confirm(&mut self) {
         self.unconfirmed = None;
         self.written += 1;
-        if std::mem::take(&mut self.is_failing) {
+        if self.book.pending_requests() > 0 {
             self.note_left();
+        }
+        if std::mem::take(&mut self.is_failing) {
             tracing::info!("usage is written to the store again");
         }
     }
