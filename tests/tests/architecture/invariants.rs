@@ -58,8 +58,15 @@ const RULES: [Rule; 4] = [
 const DEPENDENCIES: [(&str, &[&str], &str); 3] = [
     (
         "serde_json",
-        &["gateway-protocol", "gateway-simulator", "gateway-admin", "gateway-store", "gateway-server"],
-        "the JSON of the protocols belongs into gateway-protocol; that of the gateway's own API and store stands there",
+        &[
+            "gateway-protocol",
+            "gateway-simulator",
+            "gateway-telemetry",
+            "gateway-admin",
+            "gateway-store",
+            "gateway-server",
+        ],
+        "the JSON of the protocols belongs into gateway-protocol; that of the gateway's own log, API and store stands there",
     ),
     ("arc-swap", &["gateway-core"], "one thing is swapped, the snapshot, and gateway-core does it"),
     ("rustls", &["gateway-listener", "gateway-upstream", "gateway-ratelimit-redis"], "TLS belongs to the edge crates"),
