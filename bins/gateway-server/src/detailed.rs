@@ -111,7 +111,7 @@ fn provider_view(provider: &ProviderReport, finding: Option<Finding>) -> Detaile
     let failure = provider.last_failure;
     DetailedProvider {
         name: provider.name.to_string(),
-        status: provider_status(&provider.targets, finding),
+        status: provider_status(provider, finding),
         last_error: failure.map(|(outcome, since)| LastFailure { class: outcome.name(), seconds_ago: since.as_secs() }),
         checked: finding.map(finding_view),
         targets: provider.targets.iter().map(target_view).collect(),
@@ -135,12 +135,11 @@ fn target_view(target: &TargetReport) -> DetailedTarget {
 
 /// How a provider is doing: `down` if no target is asked any more, `degraded` if not all of them are as usual or if the provider's
 /// last health check failed, which keeps no call away. One that nobody has called or checked is `ok`.
-fn provider_status(targets: &[TargetReport], finding: Option<Finding>) -> ProviderStatus {
-    let is_open = |target: &TargetReport| matches!(target.breaker, BreakerState::Open { .. });
+fn provider_status(provider: &ProviderReport, finding: Option<Finding>) -> ProviderStatus {
     let has_failed = finding.is_some_and(|finding| finding.failure.is_some());
-    if targets.iter().all(|target| target.breaker == BreakerState::Closed) {
+    if provider.targets.iter().all(|target| target.breaker == BreakerState::Closed) {
         if has_failed { ProviderStatus::Degraded } else { ProviderStatus::Ok }
-    } else if targets.iter().all(is_open) {
+    } else if !provider.is_healthy() {
         ProviderStatus::Down
     } else {
         ProviderStatus::Degraded

@@ -109,6 +109,13 @@ impl<'a> CallRecord<'a> {
     pub fn served_by(&self) -> Option<&'a AttemptRecord> {
         self.answering.and_then(|number| self.attempts.get(number)).or(self.attempts.last())
     }
+
+    /// What it cost, in US dollars, for people to read. None if it was free.
+    pub fn cost_usd(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "exact to nine million dollars")]
+        let billionths = self.cost_nano_usd as f64;
+        (self.cost_nano_usd > 0).then_some(billionths / 1e9)
+    }
 }
 
 /// Something worth telling.

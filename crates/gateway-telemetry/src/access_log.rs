@@ -99,18 +99,13 @@ fn write(record: &CallRecord<'_>) {
         completion_tokens = usage.map(|usage| usage.completion),
         cached_tokens = usage.map(|usage| usage.cached),
         tokens_estimated = record.tokens.is_some_and(|tokens| tokens.is_estimated).then_some(true),
-        cost_usd = (record.cost_nano_usd > 0).then(|| usd(record.cost_nano_usd)),
+        cost_usd = record.cost_usd(),
         ttft_ms = record.first_byte.map(milliseconds),
         duration_ms = milliseconds(record.duration),
         overhead_us = u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
         bytes = record.bytes_out,
         "call"
     );
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact to nine million dollars")]
-fn usd(nano: u64) -> f64 {
-    nano as f64 / 1e9
 }
 
 fn milliseconds(duration: Duration) -> f64 {

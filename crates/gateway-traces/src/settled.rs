@@ -25,7 +25,7 @@ pub(crate) struct SettledCall {
     /// Which of them the caller got its answer from, if it got one.
     pub(crate) answering: Option<usize>,
     pub(crate) tokens: Option<Tokens>,
-    pub(crate) cost_nano_usd: u64,
+    pub(crate) cost_usd: Option<f64>,
     pub(crate) duration: Duration,
     pub(crate) first_byte: Option<Duration>,
     pub(crate) overhead: Duration,
@@ -49,7 +49,7 @@ impl SettledCall {
             attempts: record.attempts.to_vec(),
             answering: record.answering,
             tokens: record.tokens,
-            cost_nano_usd: record.cost_nano_usd,
+            cost_usd: record.cost_usd(),
             duration: record.duration,
             first_byte: record.first_byte,
             overhead: record.overhead,

@@ -72,7 +72,7 @@ fn call_span(call: &SettledCall, times: Times) -> Span {
     attributes.add_some(ERROR_CODE, call.error);
     attributes.add(STREAM, call.stream);
     attributes.add(ATTEMPTS, call.attempts.len() as u64);
-    attributes.add_some(COST_USD, (call.cost_nano_usd > 0).then(|| dollars(call.cost_nano_usd)));
+    attributes.add_some(COST_USD, call.cost_usd);
     attributes.add_some(TTFT_MS, call.first_byte.map(|after| after.as_secs_f64() * 1e3));
     attributes.add(OVERHEAD_US, u64::try_from(call.overhead.as_micros()).unwrap_or(u64::MAX));
     let place = Place { span: call.trace.own.span, parent: call.trace.parent, is_parent_remote: true };
@@ -111,12 +111,6 @@ fn attempt_span(call: &SettledCall, attempt: &AttemptRecord, span: NonZeroU64, t
 fn configured_model(attempt: &AttemptRecord) -> Option<&str> {
     let entry = attempt.entry.as_ref()?;
     Some(if entry.as_str() == attempt.model.as_str() { attempt.upstream_model.as_str() } else { entry })
-}
-
-fn dollars(nano_usd: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "what a call costs has far fewer digits than are kept")]
-    let amount = nano_usd as f64;
-    amount / 1e9
 }
 
 /// Which span, below which.

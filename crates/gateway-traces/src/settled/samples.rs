@@ -42,7 +42,7 @@ pub(crate) fn call(status: u16, attempts: Vec<AttemptRecord>) -> SettledCall {
         attempts,
         answering: None,
         tokens: Some(Tokens { usage: Usage { prompt: 3, completion: 4, cached: 2 }, is_estimated: true }),
-        cost_nano_usd: 0,
+        cost_usd: None,
         duration: Duration::from_millis(10),
         first_byte: None,
         overhead: Duration::ZERO,
