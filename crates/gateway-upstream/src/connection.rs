@@ -1,13 +1,16 @@
 //! Connections to an upstream, and what a call holds of one while it uses it.
 //!
 //! An HTTP/1 connection serves one exchange at a time, so the call owns it: dropping it closes the socket. An HTTP/2
-//! connection is shared, so the call owns one of its streams. Each connection has one task, which belongs to the
-//! connection and not to a call.
+//! connection is shared, so the call owns one of its streams, and a task that belongs to the connection drives it.
 
 mod h1;
 mod h2;
 
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use crate::alarm::Alarm;
+use crate::request::Upload;
 use crate::socket::Hearing;
 pub(crate) use h1::H1;
 pub(crate) use h2::{H2, H2Stream, drive};
@@ -21,8 +24,8 @@ const MAX_HEAD: u32 = 64 * 1024;
 /// The part of a connection that one exchange holds.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// A whole connection.
-    H1(H1),
+    /// A whole connection. Boxed for life: it is moved from pool to call and back.
+    H1(Box<H1>),
     /// One stream of a shared connection.
     H2(H2Stream),
 }
@@ -33,6 +36,21 @@ impl Link {
         match self {
             Self::H1(connection) => &mut connection.alarm,
             Self::H2(stream) => &mut stream.alarm,
+        }
+    }
+
+    /// Makes ready to send a body that is still arriving.
+    pub(crate) fn send_behind(&mut self, upload: &Arc<Upload>) {
+        if let Self::H1(connection) = self {
+            connection.send_behind(Arc::clone(upload));
+        }
+    }
+
+    /// Asks hyper for what has come on this link, and sees to it that it comes. `ask` gets the context to wait in.
+    pub(crate) fn take<T>(&mut self, cx: &mut Context<'_>, mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        match self {
+            Self::H1(connection) => connection.take(cx, ask),
+            Self::H2(_) => ask(cx),
         }
     }
 

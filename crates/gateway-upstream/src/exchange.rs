@@ -86,13 +86,15 @@ pub(crate) async fn exchange(
     patience: &Patience,
 ) -> Result<Response<Incoming>, Failure> {
     let heard_before = link.hearing().received();
+    if let Some(upload) = &patience.upload {
+        link.send_behind(upload);
+    }
     let sending = match link {
         Link::H1(connection) => Either::Left(connection.sender.try_send_request(request)),
         Link::H2(stream) => Either::Right(stream.sender.try_send_request(request)),
     };
-    let alarm = link.alarm();
-    alarm.set(within(Instant::now(), patience.headers, patience.deadline));
-    match await_head(sending, alarm, patience).await {
+    link.alarm().set(within(Instant::now(), patience.headers, patience.deadline));
+    match await_head(sending, link, patience).await {
         Ok(Ok(response)) => check_head(response).map_err(Failure::Final),
         Ok(Err(failed)) => {
             let unheard = link.hearing().received() == heard_before;
@@ -104,13 +106,13 @@ pub(crate) async fn exchange(
 
 async fn await_head<F: Future>(
     sending: F,
-    alarm: &mut Alarm,
+    link: &mut Link,
     patience: &Patience,
 ) -> Result<F::Output, UpstreamErrorKind> {
     let mut sending = pin!(sending);
-    poll_fn(|cx| match sending.as_mut().poll(cx) {
+    poll_fn(|cx| match link.take(cx, |cx| sending.as_mut().poll(cx)) {
         Poll::Ready(result) => Poll::Ready(Ok(result)),
-        Poll::Pending => patience.poll_exhausted(alarm, cx).map(Err),
+        Poll::Pending => patience.poll_exhausted(link.alarm(), cx).map(Err),
     })
     .await
 }

@@ -1,8 +1,11 @@
 //! The connections of one upstream that are not, or not fully, in use.
 //!
 //! Idle HTTP/1 connections form a stack: the one used last is the least likely to have been closed by the other side,
-//! and those that a falling load no longer needs grow old at the bottom, where they are dropped. Nothing runs in the
-//! background; old and dead connections go whenever the pool is touched, and their number is bounded in between.
+//! and those that a falling load no longer needs grow old at the bottom, where they are dropped, whenever the pool is
+//! touched. One that its upstream closes meanwhile is dropped at once, by the keeper of the pool.
+//!
+//! Where each worker has a runtime of its own, a connection stays with the one that opened it: whatever happens on its
+//! socket is heard there.
 //!
 //! HTTP/2 connections are shared for as long as they have a stream to spare. Whether an upstream speaks HTTP/2 is known
 //! only after a TLS handshake, so until it is known not to, one call at a time connects and the others wait for what it
@@ -10,11 +13,12 @@
 //! then theirs as well: an upstream that refuses one connection is not asked for the next by each of them in turn.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::connection::{H1, H2, Link};
@@ -26,6 +30,8 @@ pub(crate) struct Pool {
     max_idle: usize,
     idle_timeout: Duration,
     contents: Mutex<Contents>,
+    /// That something happened to a connection at rest, or to the pool.
+    disturbed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -37,11 +43,12 @@ struct Contents {
     may_share: bool,
     /// The connection that one call is opening for all.
     dialed: Option<Dialed>,
+    has_keeper: bool,
 }
 
 #[derive(Debug)]
 struct Idle {
-    connection: H1,
+    connection: Box<H1>,
     since: Instant,
 }
 
@@ -50,8 +57,6 @@ struct Idle {
 pub(crate) enum Checkout {
     /// Use this one.
     Ready(Link),
-    /// Wait a moment for this one: its last exchange is complete, and its task is about to notice.
-    Settling(H1),
     /// Open one. The others wait for as long as the value lives, where there is one.
     Dial(Option<Dialing>),
     /// Wait for the one that another call is opening; it may be shared.
@@ -95,25 +100,22 @@ impl Dialed {
 impl Pool {
     /// An empty pool. `may_share` says whether the upstream may choose HTTP/2.
     pub(crate) fn new(max_idle: usize, idle_timeout: Duration, may_share: bool) -> Self {
-        let contents = Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialed: None };
-        Self { max_idle, idle_timeout, contents: Mutex::new(contents) }
+        let contents = Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialed: None, has_keeper: false };
+        Self { max_idle, idle_timeout, contents: Mutex::new(contents), disturbed: Arc::default() }
     }
 
     /// A connection that can be used at once.
     pub(crate) fn take_ready(&self, now: Instant) -> Option<Link> {
         let mut contents = self.contents.lock();
         contents.reap(now, self.idle_timeout, self.max_idle);
-        contents.take_ready()
+        contents.take_ready(Handle::current().id())
     }
 
     /// A connection that can be used at once, or what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>) -> Checkout {
         let mut contents = self.contents.lock();
-        if let Some(link) = contents.take_ready() {
+        if let Some(link) = contents.take_ready(Handle::current().id()) {
             return Checkout::Ready(link);
-        }
-        if let Some(connection) = contents.take_settling() {
-            return Checkout::Settling(connection);
         }
         if !contents.may_share {
             return Checkout::Dial(None);
@@ -127,13 +129,22 @@ impl Pool {
     }
 
     /// Takes a connection back whose exchange is complete.
-    pub(crate) fn put_back(&self, connection: H1, now: Instant) {
-        if connection.is_closed() {
+    pub(crate) fn put_back(self: &Arc<Self>, mut connection: Box<H1>, now: Instant) {
+        if !connection.rest() {
             return;
         }
         let mut contents = self.contents.lock();
         contents.idle.push_back(Idle { connection, since: now });
         contents.reap(now, self.idle_timeout, self.max_idle);
+        if !contents.has_keeper {
+            contents.has_keeper = true;
+            tokio::spawn(keep(Arc::downgrade(self), self.disturbed()));
+        }
+    }
+
+    /// What a connection at rest notifies when something happens to it.
+    pub(crate) fn disturbed(&self) -> Arc<Notify> {
+        Arc::clone(&self.disturbed)
     }
 
     /// Offers a connection to all calls.
@@ -150,19 +161,15 @@ impl Pool {
 }
 
 impl Contents {
-    fn take_ready(&mut self) -> Option<Link> {
-        let ready = self.idle.iter().rposition(|idle| idle.connection.is_ready());
-        if let Some(idle) = ready.and_then(|position| self.idle.remove(position)) {
-            return Some(Link::H1(idle.connection));
+    /// The connection used last of those that live in this runtime. Streams of a shared one can be used in any.
+    fn take_ready(&mut self, home: Id) -> Option<Link> {
+        while let Some(newest) = self.idle.iter().rposition(|idle| idle.connection.home() == home) {
+            let Idle { mut connection, .. } = self.idle.remove(newest)?;
+            if connection.is_ready() {
+                return Some(Link::H1(connection));
+            }
         }
         self.shared.iter().find_map(H2::claim).map(Link::H2)
-    }
-
-    /// A connection comes back when its last byte was read, which may be moments before its task is ready for the next
-    /// request.
-    fn take_settling(&mut self) -> Option<H1> {
-        let open = self.idle.iter().rposition(|idle| !idle.connection.is_closed())?;
-        self.idle.remove(open).map(|idle| idle.connection)
     }
 
     /// Drops what is closed, too old or too much.
@@ -173,14 +180,26 @@ impl Contents {
         {
             self.idle.pop_front();
         }
-        while self.idle.back().is_some_and(|newest| newest.connection.is_closed()) {
-            self.idle.pop_back();
-        }
         let mut unused = 0;
         self.shared.retain(|connection| {
             let Some(since) = connection.idle_since() else { return !connection.is_closed() };
             unused += 1;
             !connection.is_closed() && unused <= max_idle && !is_old(since)
         });
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.disturbed.notify_one();
+    }
+}
+
+/// Drops connections at rest that their upstream has closed, until the pool is gone.
+async fn keep(pool: Weak<Pool>, disturbed: Arc<Notify>) {
+    loop {
+        disturbed.notified().await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.contents.lock().idle.retain_mut(|idle| idle.connection.is_ready());
     }
 }

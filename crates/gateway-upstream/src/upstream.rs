@@ -130,7 +130,7 @@ struct Lease {
 
 /// A new connection, with the first stream of one that has streams.
 enum Opened {
-    H1(H1),
+    H1(Box<H1>),
     H2(Arc<H2>, H2Stream),
 }
 
@@ -164,11 +164,6 @@ impl Shared {
         loop {
             match self.pool.checkout() {
                 Checkout::Ready(link) => return Ok(Lease { link, reused: true }),
-                Checkout::Settling(connection) => {
-                    if let Some(settled) = connection.settle().await {
-                        return Ok(Lease { link: Link::H1(settled), reused: true });
-                    }
-                }
                 Checkout::Dial(dialing) => return self.dial(dialing, connect).await,
                 Checkout::Wait(dialed) => dialed.ended().await?,
             }
@@ -198,7 +193,7 @@ impl Shared {
     async fn connect(&self) -> Result<Opened, UpstreamError> {
         let Connected { socket, speaks_h2 } = self.connector.connect().await?;
         if !speaks_h2 {
-            return Ok(Opened::H1(H1::open(socket).await?));
+            return Ok(Opened::H1(H1::open(socket, self.pool.disturbed()).await?));
         }
         let connection = Arc::new(H2::open(socket).await?);
         let stream = connection.claim().ok_or(UpstreamError::new(UpstreamErrorKind::Protocol))?;

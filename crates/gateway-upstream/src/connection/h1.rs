@@ -1,63 +1,171 @@
-//! One HTTP/1.1 connection.
+//! One HTTP/1.1 connection, driven by whoever holds it.
+//!
+//! hyper splits a connection into a sender of requests and a future that does the reading and writing, and expects the
+//! future in a task of its own. Two tasks to a call cost a switch for the request and one for each part of the answer.
+//! So the call that holds the connection polls that future itself, in its own task: 7,000 instructions less for a call,
+//! and 1,700 less for a frame of a stream. A connection that rests in the pool is polled by nobody; if the upstream
+//! closes it, the keeper of the pool is woken.
 
+mod bell;
+
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
+use self::bell::Bell;
 use super::MAX_HEAD;
 use crate::alarm::Alarm;
+use crate::request::Upload;
 use crate::socket::{Hearing, Socket};
 use crate::{RequestBody, UpstreamError, UpstreamErrorKind};
 
-/// How long a connection may take from the end of an answer to being ready for the next request. It is a matter of
-/// microseconds in which its task is polled; a request still being written is the exception that this cuts short.
-const SETTLING: Duration = Duration::from_millis(2);
+type Connection = http1::Connection<TokioIo<Socket>, RequestBody>;
 
 /// A connection that serves one exchange at a time.
 ///
-/// Dropping it aborts its task and with it closes the socket, whatever the state of the exchange. hyper closes after a
-/// dropped future or body as well, but first finishes or drains what it is at, which is not ours to depend on.
+/// Dropping it closes the socket, whatever the state of the exchange. hyper closes after a dropped future or body as
+/// well, but first finishes or drains what it is at, which is not ours to depend on.
 #[derive(Debug)]
 pub(crate) struct H1 {
     pub(crate) sender: http1::SendRequest<RequestBody>,
     pub(crate) hearing: Arc<Hearing>,
     pub(crate) alarm: Alarm,
-    _task: AbortOnDropHandle<()>,
+    driver: Driver,
+    bell: Arc<Bell>,
+    /// Wakes whoever has to poll the driver; made once, since hyper and tokio keep it.
+    waker: Waker,
+    home: Id,
+}
+
+/// Who polls hyper's half of the connection.
+#[derive(Debug)]
+enum Driver {
+    /// Whoever holds the connection, while they wait for something from it.
+    Holder(Connection),
+    /// A task, for as long as a body is streamed up: the caller may read nothing of an answer until all of its body was taken, and
+    /// who is not read from polls nothing.
+    Upload(AbortOnDropHandle<Option<Connection>>),
+    /// Nobody any more, since it has ended.
+    Ended,
 }
 
 impl H1 {
-    pub(crate) async fn open(socket: Socket) -> Result<Self, UpstreamError> {
+    /// A connection over a socket of the present runtime. `disturbed` is notified when something happens to it at rest.
+    pub(crate) async fn open(socket: Socket, disturbed: Arc<Notify>) -> Result<Box<Self>, UpstreamError> {
         let hearing = socket.hearing();
         let (sender, connection) = http1::Builder::new()
             .max_header_size(MAX_HEAD as usize)
             .handshake(TokioIo::new(socket.read_on_hang_up()))
             .await
             .map_err(|error| UpstreamError::with_source(UpstreamErrorKind::Connect, error))?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "upstream connection ended");
-            }
-        });
-        Ok(Self { sender, hearing, alarm: Alarm::new(), _task: AbortOnDropHandle::new(task) })
+        let bell = Arc::new(Bell::new(disturbed));
+        let waker = Waker::from(Arc::clone(&bell));
+        let driver = Driver::Holder(connection);
+        let home = Handle::current().id();
+        Ok(Box::new(Self { sender, hearing, alarm: Alarm::new(), driver, bell, waker, home }))
     }
 
-    /// Whether the next request can be sent now.
-    pub(crate) fn is_ready(&self) -> bool {
+    /// The runtime whose threads hear of what happens on the socket.
+    pub(crate) fn home(&self) -> Id {
+        self.home
+    }
+
+    /// Has the connection driven for as long as this body is sent.
+    pub(crate) fn send_behind(&mut self, upload: Arc<Upload>) {
+        self.driver = match std::mem::replace(&mut self.driver, Driver::Ended) {
+            Driver::Holder(connection) => {
+                Driver::Upload(AbortOnDropHandle::new(tokio::spawn(drive_upload(connection, upload))))
+            }
+            other => other,
+        };
+    }
+
+    /// Goes on with whatever can be gone on with, and arranges for `cx` to be woken when there is more.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        self.bell.ring_for(cx.waker());
+        if let Driver::Upload(task) = &mut self.driver {
+            let Poll::Ready(connection) = Pin::new(task).poll(cx) else { return };
+            self.driver = connection.ok().flatten().map_or(Driver::Ended, Driver::Holder);
+        }
+        self.driver.poll(&self.waker);
+    }
+
+    /// Takes what the driver may have left, by asking one of hyper's ends for it, and drives if there is nothing.
+    ///
+    /// The end that is asked tells the driver that there is room again, which would wake the very task that is here. That is not let
+    /// through: either it has got something and will ask again, or the driver is polled at once.
+    pub(crate) fn take<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if matches!(self.driver, Driver::Upload(_)) {
+            self.drive(cx);
+            return ask(cx);
+        }
+        let unheard = &mut Context::from_waker(Waker::noop());
+        loop {
+            self.bell.hush();
+            let left = ask(unheard);
+            if left.is_ready() {
+                return left;
+            }
+            self.drive(cx);
+            self.bell.hush();
+            let come = ask(unheard);
+            if come.is_ready() || !self.bell.ring_for(cx.waker()) {
+                return come;
+            }
+        }
+    }
+
+    /// Lets go of the connection: it finishes what it is at, and says whether it is ready for another request.
+    pub(crate) fn rest(&mut self) -> bool {
+        self.bell.rest();
+        self.is_ready()
+    }
+
+    /// Whether the next request can be sent. Notices if the upstream has closed the connection meanwhile.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.driver.poll(&self.waker);
         self.sender.is_ready()
     }
+}
 
-    /// Waits until the next request can be sent; `None` if that takes longer than [`SETTLING`], or for ever.
-    pub(crate) async fn settle(mut self) -> Option<Self> {
-        timeout(SETTLING, self.sender.ready()).await.ok()?.ok()?;
-        Some(self)
+impl Driver {
+    fn poll(&mut self, waker: &Waker) {
+        if let Self::Holder(connection) = self
+            && let Poll::Ready(ended) = Pin::new(connection).poll(&mut Context::from_waker(waker))
+        {
+            note(ended);
+            *self = Self::Ended;
+        }
     }
+}
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+/// Drives a connection until the body was sent; returns it if it lives on.
+async fn drive_upload(mut connection: Connection, upload: Arc<Upload>) -> Option<Connection> {
+    let is_sent = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(ended) => {
+            note(ended);
+            Poll::Ready(false)
+        }
+        Poll::Pending if upload.ended().is_some() => Poll::Ready(true),
+        Poll::Pending => Poll::Pending,
+    });
+    is_sent.await.then_some(connection)
+}
+
+fn note(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        debug!(%error, "upstream connection ended");
     }
 }

@@ -98,6 +98,15 @@ impl Received {
         Poll::Ready(Some(Err(error)))
     }
 
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut incoming = Pin::new(&mut self.incoming);
+        match &mut self.hold {
+            Some(hold) => hold.link.take(cx, |cx| incoming.as_mut().poll_frame(cx)),
+            // The last of it is there.
+            None => incoming.poll_frame(cx),
+        }
+    }
+
     /// Waits for the end of patience: the idle timeout or the deadline, whichever is first.
     fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamErrorKind> {
         // Without a hold the answer is complete, and its end only has to be noticed.
@@ -135,7 +144,7 @@ impl Body for Received {
         if this.failed {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        match this.poll_incoming(cx) {
             Poll::Ready(Some(Ok(_))) if this.is_overdue() => {
                 this.fail(UpstreamError::new(UpstreamErrorKind::TotalTimeout))
             }
