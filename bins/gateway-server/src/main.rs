@@ -29,6 +29,7 @@ mod service_manager;
 mod simulate;
 mod state;
 mod usage;
+mod workers;
 
 /// An LLM gateway: one binary between applications and LLM providers.
 #[derive(Debug, Parser)]

@@ -28,10 +28,14 @@ use crate::host::ProcessHost;
 use crate::observation::Observation;
 use crate::scrape::{Scrape, ScrapeSources};
 use crate::state::State;
+use crate::workers::{Workers, cores};
 use crate::{administration, banner, service_manager};
 
 /// How long work on threads that may wait is waited for when everything else has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Threads for what is not a call, at most: it mostly waits.
+const HOUSEKEEPERS: usize = 2;
 
 /// How long a process that ends out of order takes to hand over what it knows of calls. A store that does not answer is given up
 /// within that time, and the log says what is lost.
@@ -53,10 +57,13 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let workers = Workers::start(loaded.config.server.workers)?;
     let runtime = runtime(&loaded.config.server)?;
     let builder = observation.equip(builder, &loaded.config);
-    let process = Process { host, reloader, observation, sockets: Sockets { callers, administrators } };
+    let sockets = Sockets { callers, administrators };
+    let process = Process { host, reloader, observation, sockets, workers: workers.runtimes().to_vec() };
     let served = runtime.block_on(process.serve(builder, &loaded.config, &log));
+    workers.stop(LAST_MOMENT);
     // A file that does not answer is no reason to stay.
     runtime.shutdown_timeout(LAST_MOMENT);
     served
@@ -77,11 +84,12 @@ struct Process {
     reloader: Reloader,
     observation: Observation,
     sockets: Sockets,
+    workers: Vec<Handle>,
 }
 
 impl Process {
     async fn serve(self, builder: GatewayBuilder, config: &Config, log: &LogGuard) -> anyhow::Result<()> {
-        let Self { host, reloader, mut observation, sockets } = self;
+        let Self { host, reloader, mut observation, sockets, workers } = self;
         let (stop, mut stop_at_once) = (StopSignals::listen()?, StopSignals::listen()?);
         // From now on, because what SIGHUP does otherwise is to end the process.
         let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
@@ -93,7 +101,7 @@ impl Process {
             tokio::task::spawn_blocking(gateway_tokens::load);
         }
         let config = gateway.config();
-        let listeners = Listeners::open(&config, sockets).await?;
+        let listeners = Listeners::open(&config, sockets).await?.in_workers(workers);
         host.keep(listeners.certificates());
         banner::print(&config, listeners.callers.local_addr());
         tracing::info!(address = %listeners.callers.local_addr(), "listening");
@@ -241,6 +249,11 @@ impl Listeners {
         [Some(&self.callers), self.administrators.as_ref()].into_iter().flatten().filter_map(Listener::certificates)
     }
 
+    /// Serves callers in these runtimes.
+    fn in_workers(self, workers: Vec<Handle>) -> Self {
+        Self { callers: self.callers.in_runtimes(workers), ..self }
+    }
+
     /// Cuts the calls in flight when told to.
     fn cut_on(self, cut: &CancellationToken) -> Self {
         let cut_on = |listener: Listener| listener.cut_on(cut.clone());
@@ -280,13 +293,10 @@ fn start_log(config: &Config, directives: Option<&String>) -> anyhow::Result<Log
     Ok(start_logging(format, config.logging.access, directives.map(String::as_str))?)
 }
 
+/// The runtime of everything that is not a call.
 fn runtime(server: &Server) -> anyhow::Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    // The default, one per core, already heeds the process's CPU quota and affinity.
-    if let Some(workers) = server.workers {
-        builder.worker_threads(workers);
-    }
-    builder.enable_all().build().context("the runtime cannot be started")
+    let threads = server.workers.unwrap_or_else(cores).min(HOUSEKEEPERS);
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build().context("the runtime cannot be started")
 }
 
 /// The listener's certificate and key, if it is to have any.

@@ -42,6 +42,7 @@ mod multiplexed;
 mod noted;
 mod supervisor;
 mod tls;
+mod workers;
 
 pub use bind_error::BindError;
 pub use config::{HeadLimits, ListenerConfig, TlsFiles};

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::connection::{ConnectionEnd, Door};
 use crate::drain::{Drain, DrainLimits};
 use crate::handover::{HANDOVER, turn_away};
 use crate::inherited::is_listening;
+use crate::workers::Workers;
 use crate::{BindError, Certificates, InheritedSocket, ListenerConfig};
 
 /// Connections that the system completes while the loop is busy; the usual ceiling (`net.core.somaxconn`) is 4096.
@@ -47,6 +49,7 @@ pub struct Listener {
     address: SocketAddr,
     is_port_shared: bool,
     door: Arc<Door>,
+    workers: Workers,
     /// That no connection may go on, whatever it does.
     cut: CancellationToken,
 }
@@ -60,7 +63,7 @@ impl Listener {
         let failed = |source| BindError::Bind { address: config.address.clone(), source };
         let socket = bind_first(config).await?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, is_port_shared: config.reuse_port, door, cut: CancellationToken::new() })
+        Ok(Self::new(socket, address, door, config.reuse_port))
     }
 
     /// Reads the TLS files and takes a socket that listens already, such as one that was [inherited](crate::inherited()).
@@ -81,7 +84,11 @@ impl Listener {
         socket.set_nonblocking(true).map_err(unusable)?;
         let socket = TcpListener::from_std(socket).map_err(unusable)?;
         let address = socket.local_addr().map_err(unusable)?;
-        Ok(Self { socket, address, is_port_shared: false, door, cut: CancellationToken::new() })
+        Ok(Self::new(socket, address, door, false))
+    }
+
+    fn new(socket: TcpListener, address: SocketAddr, door: Arc<Door>, is_port_shared: bool) -> Self {
+        Self { socket, address, is_port_shared, door, workers: Workers::default(), cut: CancellationToken::new() }
     }
 
     /// The address that was bound, with the port that was taken where 0 was asked for.
@@ -98,6 +105,13 @@ impl Listener {
     #[must_use]
     pub fn cut_on(self, cut: CancellationToken) -> Self {
         Self { cut, ..self }
+    }
+
+    /// Has connections served in these runtimes, a new one in that which has the fewest, rather than where
+    /// [`serve`](Self::serve) is polled. They have to outlive that, with `enable_all`.
+    #[must_use]
+    pub fn in_runtimes(self, runtimes: impl IntoIterator<Item = Handle>) -> Self {
+        Self { workers: Workers::new(runtimes), ..self }
     }
 
     /// Serves every connection with a clone of `service` until `shutdown` resolves, then drains and returns.
@@ -122,11 +136,12 @@ impl Listener {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Self { socket, door, is_port_shared, cut, .. } = self;
+        let Self { socket, door, is_port_shared, workers, cut, .. } = self;
         let drain = Drain::new();
         let mut connections = Connections::default();
         let admit = |tasks: &mut JoinSet<_>, stream: TcpStream| {
-            tasks.spawn(Arc::clone(&door).attend(stream, service.clone(), drain.for_connection()));
+            let (door, service, drain) = (Arc::clone(&door), service.clone(), drain.for_connection());
+            workers.take(stream, tasks, |stream| door.attend(stream, service, drain));
         };
         connections.accept_until(shutdown, &socket, &admit).await;
         // First the address, then the connections: a client that is told to go would come back here.

@@ -47,7 +47,11 @@ impl Link {
     }
 
     /// Asks hyper for what has come on this link, and sees to it that it comes. `ask` gets the context to wait in.
-    pub(crate) fn take<T>(&mut self, cx: &mut Context<'_>, mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pub(crate) fn take<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         match self {
             Self::H1(connection) => connection.take(cx, ask),
             Self::H2(_) => ask(cx),

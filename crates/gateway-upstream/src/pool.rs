@@ -100,7 +100,8 @@ impl Dialed {
 impl Pool {
     /// An empty pool. `may_share` says whether the upstream may choose HTTP/2.
     pub(crate) fn new(max_idle: usize, idle_timeout: Duration, may_share: bool) -> Self {
-        let contents = Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialed: None, has_keeper: false };
+        let contents =
+            Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialed: None, has_keeper: false };
         Self { max_idle, idle_timeout, contents: Mutex::new(contents), disturbed: Arc::default() }
     }
 

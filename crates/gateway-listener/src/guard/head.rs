@@ -3,6 +3,8 @@
 //! Stricter than hyper's parser at every point where the two could differ: lines end in CRLF only, a length stands
 //! alone and is digits, a transfer coding is `chunked` and stands alone. Everything else is left to hyper.
 
+use std::mem;
+
 use memchr::memchr2;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
@@ -72,8 +74,9 @@ impl NameBuffer {
         }
     }
 
-    fn is(&self, name: &[u8]) -> bool {
-        self.bytes.get(..self.len) == Some(name)
+    /// The name, unless it is longer than any that counts.
+    fn name(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len)
     }
 }
 
@@ -97,6 +100,10 @@ impl HeadScanner {
                     }
                 },
                 Place::EndLf if byte == b'\n' => return Ok((at + 1, Some(self.framing()))),
+                Place::FieldStart if let Some(name) = whole_name(&bytes[at..]) => {
+                    self.place = self.begin_value(name).ok_or(at + name.len())?;
+                    at += name.len();
+                }
                 _ => self.take(byte).ok_or(at)?,
             }
             at += 1;
@@ -117,7 +124,10 @@ impl HeadScanner {
                 self.name.push(byte);
                 Place::Name
             }
-            (Place::Name, b':') => self.begin_value()?,
+            (Place::Name, b':') => {
+                let name = mem::take(&mut self.name);
+                self.begin_value(name.name().unwrap_or_default())?
+            }
             (Place::Name, _) if is_token(byte) => {
                 self.name.push(byte);
                 Place::Name
@@ -136,9 +146,9 @@ impl HeadScanner {
     }
 
     /// The one place where two framing fields in one head are noticed.
-    fn begin_value(&mut self) -> Option<Place> {
-        let is_length = self.name.is(CONTENT_LENGTH);
-        if !is_length && !self.name.is(TRANSFER_ENCODING) {
+    fn begin_value(&mut self, name: &[u8]) -> Option<Place> {
+        let is_length = name.eq_ignore_ascii_case(CONTENT_LENGTH);
+        if !is_length && !name.eq_ignore_ascii_case(TRANSFER_ENCODING) {
             return Some(Place::Line);
         }
         if self.length.is_some() || self.is_chunked {
@@ -185,7 +195,32 @@ impl Value {
     }
 }
 
+/// The name of a field, if all of it and its colon are there: as they are but where a head was cut in two. Taken byte by byte, the
+/// names of a usual head cost 2,700 instructions more.
+fn whole_name(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.iter().position(|byte| !is_token(*byte))?;
+    (end > 0 && bytes[end] == b':').then(|| &bytes[..end])
+}
+
 /// RFC 9110 section 5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
+
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
+        let character = byte as u8;
+        token[byte] = character.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut index = 0;
+    while index < others.len() {
+        token[others[index] as usize] = true;
+        index += 1;
+    }
+    token
+};

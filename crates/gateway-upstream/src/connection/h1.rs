@@ -47,6 +47,7 @@ pub(crate) struct H1 {
 
 /// Who polls hyper's half of the connection.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the connection around it is boxed, and this is what it usually is")]
 enum Driver {
     /// Whoever holds the connection, while they wait for something from it.
     Holder(Connection),
