@@ -48,10 +48,11 @@ reloads *ARGS:
     cargo build --release --locked --bin gateway-server
     cargo run --release --locked --package gateway-tests --bin reloads -- {{ ARGS }}
 
-# Count the instructions that metrics, log, usage and traces take of a call (needs valgrind, takes minutes); ARGS such as --only log
-bench *ARGS:
-    cargo run --release --locked --package gateway-tests --bin instructions -- {{ ARGS }}
+# Count the instructions of calls, of the scanners and of those who are told, and fail above the baseline (needs valgrind); ARGS such as --only frame
+bench-micro *ARGS:
+    cargo run --profile micro --locked --package gateway-tests --bin instructions -- {{ ARGS }}
 
-# Measure the gateway beside nginx (needs nginx and wrk); ARGS such as --seconds 5
-compare *ARGS:
-    python3 bench/compare {{ ARGS }}
+# Measure the gateway beside nginx, HAProxy and a bare proxy, about eleven minutes long; ARGS such as --quick or --case plain
+bench *ARGS:
+    cargo build --release --locked --bin gateway-server
+    cargo run --release --locked --package gateway-bench -- {{ ARGS }}

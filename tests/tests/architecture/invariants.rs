@@ -200,7 +200,7 @@ fn a_call_spawns_no_task_and_opens_no_channel() {
 
 #[test]
 fn nothing_is_unsafe() {
-    let folders = ["crates", "bins", "tests", "examples"].map(|folder| root().join(folder));
+    let folders = ["crates", "bins", "tests", "bench", "examples"].map(|folder| root().join(folder));
     let paths = folders.iter().flat_map(|folder| files(folder)).filter(|path| is_rust(path));
     let found: Vec<_> = paths
         .map(|path| read(&path))

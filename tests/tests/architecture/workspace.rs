@@ -37,10 +37,10 @@ impl Member {
         files(&self.folder.join("src")).iter().filter(|file| is_rust(file)).map(|file| read(file)).collect()
     }
 
-    /// Whether the crate is part of what is built for users, rather than there to test it or to show how it is used.
+    /// Whether the crate is part of what is built for users, rather than there to test or measure it or to show how it is used.
     pub(crate) fn is_product(&self) -> bool {
         let is_example = self.folder.starts_with(root().join("examples"));
-        !is_example && !matches!(self.name.as_str(), "gateway-testing" | "gateway-tests")
+        !is_example && !matches!(self.name.as_str(), "gateway-testing" | "gateway-tests" | "gateway-bench")
     }
 }
 
