@@ -21,6 +21,9 @@ master_keys:
   - { name: team, key: "${CALLER_KEY}" }
 "#;
 
+/// One worker, whose connections to upstreams are all there are: each has its own.
+pub const ONE_WORKER: &str = "server: { workers: 1 }\n";
+
 /// One attempt a call, whatever became of those before: no retries, and no breaker that opens.
 pub const ONE_ATTEMPT: &str =
     "retry: { max_retries: 0 }\ncircuit_breaker: { consecutive_failures: 1000, min_requests: 1000 }\n";

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use gateway_testing::{ReceivedRequest, Script};
-use gateway_tests::stage::{CALL, CALLER_KEY, CHAT, PLAIN, PROVIDER_KEY, Stage, answer_with, authorized, with_header};
+use gateway_tests::stage::{
+    CALL, CALLER_KEY, CHAT, ONE_WORKER, PLAIN, PROVIDER_KEY, Stage, answer_with, authorized, with_header,
+};
 
 /// Everything that a rewriting parser would change: odd spaces, numbers that no float holds, escapes, equal names inside.
 const ODD: &str = "\n{ \"a\" : 1.0e+10 ,\r\n\t\"model\"  :  \"gpt-4o\", \"big\":123456789012345678901234567890.10,\
@@ -35,7 +37,7 @@ fn assert_is_made_by_the_gateway(received: &ReceivedRequest, host: &str, row: &s
 
 #[tokio::test]
 async fn every_json_endpoint_reaches_its_own_path_with_a_request_of_the_gateways_own() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_WORKER).await;
     let host = stage.upstream.address().to_string();
     for (path, target) in [
         ("/v1/chat/completions", "/v1/chat/completions"),

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gateway_admin::AdminService;
@@ -64,22 +65,41 @@ impl Front {
     }
 }
 
+type Reply = Result<Response<Either<AnswerBody, Full<Bytes>>>, Infallible>;
+
+/// An answer to come. A call's is not boxed again: it is what nearly all requests are.
+pub(crate) enum Answering {
+    Call(<GatewayService as Service<Request<Incoming>>>::Future),
+    Other(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+impl Future for Answering {
+    type Output = Reply;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reply> {
+        match self.get_mut() {
+            Self::Call(call) => call.as_mut().poll(cx).map_ok(|answer| answer.map(Either::Left)),
+            Self::Other(other) => other.as_mut().poll(cx),
+        }
+    }
+}
+
 impl Service<Request<Incoming>> for Front {
     type Response = Response<Either<AnswerBody, Full<Bytes>>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Answering {
         let (method, path) = (request.method(), request.uri().path());
         if let Some(back) = self.back.as_ref().filter(|_| Back::handles(method, path)) {
             let answer = back.call(request);
-            return Box::pin(async move { Ok(answer.await?.map(Either::Right)) });
+            return Answering::Other(Box::pin(async move { Ok(answer.await?.map(Either::Right)) }));
         }
         if Detailed::handles(method, path) {
             let detailed = self.detailed.clone();
-            return Box::pin(async move { Ok(detailed.answer(request.headers()).await.map(Either::Right)) });
+            let answer = async move { Ok(detailed.answer(request.headers()).await.map(Either::Right)) };
+            return Answering::Other(Box::pin(answer));
         }
-        let answer = self.gateway.call(request);
-        Box::pin(async move { Ok(answer.await?.map(Either::Left)) })
+        Answering::Call(self.gateway.call(request))
     }
 }

@@ -8,7 +8,7 @@ use gateway_config::Config;
 use gateway_core::GatewayBuilder;
 use gateway_core::call::Observer;
 use gateway_store::UsageBook;
-use gateway_telemetry::{AccessLog, Metrics, Observers};
+use gateway_telemetry::{AccessLog, LogGuard, Metrics, Observers};
 use gateway_traces::{Exporter, Settings, Traces};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,9 +40,9 @@ impl Observation {
     }
 
     /// Has a gateway tell everybody.
-    pub(crate) fn equip(&self, builder: GatewayBuilder, config: &Config) -> GatewayBuilder {
+    pub(crate) fn equip(&self, builder: GatewayBuilder, config: &Config, log: &LogGuard) -> GatewayBuilder {
         let mut observers: Vec<Arc<dyn Observer>> = vec![
-            Arc::new(AccessLog::sampled(config.logging.sample)),
+            Arc::new(AccessLog::new(log).sampled(config.logging.sample)),
             Arc::<Metrics>::clone(&self.metrics),
             // It counts only while somebody writes it to a store.
             Arc::<UsageBook>::clone(&self.usage),

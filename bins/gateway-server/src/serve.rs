@@ -59,7 +59,7 @@ pub(crate) fn run(path: Option<PathBuf>) -> anyhow::Result<()> {
     }
     let workers = Workers::start(loaded.config.server.workers)?;
     let runtime = runtime(&loaded.config.server)?;
-    let builder = observation.equip(builder, &loaded.config);
+    let builder = observation.equip(builder, &loaded.config, &log);
     let sockets = Sockets { callers, administrators };
     let process = Process { host, reloader, observation, sockets, workers: workers.runtimes().to_vec() };
     let served = runtime.block_on(process.serve(builder, &loaded.config, &log));

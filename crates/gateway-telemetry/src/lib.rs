@@ -19,6 +19,7 @@
 mod access_log;
 #[cfg(test)]
 mod captured;
+mod line;
 mod logging;
 mod metrics;
 mod observers;

@@ -2,7 +2,7 @@
 //!
 //! Lines go to standard error through a bounded queue and a thread of its own. When the reader of standard error
 //! stalls, the queue fills and further lines are dropped: a log must never hold up a call. Those are counted, and so are lines that
-//! cannot be written.
+//! cannot be written. Lines of calls take the same way as events of `tracing`, but are none: see [`AccessLog`](crate::AccessLog).
 //!
 //! What the gateway's own crates log holds no secret, at any level: credentials are of a type that cannot be printed, and tests
 //! look for canaries at `trace`. The crates below them handle the same credentials as plain bytes: the HTTP crates write headers, the
@@ -13,13 +13,14 @@
 mod filter;
 mod json_line;
 mod output;
+mod queue;
+mod writer;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracing::subscriber::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -27,9 +28,9 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use json_line::JsonLine;
 use output::Output;
-
-/// Lines held for a slow reader before further ones are dropped: a few megabytes.
-const QUEUED_LINES: usize = 16_384;
+use queue::Events;
+pub(crate) use queue::{Due, Queue};
+use writer::Writer;
 
 /// The shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +43,31 @@ pub enum LineFormat {
     Text,
 }
 
-/// Keeps the writer alive: lines still queued are written when it is dropped.
+/// What a line is to look like, once it is known where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One JSON object.
+    Json,
+    /// Text for people.
+    Text {
+        /// As terminals have them.
+        has_colours: bool,
+    },
+}
+
+/// Where lines of calls go to, if they are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct CallLines {
+    pub(crate) form: Form,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// Keeps the writer alive: lines still queued are written when it is dropped, if that takes no longer than a second.
 #[derive(Debug)]
 #[must_use = "dropping it ends the log"]
 pub struct LogGuard {
-    _worker: WorkerGuard,
+    _writer: Writer,
+    calls: Option<CallLines>,
     dropped: DroppedLines,
 }
 
@@ -55,20 +76,21 @@ impl LogGuard {
     pub fn dropped_lines(&self) -> DroppedLines {
         self.dropped.clone()
     }
+
+    pub(crate) fn calls(&self) -> Option<CallLines> {
+        self.calls.clone()
+    }
 }
 
 /// Counts lines of the log that were lost, because the reader was too slow, or because they could not be written: the reader is gone,
 /// or the disk is full.
 #[derive(Debug, Clone)]
-pub struct DroppedLines {
-    unqueued: ErrorCounter,
-    unwritten: Arc<AtomicUsize>,
-}
+pub struct DroppedLines(Arc<AtomicUsize>);
 
 impl DroppedLines {
     /// How many there were so far.
     pub fn count(&self) -> usize {
-        self.unqueued.dropped_lines().saturating_add(self.unwritten.load(Ordering::Relaxed))
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -88,32 +110,41 @@ pub enum LoggingError {
         /// The logging library's own error.
         source: TryInitError,
     },
+    /// The system has no thread to give.
+    #[error("no thread can be started for the log: {source}")]
+    Thread {
+        /// The system's own error.
+        source: io::Error,
+    },
 }
 
 /// Starts the process's log. `directives` is the text of `RUST_LOG`; none or empty text means `info`.
 ///
 /// With `access` the access log is written, unless directives name its target `access`, or are `off`; without, it never is.
+/// Directives are understood as they are for an event of that target at level `info`, with no fields and in no span.
 ///
 /// Whatever the directives say, crates that are not the gateway's own log nothing below `info`, because what they print for
-/// debugging may hold keys. An embedder with other wishes sets up `tracing` itself; the access log is an event like any other.
+/// debugging may hold keys. An embedder with other wishes sets up `tracing` itself, and observes calls with an
+/// [`Observer`](gateway_call::Observer) of its own.
 ///
 /// # Errors
 ///
-/// Directives that cannot be parsed, or a log that was started before.
+/// Directives that cannot be parsed, a log that was started before, or a system without a thread for it.
 pub fn start_logging(format: LineFormat, access: bool, directives: Option<&str>) -> Result<LogGuard, LoggingError> {
     let filter = filter::asked_for(access, directives).map_err(|source| LoggingError::Filter { source })?;
-    let output = Output::new(stderr());
-    let unwritten = output.lost();
-    let (writer, worker) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(output);
-    let dropped = DroppedLines { unqueued: writer.error_counter(), unwritten };
-    let on_terminal = stderr().is_terminal();
-    let started = if format.is_json(on_terminal) {
-        json(filter, writer).try_init()
-    } else {
-        text(filter, writer, on_terminal).try_init()
+    let form = format.on(stderr().is_terminal());
+    let lost = Arc::<AtomicUsize>::default();
+    let queue = Arc::new(Queue::new(Arc::clone(&lost)));
+    let output = Output::new(stderr(), Arc::clone(&lost));
+    let writer = Writer::start(Arc::clone(&queue), output).map_err(|source| LoggingError::Thread { source })?;
+    let events = Events(Arc::clone(&queue));
+    let started = match form {
+        Form::Json => json(filter, events).try_init(),
+        Form::Text { has_colours } => text(filter, events, has_colours).try_init(),
     };
     started.map_err(|source| LoggingError::AlreadyStarted { source })?;
-    Ok(LogGuard { _worker: worker, dropped })
+    let calls = filter::lets_calls_through().then_some(CallLines { form, queue });
+    Ok(LogGuard { _writer: writer, calls, dropped: DroppedLines(lost) })
 }
 
 /// What writes each event as an object.
@@ -135,92 +166,14 @@ where
 }
 
 impl LineFormat {
-    fn is_json(self, on_terminal: bool) -> bool {
-        self == Self::Json || (self == Self::Auto && !on_terminal)
+    fn on(self, terminal: bool) -> Form {
+        match self {
+            Self::Auto if terminal => Form::Text { has_colours: true },
+            Self::Auto | Self::Json => Form::Json,
+            Self::Text => Form::Text { has_colours: terminal },
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::captured::Lines;
-
-    /// What a process with these directives logs when crates of all kinds print a header at every level.
-    fn logged(directives: &str, is_json: bool) -> String {
-        let lines = Lines::default();
-        let (filter, writer) = (filter::asked_for(true, Some(directives)).unwrap(), lines.clone());
-        if is_json {
-            tracing::subscriber::with_default(json(filter, writer), print_everywhere);
-        } else {
-            tracing::subscriber::with_default(text(filter, writer, false), print_everywhere);
-        }
-        lines.text()
-    }
-
-    fn print_everywhere() {
-        macro_rules! print_as {
-            ($($target:literal)*) => {
-                $(
-                    // Fields of spans are printed with every line inside.
-                    let span = tracing::trace_span!(target: $target, "Connection", key = "sk-span-canary");
-                    let _inside = span.enter();
-                    tracing::trace!(target: $target, authorization = "Bearer sk-canary", "trace {}", $target);
-                    tracing::debug!(target: $target, authorization = "Bearer sk-canary", "debug {}", $target);
-                    tracing::info!(target: $target, "info {}", $target);
-                    tracing::warn!(target: $target, "warn {}", $target);
-                )*
-            };
-        }
-        // With names that begin like the gateway's own, or hold one.
-        print_as!("h2" "h2::codec::framed_write" "hyper::proto::h1::io" "hyper_util::client" "rustls::client" "sqlx::query"
-            "sqlx_postgres::connection" "redis::client" "tokio_util" "a_crate_of_tomorrow" "gateway" "gatewayless" "my_gateway_core");
-        tracing::trace!(target: "gateway_core::attempt", "own");
-        tracing::debug!(target: "gateway_server", "own");
-        tracing::info!(target: "access", "own");
-    }
-
-    #[test]
-    fn no_directive_has_a_crate_below_print_what_it_sees() {
-        for directives in [
-            "trace",
-            "h2=trace",
-            "debug,h2::codec::framed_write=trace,hyper::proto=trace",
-            "gateway=trace,gatewayless=trace,my_gateway_core=trace,a_crate_of_tomorrow=trace",
-            "rustls=trace,sqlx=trace,sqlx_postgres=debug,redis=trace",
-            "[Connection]=trace",
-            "[{key}]=trace",
-            "trace,access=off,gateway_core=off",
-        ] {
-            for is_json in [true, false] {
-                let text = logged(directives, is_json);
-                for canary in ["sk-canary", "sk-span-canary", "trace ", "debug "] {
-                    assert!(!text.contains(canary), "{directives} (JSON: {is_json}) prints {canary}: {text}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_gateways_own_lines_are_at_whatever_level_is_asked_for() {
-        let text = logged("trace", false);
-        assert_eq!(text.matches("own").count(), 3, "{text}");
-        for line in ["info h2::codec", "warn sqlx::query", "info a_crate_of_tomorrow"] {
-            assert!(text.contains(line), "{line}: {text}");
-        }
-        // That of the access log among them, which is not asked for.
-        assert_eq!(logged("warn,gateway_core=trace", false).matches("own").count(), 2);
-        for directives in ["warn", "error", "gateway_core=debug"] {
-            assert!(logged(directives, true).contains(r#""target":"access""#), "{directives}");
-        }
-        assert_eq!(logged("off", true), "");
-        let usual = logged(filter::DEFAULT, true);
-        assert!(!usual.contains("warn h2") && usual.contains("info sqlx::query"), "{usual}");
-    }
-
-    #[test]
-    fn a_terminal_gets_text_unless_json_is_asked_for() {
-        let shapes = [LineFormat::Auto, LineFormat::Json, LineFormat::Text];
-        assert_eq!(shapes.map(|shape| shape.is_json(true)), [false, true, false]);
-        assert_eq!(shapes.map(|shape| shape.is_json(false)), [true, true, false]);
-    }
-}
+mod tests;

@@ -9,10 +9,11 @@ use gateway_call::{Event, Observer};
 /// ```
 /// use std::sync::Arc;
 ///
-/// use gateway_telemetry::{AccessLog, Metrics, Observers};
+/// use gateway_telemetry::{AccessLog, LogGuard, Metrics, Observers};
 ///
-/// let metrics = Arc::new(Metrics::new());
-/// let observers = Observers::new([Arc::new(AccessLog::default()) as _, metrics as _]);
+/// fn all(log: &LogGuard, metrics: &Arc<Metrics>) -> Observers {
+///     Observers::new([Arc::new(AccessLog::new(log)) as _, Arc::clone(metrics) as _])
+/// }
 /// ```
 pub struct Observers(Box<[Arc<dyn Observer>]>);
 

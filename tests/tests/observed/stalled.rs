@@ -27,7 +27,7 @@ master_keys: [ { name: team, key: "${CALLER_KEY}" } ]
 const CALLERS: usize = 8;
 const ROUND: usize = 250;
 
-/// More calls, of at least a line each, than there is room for: 16,384 lines wait for the pipe, which holds 64 KiB.
+/// More calls, of at least a line each, than there is room for: 4 MiB of lines wait for the pipe, which holds 64 KiB.
 const ENOUGH: usize = 24_000;
 
 /// A gateway whose log nobody reads.

@@ -1,12 +1,12 @@
 //! Connections to the upstream outlive the streams that ended well.
 
 use gateway_testing::{Gate, Script};
-use gateway_tests::stage::{CALL, CHAT, Stage};
+use gateway_tests::stage::{CALL, CHAT, ONE_WORKER, Stage};
 use gateway_tests::stream::{DONE, Events, event, finish, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_ended_leaves_its_connection() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_WORKER).await;
     for _ in 0..5 {
         stage.upstream.push(Script::events([&*text("a"), &*finish(), "[DONE]"]));
         assert_eq!(Events::open(stage.gateway.address()).await.rest().await.len(), 3);
@@ -36,7 +36,7 @@ async fn a_cut_behind_done_harms_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_connection_is_replaced_silently() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_WORKER).await;
     for (round, death) in [Script::after_head().close(), Script::after_head().reset()].into_iter().enumerate() {
         // The first answer leaves its connection in the pool; the second request finds it dead.
         let connections = stage.upstream.connections();
@@ -56,7 +56,7 @@ async fn a_stale_connection_is_replaced_silently() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_closed_while_idle_is_not_used() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with(ONE_WORKER).await;
     let gate = Gate::new();
     stage.upstream.push(Script::json(200, "{}").wait(&gate).close());
     assert_eq!(stage.post(CHAT, CALL).await.status, 200);

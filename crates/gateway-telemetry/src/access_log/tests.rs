@@ -1,30 +1,46 @@
-use gateway_call::{Endpoint, Outcome, RequestId, Tokens, Usage};
-use percent_encoding::percent_decode_str;
+use std::sync::Arc;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use gateway_call::{AttemptRecord, CallTrace, Endpoint, Label, Outcome, RequestId, Tokens, TraceParent, Usage};
 use proptest::prelude::*;
 use tracing_subscriber::filter::EnvFilter;
 
 use super::*;
 use crate::captured::Lines;
-use crate::logging;
+use crate::logging::{self, Queue};
 
-/// What is written about calls, one JSON object a line.
-fn written(log: AccessLog, records: &[CallRecord<'_>]) -> String {
-    let lines = Lines::default();
-    tracing::subscriber::with_default(logging::json(EnvFilter::new("info"), lines.clone()), || {
-        for record in records {
-            log.on_event(&Event::Settled(record));
-        }
-    });
-    lines.text()
+const JSON: Form = Form::Json;
+const TEXT: Form = Form::Text { has_colours: false };
+const COLOURED: Form = Form::Text { has_colours: true };
+
+/// An access log of that form, and where it goes.
+fn log(form: Form) -> (AccessLog, Arc<Queue>) {
+    let queue = Arc::new(Queue::new(Arc::default()));
+    (AccessLog { to: Some(CallLines { form, queue: Arc::clone(&queue) }), below: u64::MAX }, queue)
 }
 
-/// The same for people.
-fn written_as_text(record: &CallRecord<'_>) -> String {
-    let lines = Lines::default();
-    tracing::subscriber::with_default(logging::text(EnvFilter::new("info"), lines.clone(), false), || {
-        AccessLog::default().on_event(&Event::Settled(record));
-    });
-    lines.text()
+/// What is written about calls, a share of them, one JSON object a line.
+fn sampled(share: f64, records: &[CallRecord<'_>]) -> String {
+    let (log, queue) = log(JSON);
+    let log = log.sampled(share);
+    for record in records {
+        log.on_event(&Event::Settled(record));
+    }
+    all_of(&queue)
+}
+
+/// The line about a call.
+fn line(form: Form, record: &CallRecord<'_>) -> String {
+    let (log, queue) = log(form);
+    log.on_event(&Event::Settled(record));
+    all_of(&queue)
+}
+
+fn all_of(queue: &Queue) -> String {
+    // Or else it would be waited for more.
+    queue.close();
+    String::from_utf8(queue.take(Vec::new()).unwrap_or_default()).unwrap()
 }
 
 /// A call that went well, with nothing that matters here.
@@ -54,11 +70,39 @@ fn plain(request_id: &RequestId) -> CallRecord<'_> {
     }
 }
 
+/// One that has everything that a line can say.
+fn full<'a>(
+    request_id: &'a RequestId,
+    key: &'a Label,
+    attempts: &'a [AttemptRecord],
+    tags: &'a [(String, String)],
+) -> CallRecord<'a> {
+    let own = TraceParent::parse("00-0bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    CallRecord {
+        request_id,
+        trace: Some(CallTrace { own, parent: None }),
+        key: Some(key),
+        model: Some("gpt-4o"),
+        entry: Some(key),
+        error: Some("upstream_truncated"),
+        tokens: Some(Tokens { usage: Usage { prompt: 9, completion: 3, cached: 2 }, is_estimated: true }),
+        cost_nano_usd: 12_500,
+        stream: true,
+        attempts,
+        answering: Some(0),
+        tags,
+        duration: Duration::from_micros(12_345),
+        first_byte: Some(Duration::from_millis(10)),
+        overhead: Duration::from_micros(42),
+        bytes_out: 99,
+        ..plain(request_id)
+    }
+}
+
 #[test]
 fn errors_are_always_written_and_successes_as_they_are_sampled() {
     let id = RequestId::from_random(1);
-    let lines = |log, record: CallRecord<'_>| written(log, &[record]).lines().count();
-    let (none, all) = (AccessLog::sampled(0.0), AccessLog::sampled(1.0));
+    let lines = |share, record: CallRecord<'_>| sampled(share, &[record]).lines().count();
     for (status, error, expected) in [
         (200, None, 0),
         (302, None, 0),
@@ -70,17 +114,24 @@ fn errors_are_always_written_and_successes_as_they_are_sampled() {
         // A stream that broke off after its head.
         (200, Some("upstream_truncated"), 1),
     ] {
-        assert_eq!(lines(none, CallRecord { status, error, ..plain(&id) }), expected, "{status} {error:?}");
-        assert_eq!(lines(all, CallRecord { status, error, ..plain(&id) }), 1, "{status} {error:?}");
+        assert_eq!(lines(0.0, CallRecord { status, error, ..plain(&id) }), expected, "{status} {error:?}");
+        assert_eq!(lines(1.0, CallRecord { status, error, ..plain(&id) }), 1, "{status} {error:?}");
     }
 }
 
 #[test]
+fn nothing_is_written_if_nothing_is_asked_for() {
+    let nowhere = AccessLog { to: None, below: u64::MAX };
+    nowhere.on_event(&Event::Settled(&plain(&RequestId::from_random(1))));
+    assert!(nowhere.sampled(0.5).to.is_none());
+}
+
+#[test]
 fn a_share_beyond_the_range_is_the_nearest_within() {
-    let below = |share| AccessLog::sampled(share).below;
+    let below = |share| log(JSON).0.sampled(share).below;
     assert_eq!([below(1.0), below(1.5), below(f64::INFINITY)], [u64::MAX; 3]);
     assert_eq!([below(0.0), below(-1.0), below(f64::NAN)], [0; 3]);
-    assert_eq!((below(0.5), AccessLog::default().below), (1 << 63, u64::MAX));
+    assert_eq!((below(0.5), log(JSON).0.below), (1 << 63, u64::MAX));
 }
 
 #[test]
@@ -91,7 +142,7 @@ fn the_share_of_identifiers_is_the_share_that_was_asked_for() {
     for (kind, make) in [("made", own), ("counted up by a caller", callers)] {
         let ids: Vec<_> = (0..20_000).map(make).collect();
         for share in [0.01, 0.1, 0.5, 0.9] {
-            let log = AccessLog::sampled(share);
+            let log = log(JSON).0.sampled(share);
             let count = ids.iter().filter(|id| log.writes(&plain(id))).count();
             let expected = 20_000.0 * share;
             // Five standard deviations of a binomial distribution.
@@ -104,7 +155,7 @@ fn the_share_of_identifiers_is_the_share_that_was_asked_for() {
 #[test]
 fn a_larger_share_holds_the_smaller_one_and_the_choice_never_changes() {
     let chosen = |share: f64| {
-        let log = AccessLog::sampled(share);
+        let log = log(JSON).0.sampled(share);
         (0..64).filter(|number| log.writes(&plain(&RequestId::from_random(*number)))).collect::<Vec<_>>()
     };
     let (few, more) = (chosen(0.1), chosen(0.3));
@@ -148,12 +199,11 @@ fn what_a_caller_chose_adds_neither_attempts_nor_tags_nor_fields() {
         let shown_attempts = format!("p%201/{expected}:success:200,p2/m:success:200");
         let shown_tags = format!("job={expected},{expected}=");
 
-        let text = written(AccessLog::default(), &[CallRecord { ..record }]);
-        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&line["attempts"], &line["tags"]), (&shown_attempts.clone().into(), &shown_tags.clone().into()));
-        assert_eq!(line["model"], model);
+        let json: serde_json::Value = serde_json::from_str(&line(JSON, &record)).unwrap();
+        assert_eq!((&json["attempts"], &json["tags"]), (&shown_attempts.clone().into(), &shown_tags.clone().into()));
+        assert_eq!(json["model"], model);
 
-        let line = written_as_text(&record);
+        let line = line(TEXT, &record);
         assert!(line.contains(&format!(" attempts={shown_attempts} tags={shown_tags} ")), "{line}");
         assert!(line.contains(&format!(" model={model:?} ")), "{line}");
         assert_eq!(line.matches(" status=").count() - model.matches(" status=").count(), 1, "{line}");
@@ -161,42 +211,128 @@ fn what_a_caller_chose_adds_neither_attempts_nor_tags_nor_fields() {
     }
 }
 
-proptest! {
-    #[test]
-    fn a_token_has_one_part_and_is_read_back(text in any::<String>()) {
-        let token = Token(&text).to_string();
-        prop_assert!(!token.contains([' ', '"', ',', ':', '=', '\n', '\u{2028}', '\u{202e}']), "{}", token);
-        prop_assert_eq!(percent_decode_str(&token).decode_utf8().unwrap(), text);
+/// The event that a line is written as: its members once more, so that none changes by mistake.
+fn tell_tracing(record: &CallRecord<'_>) {
+    let served = record.served_by();
+    let usage = record.tokens.map(|tokens| tokens.usage);
+    let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+    let text = |put: &dyn Fn(&mut String)| {
+        let mut text = String::new();
+        put(&mut text);
+        tracing::field::display(text)
+    };
+    tracing::info!(
+        target: "access",
+        request_id = record.request_id.as_str(),
+        trace_id = record.trace.map(|trace| tracing::field::display(format!("{:032x}", trace.own.trace))),
+        key = record.key.map(|key| &**key),
+        method = record.method,
+        endpoint = record.path,
+        model = record.model,
+        provider = served.map(|attempt| &*attempt.provider),
+        upstream_model = served.map(|attempt| attempt.upstream_model.as_str()),
+        status = record.status,
+        error = record.error,
+        stream = record.stream,
+        attempts = text(&|text| token::put_attempts(text, record.attempts)),
+        tags = (!record.tags.is_empty()).then(|| text(&|text| token::put_tags(text, record.tags))),
+        prompt_tokens = usage.map(|usage| usage.prompt),
+        completion_tokens = usage.map(|usage| usage.completion),
+        cached_tokens = usage.map(|usage| usage.cached),
+        tokens_estimated = record.tokens.is_some_and(|tokens| tokens.is_estimated).then_some(true),
+        cost_usd = record.cost_usd(),
+        ttft_ms = record.first_byte.map(milliseconds),
+        duration_ms = milliseconds(record.duration),
+        overhead_us = u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
+        bytes = record.bytes_out,
+        "call"
+    );
+}
+
+/// The line that `tracing` would write.
+fn line_of_tracing(form: Form, record: &CallRecord<'_>) -> String {
+    let lines = Lines::default();
+    let (filter, writer) = (EnvFilter::new("info"), lines.clone());
+    match form {
+        Form::Json => tracing::subscriber::with_default(logging::json(filter, writer), || tell_tracing(record)),
+        Form::Text { has_colours } => {
+            tracing::subscriber::with_default(logging::text(filter, writer, has_colours), || tell_tracing(record));
+        }
+    }
+    lines.text()
+}
+
+/// A line with zeros for the digits of its timestamp, which comes first and begins with 20 until 2100.
+fn undated(line: &str) -> String {
+    let (begin, end) = line.find("20").and_then(|begin| Some((begin, begin + line[begin..].find('Z')?))).unwrap();
+    let zeros = line[begin..end].replace(|character: char| character.is_ascii_digit(), "0");
+    assert_eq!(zeros, "0000-00-00T00:00:00.000000", "{line:?}");
+    format!("{}{zeros}{}", &line[..begin], &line[end..])
+}
+
+fn assert_as_tracing_writes(record: &CallRecord<'_>) {
+    for form in [JSON, TEXT, COLOURED] {
+        assert_eq!(undated(&line(form, record)), undated(&line_of_tracing(form, record)), "{form:?}");
     }
 }
 
 #[test]
+fn a_line_is_that_of_an_event_in_every_form() {
+    let (id, key) = (RequestId::from_random(1), "team a".into());
+    let attempts = [attempt("main", "gpt-4o-2024"), attempt("p 2", "ä\u{202e}")];
+    let tags = [("job".to_owned(), "nightly\nrun".to_owned())];
+    assert_as_tracing_writes(&plain(&id));
+    assert_as_tracing_writes(&full(&id, &key, &attempts, &tags));
+    for cost_nano_usd in [1, 999, 9_999, 10_000, 1_234_567, 1_000_000_000, u64::MAX] {
+        assert_as_tracing_writes(&CallRecord { cost_nano_usd, ..plain(&id) });
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_line_is_that_of_an_event_whatever_the_call(
+        (model, upstream_model, key, tag) in any::<(String, String, String, String)>(),
+        (status, is_stream, bytes_out, cost_nano_usd) in any::<(u16, bool, u64, u64)>(),
+        (duration, overhead, first_byte) in any::<(Duration, Duration, Option<Duration>)>(),
+    ) {
+        let (id, key) = (RequestId::from_random(1), Label::of(&key));
+        let (attempts, tags) = ([attempt("main", &upstream_model)], [(tag.clone(), tag)]);
+        assert_as_tracing_writes(&CallRecord {
+            model: Some(&model),
+            status,
+            stream: is_stream,
+            bytes_out,
+            cost_nano_usd,
+            duration,
+            overhead,
+            first_byte,
+            ..full(&id, &key, &attempts, &tags)
+        });
+    }
+}
+
+#[test]
+fn a_line_allocates_nothing() {
+    let (id, key) = (RequestId::from_random(1), "team".into());
+    let attempts = [attempt("main", "gpt-4o-2024"), attempt("other", "gpt-4o")];
+    let record = full(&id, &key, &attempts, &[]);
+    let (log, queue) = log(JSON);
+    let ten_lines = || (0..10).for_each(|_| log.on_event(&Event::Settled(&record)));
+    // Memory for lines, of the thread and of the queue, is there from then on.
+    (0..10).for_each(|_| ten_lines());
+    let mut lines = queue.take(Vec::new()).unwrap();
+    lines.clear();
+    ten_lines();
+    queue.take(lines).unwrap();
+    // Not counting a second that begins, whose date has to be worked out.
+    assert_eq!((0..5).map(|_| measure(ten_lines).count_total).min(), Some(0));
+}
+
+#[test]
 fn a_settled_call_is_one_json_line() {
-    let attempts = [attempt("main", "gpt-4o-2024")];
-    let record = CallRecord {
-        request_id: &RequestId::from_random(1),
-        trace: None,
-        method: "POST",
-        path: "/v1/chat/completions",
-        endpoint: Some(Endpoint::ChatCompletions),
-        key: Some(&"team a".into()),
-        model: Some("gpt-4o"),
-        entry: Some(&"gpt-4o".into()),
-        status: 200,
-        error: None,
-        refused_by: None,
-        tokens: Some(Tokens { usage: Usage { prompt: 9, completion: 3, cached: 0 }, is_estimated: false }),
-        cost_nano_usd: 12_500,
-        stream: true,
-        attempts: &attempts,
-        answering: Some(0),
-        tags: &[("job".to_owned(), "nightly\nrun".to_owned())],
-        duration: Duration::from_micros(12_345),
-        first_byte: Some(Duration::from_millis(10)),
-        overhead: Duration::from_micros(42),
-        bytes_out: 99,
-    };
-    let text = written(AccessLog::default(), &[record]);
+    let (id, key) = (RequestId::from_random(1), "team a".into());
+    let (attempts, tags) = ([attempt("main", "gpt-4o-2024")], [("job".to_owned(), "nightly\nrun".to_owned())]);
+    let text = sampled(1.0, &[CallRecord { error: None, ..full(&id, &key, &attempts, &tags) }]);
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(text.lines().count(), 1);
     for (field, expected) in [

@@ -58,6 +58,11 @@ fn is_off(directive: &str) -> bool {
     directive.parse().is_ok_and(|level: LevelFilter| level == LevelFilter::OFF)
 }
 
+/// Whether what is set up to take events would take a line of the access log, if that were one.
+pub(super) fn lets_calls_through() -> bool {
+    tracing::event_enabled!(target: ACCESS, Level::INFO)
+}
+
 /// What holds whatever the directives say.
 pub(super) fn guard() -> Targets {
     Targets::new().with_default(GUARDED).with_target(OWN, LevelFilter::TRACE)

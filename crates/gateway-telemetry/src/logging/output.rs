@@ -1,10 +1,10 @@
 //! Where the log's own thread writes lines to.
 //!
-//! The thread belongs to `tracing-appender`, which forgets a line that cannot be written. Here it is counted. A pipe that would block is
+//! Lines that waited together are written together, and those that cannot be written are counted. A pipe that would block is
 //! another matter: standard error is what the process was given, whoever shares it may have made it non-blocking, and then a full pipe
 //! is an error although its reader is only slow. This thread has nothing else to do, so it waits.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -23,38 +23,45 @@ pub(super) struct Output<W> {
 }
 
 impl<W: Write> Output<W> {
-    pub(super) fn new(to: W) -> Self {
-        Self { to, lost: Arc::default(), is_torn: false }
+    /// Writes there, and adds up what is lost there.
+    pub(super) fn new(to: W, lost: Arc<AtomicUsize>) -> Self {
+        Self { to, lost, is_torn: false }
     }
 
-    /// The count of lines that could not be written.
-    pub(super) fn lost(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.lost)
-    }
-
-    fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Writes lines, at once if there is room. When one of them cannot be written, it is lost with those behind it: what is
+    /// wrong will not be right again before the next ones come.
+    pub(super) fn put(&mut self, lines: &[u8]) {
         if self.is_torn {
             // Or the next line would be unreadable as well.
-            self.put(b"\n")?;
-            self.is_torn = false;
+            self.is_torn = !self.put_all(b"\n").is_empty();
         }
-        self.put(line)
+        let unwritten = if self.is_torn { lines } else { self.put_all(lines) };
+        if unwritten.is_empty() {
+            return;
+        }
+        let written = lines.get(..lines.len() - unwritten.len()).unwrap_or_default();
+        self.is_torn |= written.last().is_some_and(|last| *last != b'\n');
+        self.lost.fetch_add(unwritten.split_inclusive(|byte| *byte == b'\n').count(), Ordering::Relaxed);
     }
 
-    fn put(&mut self, mut rest: &[u8]) -> io::Result<()> {
+    /// Hands on what is held on the way, if anything is.
+    pub(super) fn flush(&mut self) {
+        // Nobody could say which lines it was.
+        let _ = self.to.flush();
+    }
+
+    /// Returns what cannot be written.
+    fn put_all<'l>(&mut self, mut rest: &'l [u8]) -> &'l [u8] {
         while !rest.is_empty() {
             match self.to.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    rest = rest.get(count..).unwrap_or_default();
-                    self.is_torn = !rest.is_empty();
-                }
+                Ok(0) => break,
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => pause(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(_) => break,
             }
         }
-        Ok(())
+        rest
     }
 }
 
@@ -63,118 +70,5 @@ fn pause() {
     thread::sleep(PAUSE);
 }
 
-impl<W: Write> Write for Output<W> {
-    /// Takes a line, always: whoever calls this could not do more about a line that cannot be written than to count it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.put_line(line).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fs::OpenOptions;
-    use std::io::Read as _;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    /// Takes what is scripted, and says of the rest that it cannot.
-    struct Scripted {
-        results: std::vec::IntoIter<io::Result<usize>>,
-        taken: Vec<u8>,
-    }
-
-    impl Scripted {
-        fn new(results: Vec<io::Result<usize>>) -> Output<Self> {
-            Output::new(Self { results: results.into_iter(), taken: Vec::new() })
-        }
-    }
-
-    impl Write for Scripted {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = self.results.next().unwrap_or(Err(ErrorKind::StorageFull.into()))?.min(bytes.len());
-            self.taken.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn lost<W: Write>(output: &Output<W>) -> usize {
-        output.lost().load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn a_line_is_written_on_when_there_is_room_or_a_signal_came() {
-        let results = vec![
-            Ok(2),
-            Err(ErrorKind::WouldBlock.into()),
-            Err(ErrorKind::Interrupted.into()),
-            Ok(1),
-            Err(ErrorKind::WouldBlock.into()),
-            Ok(9),
-        ];
-        let mut output = Scripted::new(results);
-        output.write_all(b"line 1\n").unwrap();
-        assert_eq!((&*output.to.taken, lost(&output)), (&b"line 1\n"[..], 0));
-    }
-
-    #[test]
-    fn a_line_that_is_torn_does_not_take_the_next_one_with_it() {
-        let full = || Err(ErrorKind::StorageFull.into());
-        // Torn; nothing written; room again, with a line of its own first.
-        let results = vec![Ok(3), full(), full(), Ok(1), Ok(7), Ok(7)];
-        let mut output = Scripted::new(results);
-        for number in 1..=4 {
-            output.write_all(format!("line {number}\n").as_bytes()).unwrap();
-        }
-        assert_eq!((&*output.to.taken, lost(&output)), (&b"lin\nline 3\nline 4\n"[..], 2));
-        // Nothing was written of the last: nothing is torn.
-        let mut output = Scripted::new(vec![full(), Ok(0), Ok(7)]);
-        for number in 1..=3 {
-            output.write_all(format!("line {number}\n").as_bytes()).unwrap();
-        }
-        assert_eq!((&*output.to.taken, lost(&output)), (&b"line 3\n"[..], 2));
-    }
-
-    #[test]
-    fn what_a_full_device_or_a_pipe_that_nobody_reads_any_more_does_not_take_is_counted() {
-        let mut full = Output::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let mut broken = Output::new(writer);
-        for _ in 0..500 {
-            full.write_all(b"a line\n").unwrap();
-            broken.write_all(b"a line\n").unwrap();
-        }
-        assert_eq!((lost(&full), lost(&broken)), (500, 500));
-    }
-
-    #[test]
-    fn a_slow_reader_of_what_does_not_block_gets_every_line() {
-        const LINES: usize = 20_000;
-        let (mut reader, writer) = UnixStream::pair().unwrap();
-        writer.set_nonblocking(true).unwrap();
-        let mut output = Output::new(writer);
-        let count = output.lost();
-        let writer = thread::spawn(move || {
-            for number in 0..LINES {
-                output.write_all(format!("{number:0100}\n").as_bytes()).unwrap();
-            }
-        });
-        let mut text = String::new();
-        reader.read_to_string(&mut text).unwrap();
-        writer.join().unwrap();
-        assert!(text.lines().enumerate().all(|(number, line)| line == format!("{number:0100}")));
-        assert_eq!((text.lines().count(), count.load(Ordering::Relaxed)), (LINES, 0));
-    }
-}
+mod tests;

@@ -110,22 +110,6 @@ fn a_value_that_cannot_show_itself_does_not_break_the_line() {
     assert_eq!((&line["broken"], &line["behind"]), (&json!("so \"far\""), &json!(1)));
 }
 
-#[test]
-fn a_line_within_a_line_is_its_own_and_a_long_one_is_not_kept() {
-    let inner = with_empty(|outer| {
-        outer.push_str("outer");
-        let inner = with_empty(|inner| {
-            inner.push_str("inner");
-            inner.clone()
-        });
-        assert_eq!(outer, "outer");
-        inner
-    });
-    assert_eq!(inner, "inner");
-    with_empty(|line| line.push_str(&"x".repeat(MOST_KEPT + 1)));
-    with_empty(|line| assert!(line.is_empty() && line.capacity() <= MOST_KEPT));
-}
-
 proptest! {
     #[test]
     fn any_text_reads_back_as_it_was(text in any::<String>(), other in "[\\x00-\\x7f\u{2028}\u{2029}]*") {
