@@ -4,8 +4,12 @@
 //! HTTP/1 takes over a body's data as it comes, and what is left of it keeps the socket blocked. HTTP/2 would hold any
 //! amount of it for a peer that grants no window, with the call over and the socket free; so there data is handed over
 //! in pieces, the next one when the one before fits into the window.
+//!
+//! An error of a body cuts the connection, and with it what hyper has gathered but not written yet. It may come with the
+//! last data and even with the head, so it is held back until hyper has written those.
 
 use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +29,8 @@ use crate::multiplexed::{Step, note_step};
 /// The largest DATA frame that every HTTP/2 peer accepts (RFC 9113 section 6.5.2); larger data would be split into
 /// frames of this size anyway.
 const HTTP2_PIECE: usize = 16 * 1024;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The caller's service, with its calls noted.
 #[derive(Debug)]
@@ -78,7 +84,9 @@ where
         if call.as_ref().is_some_and(RunningCall::is_last) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response.map(|body| NotedBody { body, rest: Bytes::new(), piece, _call: call })))
+        let noted =
+            |body| NotedBody { body, rest: Bytes::new(), piece, is_unwritten: true, failure: None, _call: call };
+        Poll::Ready(Ok(response.map(noted)))
     }
 }
 
@@ -90,23 +98,41 @@ pin_project! {
         // Data of the body that was not handed over yet.
         rest: Bytes,
         piece: usize,
+        // Whether hyper may have gathered something that it has not written.
+        is_unwritten: bool,
+        failure: Option<BoxError>,
         _call: Option<RunningCall>,
     }
 }
 
-impl<B: Body> Body for NotedBody<B> {
+impl<B> Body for NotedBody<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
         let (rest, piece) = (this.rest, *this.piece);
         if !rest.is_empty() {
             note_step(Step::HandedOver);
             return Poll::Ready(Some(Ok(Frame::data(split_piece(rest, piece)))));
         }
-        let polled = this.body.poll_frame(cx);
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let polled = this.body.poll_frame(cx).map_err(Into::into);
         note_step(if matches!(polled, Poll::Ready(Some(Ok(_)))) { Step::HandedOver } else { Step::NothingThere });
+        match polled {
+            Poll::Ready(Some(Err(failure))) if *this.is_unwritten => {
+                *this.failure = Some(failure);
+                // hyper writes when there is nothing more to gather, and is to ask again at once.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            _ => *this.is_unwritten = polled.is_ready(),
+        }
         polled.map_ok(|frame| {
             frame.map_data(|mut data| {
                 *rest = data.copy_to_bytes(data.remaining());
@@ -116,7 +142,7 @@ impl<B: Body> Body for NotedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.failure.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

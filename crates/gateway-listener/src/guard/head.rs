@@ -196,7 +196,7 @@ impl Value {
 }
 
 /// The name of a field, if all of it and its colon are there: as they are but where a head was cut in two. Taken byte by byte, the
-/// names of a usual head cost 2,700 instructions more.
+/// names of a head with five fields cost 2,000 instructions more.
 fn whole_name(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.iter().position(|byte| !is_token(*byte))?;
     (end > 0 && bytes[end] == b':').then(|| &bytes[..end])
