@@ -16,9 +16,9 @@ impl RequestId {
     pub fn from_random(bits: u128) -> Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = *b"req_00000000000000000000000000000000";
-        for (index, byte) in text[4..].iter_mut().enumerate() {
-            let nibble = (bits >> (4 * (31 - index))) & 0xf;
-            *byte = HEX[usize::try_from(nibble).unwrap_or(0)];
+        for (digits, byte) in text[4..].chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+            digits[0] = HEX[usize::from(byte >> 4)];
+            digits[1] = HEX[usize::from(byte & 0xf)];
         }
         Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("req")))
     }
@@ -37,8 +37,8 @@ impl RequestId {
 
     /// The identifier as text.
     pub fn as_str(&self) -> &str {
-        // Both constructors admit visible ASCII only, which is always text.
-        self.0.to_str().unwrap_or_default()
+        // Both constructors admit visible ASCII only, which is always text. `HeaderValue::to_str` looks at each byte apart.
+        std::str::from_utf8(self.0.as_bytes()).unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
 
@@ -16,6 +16,7 @@ use gateway_ratelimit::{LimitError, Limits};
 use gateway_secret::KeyDigest;
 use parking_lot::Mutex;
 
+use crate::digest_hasher::DigestHasher;
 use crate::{Changes, KeyRecord, KeyStore, KeyStoreError, VirtualKey};
 
 /// The copy of a store's keys that calls see.
@@ -259,26 +260,6 @@ impl<T: ?Sized + PartialEq> Interned<T> {
 impl<T: ?Sized> Default for Interned<T> {
     fn default() -> Self {
         Self { known: Vec::new() }
-    }
-}
-
-/// Takes a digest's first eight bytes for its hash: they are as good as random, and what a caller presents has been
-/// digested before it comes here.
-#[derive(Debug, Default)]
-struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    // The length that precedes a slice says nothing.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

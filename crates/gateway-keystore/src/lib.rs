@@ -26,6 +26,7 @@
 //! ```
 
 mod audit;
+mod digest_hasher;
 mod directory;
 mod layered;
 mod memory;

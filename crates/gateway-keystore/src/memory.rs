@@ -1,17 +1,19 @@
 //! The keys of a configuration file, held in memory.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use gateway_extension::Answer;
 use gateway_secret::KeyDigest;
 
+use crate::digest_hasher::DigestHasher;
 use crate::{KeyStore, KeyStoreError, VirtualKey};
 
 /// Keys by digest; filled once when a configuration is compiled, only read afterwards.
 #[derive(Debug, Default)]
 pub struct MemoryKeyStore {
-    keys: HashMap<KeyDigest, Arc<VirtualKey>>,
+    keys: HashMap<KeyDigest, Arc<VirtualKey>, BuildHasherDefault<DigestHasher>>,
 }
 
 impl MemoryKeyStore {

@@ -131,9 +131,9 @@ fn opening(value: &[u8]) -> Opening<'_> {
     let start = scanner.at();
     let mut opening = Opening { text: &[], instructs: false };
     loop {
-        let instructs = read_message(text, &mut scanner);
+        let (instructs, end) = read_message(text, &mut scanner);
         if instructs || opening.text.is_empty() {
-            opening = Opening { text: &text[start..scanner.at()], instructs };
+            opening = Opening { text: &text[start..end], instructs };
         }
         if !instructs || scanner.another(b']') != Ok(true) {
             return opening;
@@ -141,18 +141,19 @@ fn opening(value: &[u8]) -> Opening<'_> {
     }
 }
 
-/// Reads a message, or as much of it as there is before the text is cut off, and says whether it instructs the model.
-fn read_message(text: &[u8], scanner: &mut Scanner<'_>) -> bool {
+/// Reads a message, or as much of it as there is before the text is cut off, and says whether it instructs the model and where
+/// it ends.
+fn read_message(text: &[u8], scanner: &mut Scanner<'_>) -> (bool, usize) {
     let mut instructs = false;
-    // The whole text was valid, so an error is where it was cut off: the message goes on behind what is looked at.
-    let _ = scanner.object(|scanner, key| {
+    let message = scanner.object(|scanner, key| {
         let value = scanner.value()?;
-        if text[key] == *b"role" {
+        if *key.raw == *b"role" {
             instructs = matches!(&text[value], b"\"system\"" | b"\"developer\"");
         }
         Ok(())
     });
-    instructs
+    // The whole text was valid, so an error is where it was cut off: the message goes on behind what is looked at.
+    (instructs, if message.is_ok() { scanner.at() } else { text.len() })
 }
 
 fn first(text: &[u8], limit: usize) -> &[u8] {

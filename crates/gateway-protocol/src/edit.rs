@@ -41,15 +41,16 @@ pub(crate) enum Piece<'a> {
     New(&'a Edit),
 }
 
-/// The pieces of a text of `len` bytes after `edits`, in order. Kept ranges may be empty.
-pub(crate) fn pieces(len: usize, edits: &[Edit]) -> impl Iterator<Item = Piece<'_>> {
-    let starts = std::iter::once(0).chain(edits.iter().map(|edit| edit.range.end));
-    let ends = edits.iter().map(|edit| edit.range.start).chain(std::iter::once(len));
-    let new = edits.iter().map(Some).chain(std::iter::once(None));
-    starts
-        .zip(ends)
-        .zip(new)
-        .flat_map(|((start, end), edit)| std::iter::once(Piece::Kept(start..end)).chain(edit.map(Piece::New)))
+/// Visits the pieces of a text of `len` bytes after `edits`, in order. Kept ranges may be empty.
+#[inline]
+pub(crate) fn for_each_piece<'a>(len: usize, edits: &'a [Edit], mut visit: impl FnMut(Piece<'a>)) {
+    let mut kept_from = 0;
+    for edit in edits {
+        visit(Piece::Kept(kept_from..edit.range.start));
+        visit(Piece::New(edit));
+        kept_from = edit.range.end;
+    }
+    visit(Piece::Kept(kept_from..len));
 }
 
 /// Cuts members out of an object so that what is left is an object again.

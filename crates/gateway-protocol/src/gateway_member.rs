@@ -150,8 +150,9 @@ fn for_each_member(
     let mut more = scanner.open(b'}').map_err(malformed)?;
     while more {
         let start = scanner.at();
-        let key = scanner.key().map_err(malformed)?;
-        let key = text(&value[start..=key.end]).ok_or_else(|| expected("gateway", "an object with readable names"))?;
+        let name = scanner.key().map_err(malformed)?;
+        let key =
+            text(&value[start..=name.end()]).ok_or_else(|| expected("gateway", "an object with readable names"))?;
         let member = scanner.value().map_err(malformed)?;
         visit(key.into_owned(), &value[member])?;
         more = scanner.another(b'}').map_err(malformed)?;

@@ -16,7 +16,8 @@ use crate::conversation::Marks;
 use crate::edit::{Cutter, Edit, Insert};
 use crate::gateway_member::{MAX_LISTED, Wishes, parse_list, parse_name, parse_wishes};
 use crate::guard::{Guarded, Seen, Spelling, judge_json};
-use crate::json::{Malformed, Scanner, key_name};
+use crate::json::{Malformed, Quoted, Scanner};
+use crate::prompt::{MEASURED_FROM, measure};
 use crate::stream_options::{self, UsageWish, read_stream_options};
 use crate::template::Quoting;
 use crate::{Conversation, MultipartError, Prompt, Sizing, Template};
@@ -146,6 +147,8 @@ struct Envelope {
     marks: Marks,
     usage_wish: UsageWish,
     sizing: Sizing,
+    /// How long the texts are, of a large body.
+    text_len: Option<usize>,
 }
 
 impl Envelope {
@@ -162,9 +165,9 @@ impl Envelope {
         let mut more = scanner.open(b'}')?;
         while more {
             let key = scanner.key()?;
-            let value = scanner.value()?;
+            let value = self.value(body, &mut scanner, key)?;
             if fault.is_ok() {
-                fault = self.member(body, &key, value);
+                fault = self.member(body, key, value);
             }
             more = scanner.another(b'}')?;
         }
@@ -173,12 +176,28 @@ impl Envelope {
         Ok(fault)
     }
 
-    fn member(&mut self, body: &[u8], key: &Range<usize>, value: Range<usize>) -> Result<(), RequestError> {
+    /// Reads a member's value.
+    fn value<'a>(
+        &mut self,
+        body: &'a [u8],
+        scanner: &mut Scanner<'a>,
+        key: Quoted<'_>,
+    ) -> Result<Range<usize>, Malformed> {
+        if body.len() <= MEASURED_FROM {
+            return scanner.value();
+        }
+        let start = scanner.at();
+        let text_len = measure(body, scanner, &key.meaning())?;
+        self.text_len = Some(self.text_len.unwrap_or(0) + text_len);
+        Ok(start..scanner.at())
+    }
+
+    fn member(&mut self, body: &[u8], key: Quoted<'_>, value: Range<usize>) -> Result<(), RequestError> {
         let member = key.start - 1..value.end;
-        let guarded = match judge_json(&body[key.clone()]) {
+        let guarded = match judge_json(key) {
             Spelling::Free => {
-                self.sizing.note(&key_name(&body[key.clone()]), &body[value.clone()]);
-                self.marks.note(&body[key.clone()], value);
+                self.sizing.note(&key.meaning(), &body[value.clone()]);
+                self.marks.note(key.raw, value);
                 self.keep(member);
                 return Ok(());
             }
@@ -190,7 +209,7 @@ impl Envelope {
         }
         let text = &body[value.clone()];
         match guarded {
-            Guarded::Model | Guarded::ModelId => return self.model(guarded, key.clone(), value, text),
+            Guarded::Model | Guarded::ModelId => return self.model(guarded, key.start..key.end(), value, text),
             Guarded::Stream => {
                 self.stream = parse_stream(text)?;
                 self.keep(member);
@@ -240,8 +259,8 @@ impl Envelope {
             self.edits.splice(0..0, member.map(|insert| Edit::insertion(self.start, insert)));
         }
         stream_options::settle(self.usage_wish, (endpoint, self.stream), &mut self.edits);
-        let template = Template::new(std::slice::from_ref(&body), &self.edits, Quoting::Json);
-        let prompt = Prompt::new(body.clone());
+        let template = Template::new(body.clone(), self.edits, Quoting::Json);
+        let prompt = Prompt::new(body.clone(), self.text_len);
         let conversation = Conversation::new(body, self.marks);
         let Wishes { models, tightening, tags } = self.wishes;
         let lists = [models, self.models, self.fallbacks];

@@ -191,7 +191,8 @@ impl MultipartScanner {
     /// go before files.
     pub fn take_request(&mut self, endpoint: Endpoint) -> Option<ParsedRequest> {
         let models = vec![self.model.clone()?];
-        let template = Template::new(&self.collected.take()?.into_parts(), &self.edits, Quoting::Raw);
+        let template =
+            Template::of_chunks(self.collected.take()?.into_parts(), std::mem::take(&mut self.edits), Quoting::Raw);
         let tightening = Tightening::default();
         let call = Call { endpoint, models, stream: self.stream, tightening, tags: Vec::new() };
         Some(ParsedRequest {

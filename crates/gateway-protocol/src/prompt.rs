@@ -3,7 +3,7 @@
 //! Callers pay for a prompt before anybody knows what the upstream will say it took, so its texts are found here to be
 //! counted. That is done for keys that have something to count and for bodies too large to be taken for text, and behind the
 //! one pass over the body that every request pays for: what is a prompt is not looked for there, and this pass stays free to
-//! skip, unescape and give up.
+//! skip, unescape and give up. Only of large bodies the texts are measured in that pass, because a second one takes as long.
 //!
 //! Found are the strings in the members that models read. Left out are those that no model reads as text: images, sound and
 //! files, whether in base64 or by their address, and the labels of the API, such as `role`.
@@ -18,7 +18,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memmem;
 
-use crate::json::{Malformed, Scanner, key_name, text};
+use crate::json::{Malformed, Scanner, text};
 
 /// How deep the walk goes, in levels of nesting: as deep as `serde_json` and most other parsers go. What lies deeper is skipped;
 /// no API has a prompt there.
@@ -26,6 +26,10 @@ const MAX_DEPTH: usize = 128;
 
 /// The longest label, in bytes: OpenAI's limit on the identifier of a tool call. A longer string is a text, whatever its name.
 const MAX_LABEL: usize = 64;
+
+/// Bodies larger than this, in bytes, are measured as they are read. Of smaller ones nobody asks for the length of the texts; for
+/// an estimate they are taken to be text.
+pub(crate) const MEASURED_FROM: usize = 64 * 1024;
 
 /// The members of the top level that models read, all APIs together.
 const READ: [&[u8]; 12] = [
@@ -52,12 +56,15 @@ const NUMBERED: [&[u8]; 2] = [b"prompt", b"input"];
 #[derive(Debug, Clone, Default)]
 pub struct Prompt {
     body: Bytes,
+    /// The length of the texts, if they were measured.
+    text_len: Option<usize>,
 }
 
 impl Prompt {
-    /// The prompt of a request with this body, which is valid JSON and valid UTF-8.
-    pub(crate) fn new(body: Bytes) -> Self {
-        Self { body }
+    /// The prompt of a request with this body, which is valid JSON and valid UTF-8, and of which [`measure`] found texts of this
+    /// length, if it was asked.
+    pub(crate) fn new(body: Bytes, text_len: Option<usize>) -> Self {
+        Self { body, text_len }
     }
 
     /// The texts, in the order of the body, without their JSON escapes. Walks the body; allocates for texts with escapes only.
@@ -65,15 +72,13 @@ impl Prompt {
         Texts { walk: Walk::new(&self.body, &READ) }
     }
 
-    /// How long the texts are together, in bytes, their JSON escapes included. Walks the body but reads none of the strings, so
-    /// that it takes a string for media by what it begins with.
+    /// How long the texts are together, in bytes, their JSON escapes included. Takes a string for media by what it begins with.
+    /// Walks the body if that is no larger than 64 KiB; of a larger one the length is known.
     pub fn text_len(&self) -> usize {
-        let mut walk = Walk::new(&self.body, &READ);
-        let texts = iter::from_fn(|| walk.next()).map(|leaf| match leaf {
-            Leaf::Text(range, role) if role.may_be_text(&self.body[range.clone()]) => range.len(),
-            Leaf::Text(..) | Leaf::Number => 0,
-        });
-        texts.sum()
+        self.text_len.unwrap_or_else(|| {
+            let mut walk = Walk::new(&self.body, &READ);
+            iter::from_fn(|| walk.next()).map(|leaf| leaf.text_len(&self.body)).sum()
+        })
     }
 
     /// How many tokens stand in the prompt as numbers, as completions and embeddings take them: `[1, 2, 3]` or lists of such
@@ -157,7 +162,33 @@ enum Leaf {
     Number,
 }
 
-/// A walk through the values of some members of a valid JSON object.
+impl Leaf {
+    /// How long it is if a model most likely reads it as text.
+    fn text_len(&self, body: &[u8]) -> usize {
+        match self {
+            Self::Text(range, role) if role.may_be_text(&body[range.clone()]) => range.len(),
+            Self::Text(..) | Self::Number => 0,
+        }
+    }
+}
+
+/// Reads the value of a member of the top level, on which the scanner stands in `body`, and says how long the texts are in it
+/// that a model reads.
+pub(crate) fn measure<'a>(body: &'a [u8], scanner: &mut Scanner<'a>, name: &[u8]) -> Result<usize, Malformed> {
+    if !READ.contains(&name) {
+        return scanner.value().map(|_| 0);
+    }
+    let top = Level { is_object: true, role: Role::of(name), is_listed: true };
+    let mut walk = Walk { body, scanner: scanner.clone(), members: &READ, levels: vec![top], is_behind: false };
+    let mut len = 0;
+    while !walk.is_behind || walk.levels.len() > 1 {
+        len += walk.step()?.map_or(0, |leaf| leaf.text_len(body));
+    }
+    *scanner = walk.scanner;
+    Ok(len)
+}
+
+/// A walk through the values of some members of a JSON object.
 #[derive(Debug)]
 struct Walk<'a> {
     body: &'a [u8],
@@ -195,20 +226,27 @@ impl<'a> Walk<'a> {
     }
 
     fn advance(&mut self) -> Result<Option<Leaf>, Malformed> {
-        loop {
-            if !self.is_behind {
-                if let Some(leaf) = self.read()? {
-                    return Ok(Some(leaf));
-                }
-                continue;
+        while !self.is_behind || !self.levels.is_empty() {
+            if let Some(leaf) = self.step()? {
+                return Ok(Some(leaf));
             }
-            let Some(level) = self.levels.last() else { return Ok(None) };
+        }
+        Ok(None)
+    }
+
+    /// Reads the value on which the walk stands, or goes on from behind one.
+    fn step(&mut self) -> Result<Option<Leaf>, Malformed> {
+        if !self.is_behind {
+            return self.read();
+        }
+        if let Some(level) = self.levels.last() {
             if self.scanner.another(level.close())? {
                 self.approach()?;
             } else {
                 self.levels.pop();
             }
         }
+        Ok(None)
     }
 
     /// Goes from the start of an element or a member to its value, or behind it if nobody asked for the member.
@@ -218,7 +256,7 @@ impl<'a> Walk<'a> {
             && level.is_object
         {
             let key = self.scanner.key()?;
-            let name = key_name(&self.body[key]);
+            let name = key.meaning();
             if is_top && !self.members.contains(&&*name) {
                 self.scanner.value()?;
                 return Ok(());

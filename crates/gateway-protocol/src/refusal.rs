@@ -7,7 +7,7 @@ use gateway_call::{AttemptRecord, RequestId};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::served::{AttemptMember, to_json};
+use crate::served::{put_trail, to_json};
 
 /// An answer that is not the upstream's: what went wrong, in public words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +36,6 @@ pub struct Trail {
 }
 
 #[derive(Serialize)]
-struct ErrorDocument<'a> {
-    error: ErrorMember<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gateway: Option<TrailMember<'a>>,
-}
-
-#[derive(Serialize)]
 struct ErrorMember<'a> {
     message: &'a str,
     #[serde(rename = "type")]
@@ -51,19 +44,16 @@ struct ErrorMember<'a> {
     code: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct TrailMember<'a> {
-    attempts: Vec<AttemptMember<'a>>,
-    request_id: &'a str,
-}
-
 /// The body of a refused call, as JSON: `{"error":{…}}`, with `gateway` beside it if anything was tried.
 pub fn refusal_body(refusal: &Refusal) -> Bytes {
-    let gateway = refusal.attempts.as_ref().map(|trail| TrailMember {
-        attempts: trail.attempts.iter().map(AttemptMember::from).collect(),
-        request_id: trail.request_id.as_str(),
-    });
-    to_json(&ErrorDocument { error: error_member(refusal), gateway }).into()
+    let mut body = error_document(refusal);
+    if let Some(Trail { attempts, request_id }) = &refusal.attempts {
+        body.extend_from_slice(b",\"gateway\":{");
+        put_trail(&mut body, attempts, request_id);
+        body.push(b'}');
+    }
+    body.push(b'}');
+    body.into()
 }
 
 /// A comment for a stream that is silent, so that nobody on the way takes its connection for dead. Readers of event
@@ -72,15 +62,18 @@ pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// The last event of a stream that broke: `{"error":{…}}` as one frame.
 pub fn refusal_frame(refusal: &Refusal) -> Bytes {
-    let document = ErrorDocument { error: error_member(refusal), gateway: None };
     let mut frame = b"data: ".to_vec();
-    frame.append(&mut to_json(&document));
-    frame.extend_from_slice(b"\n\n");
+    frame.append(&mut error_document(refusal));
+    frame.extend_from_slice(b"}\n\n");
     frame.into()
 }
 
-fn error_member(refusal: &Refusal) -> ErrorMember<'_> {
-    ErrorMember { message: &refusal.message, kind: refusal.kind, param: refusal.param.as_deref(), code: refusal.code }
+/// The object with the error, but for the brace that ends it.
+fn error_document(refusal: &Refusal) -> Vec<u8> {
+    let Refusal { message, kind, code, param, .. } = refusal;
+    let mut document = b"{\"error\":".to_vec();
+    document.append(&mut to_json(&ErrorMember { message, kind, param: param.as_deref(), code: *code }));
+    document
 }
 
 #[derive(Serialize)]

@@ -4,12 +4,16 @@
 //! inside a success, the first content, the protocol's end, the tokens it took. How deep it looks depends on what the
 //! endpoint's frames look like.
 
+mod pattern;
+
 use std::ops::Range;
 
 use gateway_call::Endpoint;
 
+pub(crate) use self::pattern::{Hole, Pattern};
+
 use crate::edit::{Cutter, Edit, Insert};
-use crate::json::{Malformed, Scanner, key_name, text_len};
+use crate::json::{Malformed, Quoted, Scanner};
 use crate::usage::{ReportedUsage, read_usage};
 
 /// How an endpoint's replies are laid out.
@@ -45,7 +49,7 @@ pub(crate) struct Changes {
 }
 
 /// The facts about one reply that is an object.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Findings {
     /// The value of an `error` member that is not null, of the reply or of the response that an event wraps.
     pub(crate) error: Option<Range<usize>>,
@@ -69,7 +73,7 @@ pub(crate) struct Findings {
 
 /// Choices of a stream: which were seen, and which of them were given a `finish_reason`. One bit each; the last bit stands
 /// for all from the 64th on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Choices {
     seen: u64,
     ended: u64,
@@ -107,12 +111,20 @@ impl Findings {
     }
 }
 
-/// Reads all of `text`, which is validated, and puts the edits that the changes take into `edits`, which the caller has
-/// emptied. `None` if the top level is not an object.
+/// What is noted of a reply while it is read. The caller has emptied it.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// What the changes take.
+    pub(crate) edits: Vec<Edit>,
+    /// The values that another frame of the same stream may have in other words.
+    pub(crate) holes: Vec<Hole>,
+}
+
+/// Reads all of `text`, which is validated. `None` if the top level is not an object.
 pub(crate) fn scan_reply(
     text: &[u8],
     (layout, changes): (Layout, Changes),
-    edits: &mut Vec<Edit>,
+    notes: &mut Notes,
 ) -> Result<Option<Findings>, Malformed> {
     let mut scanner = Scanner::new(text);
     if scanner.peek() != Some(b'{') {
@@ -123,7 +135,8 @@ pub(crate) fn scan_reply(
         text,
         layout,
         changes,
-        edits,
+        edits: &mut notes.edits,
+        holes: &mut notes.holes,
         cutter: Cutter::default(),
         findings: Findings {
             error: None,
@@ -147,14 +160,15 @@ struct Reader<'a> {
     layout: Layout,
     changes: Changes,
     edits: &'a mut Vec<Edit>,
+    holes: &'a mut Vec<Hole>,
     cutter: Cutter,
     findings: Findings,
 }
 
 impl Reader<'_> {
-    fn member(&mut self, scanner: &mut Scanner<'_>, key: Range<usize>) -> Result<(), Malformed> {
+    fn member(&mut self, scanner: &mut Scanner<'_>, key: Quoted<'_>) -> Result<(), Malformed> {
         let start = key.start - 1;
-        let name = key_name(&self.text[key]);
+        let name = key.meaning();
         if self.is_unwanted(&name, scanner.peek()) {
             let value = scanner.value()?;
             self.cutter.cut(start..value.end, self.edits);
@@ -167,15 +181,23 @@ impl Reader<'_> {
             (b"type", _) => self.event_type(scanner)?,
             (b"usage", _) => self.usage(scanner)?,
             (b"choices", Layout::Choices) => scanner.array(|scanner| self.choice(scanner))?,
-            (b"delta", Layout::Events | Layout::Flat) => self.count_text(scanner)?,
-            (b"response", Layout::Events) => scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+            (b"delta", Layout::Events | Layout::Flat) => {
+                if let Some(text) = self.count_text(scanner)? {
+                    self.holes.push(Hole::counted(text));
+                }
+            }
+            (b"response", Layout::Events) => scanner.object(|scanner, key| match &*key.meaning() {
                 b"model" => self.model(scanner),
                 // `response.failed` wraps a response with an error, the terminal events one with its usage.
                 b"error" => self.error(scanner),
                 b"usage" => self.usage(scanner),
                 _ => scanner.value().map(drop),
             })?,
-            _ => scanner.value().map(drop)?,
+            _ => {
+                let first = scanner.peek();
+                let value = scanner.value()?;
+                self.holes.extend(Hole::of_member(&name, value, first));
+            }
         }
         self.cutter.end_kept(scanner.at());
         Ok(())
@@ -232,7 +254,7 @@ impl Reader<'_> {
     fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
         // Vendors that stream one choice only may leave its index out.
         let (mut index, mut ended) = (0, false);
-        scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+        scanner.object(|scanner, key| match &*key.meaning() {
             b"index" => {
                 let value = scanner.value()?;
                 index = std::str::from_utf8(&self.text[value]).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -245,7 +267,7 @@ impl Reader<'_> {
                 Ok(())
             }
             b"text" => self.content(scanner),
-            b"delta" => scanner.object(|scanner, key| match &*key_name(&self.text[key]) {
+            b"delta" => scanner.object(|scanner, key| match &*key.meaning() {
                 b"role" => scanner.value().map(drop),
                 _ => self.content(scanner),
             }),
@@ -261,33 +283,46 @@ impl Reader<'_> {
         match scanner.peek() {
             Some(b'[') => scanner.array(|scanner| self.part(scanner))?,
             Some(b'{') => self.part(scanner)?,
-            _ => self.count_text(scanner)?,
+            _ => {
+                if let Some(text) = self.count_text(scanner)? {
+                    self.holes.push(Hole::content(text));
+                    self.findings.content |= !text.raw.is_empty();
+                    return Ok(());
+                }
+            }
         }
-        self.findings.content |= !matches!(&self.text[start..scanner.at()], b"null" | b"\"\"" | b"[]" | b"{}");
+        let value = start..scanner.at();
+        let is_null = self.text[value.clone()] == *b"null";
+        self.findings.content |= !is_null && !matches!(&self.text[value.clone()], b"[]" | b"{}");
+        self.holes.extend((!is_null).then(|| Hole::unlike_any(value)));
         Ok(())
     }
 
     /// A tool call, a part of a text or the like. Of what it holds, what the model wrote is counted.
     fn part(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
-        scanner.object(|scanner, key| match &self.text[key.clone()] {
+        scanner.object(|scanner, key| match key.raw {
             b"function" | b"custom" => scanner.object(|scanner, key| self.written(scanner, key)),
             _ => self.written(scanner, key),
         })
     }
 
-    fn written(&mut self, scanner: &mut Scanner<'_>, key: Range<usize>) -> Result<(), Malformed> {
-        match &self.text[key] {
-            b"text" | b"name" | b"arguments" | b"input" | b"thinking" | b"transcript" => self.count_text(scanner),
+    fn written(&mut self, scanner: &mut Scanner<'_>, key: Quoted<'_>) -> Result<(), Malformed> {
+        match key.raw {
+            b"text" | b"name" | b"arguments" | b"input" | b"thinking" | b"transcript" => {
+                self.count_text(scanner).map(drop)
+            }
             _ => scanner.value().map(drop),
         }
     }
 
-    fn count_text(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
-        let value = scanner.value()?;
-        if let [b'"', text @ .., b'"'] = &self.text[value] {
-            self.findings.content_bytes += text_len(text);
+    /// Counts the value as content if it is text, and gives it.
+    fn count_text<'t>(&mut self, scanner: &mut Scanner<'t>) -> Result<Option<Quoted<'t>>, Malformed> {
+        if scanner.peek() != Some(b'"') {
+            return scanner.value().map(|_| None);
         }
-        Ok(())
+        let text = scanner.string()?;
+        self.findings.content_bytes += text.text_len();
+        Ok(Some(text))
     }
 
     fn finish(mut self) -> Findings {

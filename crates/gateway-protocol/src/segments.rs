@@ -1,14 +1,12 @@
 //! A body in pieces.
 //!
-//! A spliced body is at most a few pieces, so they stand in the value itself. Small bodies are joined instead: copying
-//! a few kilobytes costs less than writing them to a socket in pieces.
+//! Small bodies are joined when they are made: copying a few kilobytes costs less than writing them to a socket in pieces. So
+//! nearly every body is one piece, which stands in the value itself, and the value is small, because it is moved from hand to
+//! hand. The pieces of a large one are in a list of their own.
 
-use std::{array, iter, vec};
+use std::{mem, vec};
 
 use bytes::{Bytes, BytesMut};
-
-/// Pieces kept without an allocation: an answer whose `model` and `gateway` change has six.
-const INLINE: usize = 6;
 
 /// Bodies up to this size, in bytes, are joined into one piece when they are made: a copy of 4 KiB takes about as long
 /// as the bookkeeping of one more piece, and spares the socket a vectored write.
@@ -17,8 +15,8 @@ pub(crate) const JOIN_LIMIT: usize = 4096;
 /// A body as an ordered run of pieces. Cloning copies no bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Segments {
-    inline: [Bytes; INLINE],
-    used: usize,
+    /// Empty only if the body is.
+    first: Bytes,
     rest: Vec<Bytes>,
     len: u64,
 }
@@ -40,19 +38,17 @@ impl Segments {
             return;
         }
         self.len += piece.len() as u64;
-        match self.inline.get_mut(self.used) {
-            Some(slot) => {
-                *slot = piece;
-                self.used += 1;
-            }
-            None => self.rest.push(piece),
+        if self.first.is_empty() {
+            self.first = piece;
+        } else {
+            self.rest.push(piece);
         }
     }
 
     /// The whole body in one piece. Copies unless it is one already.
     pub fn into_bytes(self) -> Bytes {
-        if self.used <= 1 {
-            return self.into_iter().next().unwrap_or_default();
+        if self.rest.is_empty() {
+            return self.first;
         }
         let mut joined = BytesMut::with_capacity(usize::try_from(self.len).unwrap_or_default());
         self.into_iter().for_each(|piece| joined.extend_from_slice(&piece));
@@ -62,9 +58,7 @@ impl Segments {
 
 impl From<Bytes> for Segments {
     fn from(body: Bytes) -> Self {
-        let mut segments = Self::default();
-        segments.push(body);
-        segments
+        Self { len: body.len() as u64, first: body, rest: Vec::new() }
     }
 }
 
@@ -79,7 +73,9 @@ impl FromIterator<Bytes> for Segments {
 /// The pieces of a body in order, none of them empty; made by `Segments::into_iter`.
 #[derive(Debug, Clone)]
 pub struct Pieces {
-    pieces: iter::Chain<iter::Take<array::IntoIter<Bytes, INLINE>>, vec::IntoIter<Bytes>>,
+    /// Empty once it was handed out.
+    first: Bytes,
+    rest: vec::IntoIter<Bytes>,
     remaining: u64,
 }
 
@@ -94,7 +90,7 @@ impl Iterator for Pieces {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let piece = self.pieces.next()?;
+        let piece = if self.first.is_empty() { self.rest.next()? } else { mem::take(&mut self.first) };
         self.remaining -= piece.len() as u64;
         Some(piece)
     }
@@ -105,7 +101,6 @@ impl IntoIterator for Segments {
     type IntoIter = Pieces;
 
     fn into_iter(self) -> Pieces {
-        let remaining = self.len;
-        Pieces { pieces: self.inline.into_iter().take(self.used).chain(self.rest), remaining }
+        Pieces { first: self.first, rest: self.rest.into_iter(), remaining: self.len }
     }
 }

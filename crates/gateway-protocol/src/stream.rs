@@ -13,8 +13,8 @@ use bytes::{BufMut, BytesMut};
 use gateway_call::Endpoint;
 use gateway_sse::{Data, Frame};
 
-use crate::edit::{Edit, Insert, Piece, pieces};
-use crate::reply::{Changes, Choices, Findings, Layout, scan_reply};
+use crate::edit::Insert;
+use crate::reply::{Changes, Choices, Findings, Layout, Notes, Pattern, scan_reply};
 use crate::served::to_json;
 use crate::{ReportedUsage, Served, UpstreamFault};
 
@@ -41,8 +41,9 @@ pub struct StreamRewriter {
     /// The value of the `gateway` member, until the first object has gained it.
     served: Option<Box<[u8]>>,
     changes: Changes,
-    /// Scratch space, kept so that no frame allocates.
-    edits: Vec<Edit>,
+    /// What is noted of a frame, kept so that none allocates.
+    notes: Notes,
+    pattern: Pattern,
     saw_content: bool,
     content_bytes: u64,
     usage: ReportedUsage,
@@ -59,7 +60,8 @@ impl StreamRewriter {
             name: served.map(|served| to_json(served.model).into()),
             served: served.map(|served| served.member().into()),
             changes: Changes { name: served.is_some(), withhold_usage: false },
-            edits: Vec::with_capacity(4),
+            notes: Notes::default(),
+            pattern: Pattern::default(),
             saw_content: false,
             content_bytes: 0,
             usage: ReportedUsage::default(),
@@ -82,19 +84,18 @@ impl StreamRewriter {
     /// Appends the event to `out` as the caller gets it: `event` and `data` lines as they came, with line feeds, and in
     /// a payload that is a JSON object the public model name and, in the first, the `gateway` member.
     pub fn frame(&mut self, frame: &Frame, out: &mut BytesMut) -> FrameKind {
-        let data = frame.data();
+        let (event, data) = frame.event_and_data();
         let Some(payload) = data.bytes(frame) else { return FrameKind::Dropped };
-        self.edits.clear();
-        let kind = self.read(frame, payload);
+        self.notes.edits.clear();
+        let kind = self.read(event == Some(b"error"), payload);
         if kind == FrameKind::Dropped {
             return kind;
         }
         match &data {
             Data::Line(range) => self.write_line(frame, range, out),
-            _ if self.edits.is_empty() => write_fields(frame, out),
+            _ if self.notes.edits.is_empty() => write_fields(frame, out),
             _ => self.write_lines(frame, payload, out),
         }
-        out.put_u8(b'\n');
         kind
     }
 
@@ -138,23 +139,34 @@ impl StreamRewriter {
     }
 
     /// Judges a payload and notes the edits it needs.
-    fn read(&mut self, frame: &Frame, payload: &[u8]) -> FrameKind {
+    fn read(&mut self, named_error: bool, payload: &[u8]) -> FrameKind {
         if payload.trim_ascii() == b"[DONE]" {
             self.saw_done = true;
             return FrameKind::Done;
         }
-        let named_error = frame.event() == Some(b"error");
-        let Ok(Some(findings)) = scan_reply(payload, (self.layout, self.changes), &mut self.edits) else {
+        let Some(findings) = self.findings(payload) else {
             // Not an object, so nothing is known about it and it goes on as it is.
-            self.edits.clear();
+            self.notes.edits.clear();
             self.saw_content |= !named_error;
             return if named_error { FrameKind::Error(UpstreamFault::read(payload)) } else { FrameKind::Data };
         };
         let kind = self.judge(&findings, payload, named_error);
         if self.served.is_some() && kind == FrameKind::Data {
-            findings.append_served(&mut self.edits);
+            findings.append_served(&mut self.notes.edits);
         }
         kind
+    }
+
+    /// What a payload says; none if it is no object.
+    fn findings(&mut self, payload: &[u8]) -> Option<Findings> {
+        let Self { notes, pattern, .. } = self;
+        if let Some(findings) = pattern.recall(payload, &mut notes.edits) {
+            return Some(findings);
+        }
+        notes.holes.clear();
+        let findings = scan_reply(payload, (self.layout, self.changes), notes).ok()??;
+        pattern.remember(payload, &notes.edits, &mut notes.holes, &findings);
+        Some(findings)
     }
 
     fn judge(&mut self, findings: &Findings, payload: &[u8], named_error: bool) -> FrameKind {
@@ -180,15 +192,21 @@ impl StreamRewriter {
     /// Writes a frame whose payload is one line, which lies at `range`.
     fn write_line(&mut self, frame: &Frame, range: &Range<usize>, out: &mut BytesMut) {
         let bytes = frame.bytes();
+        if frame.is_one_line() {
+            self.write_edited(bytes, range.start, out);
+            out.put_slice(b"\n\n");
+            return;
+        }
         for field in frame.fields() {
             if field.line.end == range.end {
-                out.put_slice(&bytes[field.line.start..range.start]);
-                self.write_edited(&bytes[range.clone()], out);
+                let line = &bytes[field.line.clone()];
+                self.write_edited(line, range.start - field.line.start, out);
                 out.put_u8(b'\n');
             } else if field.name == b"event" {
                 put_line(&bytes[field.line], out);
             }
         }
+        out.put_u8(b'\n');
     }
 
     /// Writes an edited payload of several lines, one `data` line for each, behind the event's name.
@@ -197,26 +215,30 @@ impl StreamRewriter {
             put_line(&frame.bytes()[field.line], out);
         }
         let mut edited = BytesMut::with_capacity(payload.len());
-        self.write_edited(payload, &mut edited);
+        self.write_edited(payload, 0, &mut edited);
         for line in edited.as_ref().split(|byte: &u8| *byte == b'\n') {
             out.put_slice(b"data: ");
             put_line(line, out);
         }
+        out.put_u8(b'\n');
     }
 
-    fn write_edited(&mut self, payload: &[u8], out: &mut BytesMut) {
-        for piece in pieces(payload.len(), &self.edits) {
-            match piece {
-                Piece::Kept(range) => out.put_slice(&payload[range]),
-                Piece::New(edit) => match edit.insert {
-                    Insert::Text(text) => out.put_slice(text.as_bytes()),
-                    Insert::Name => out.put_slice(self.name.as_deref().unwrap_or_default()),
-                    Insert::Served => out.put_slice(&self.served.take().unwrap_or_default()),
-                    // Only requests ask.
-                    Insert::Ask(_) => {}
-                },
+    /// Writes a text with the edits of the payload that begins at `start` in it.
+    fn write_edited(&mut self, text: &[u8], start: usize, out: &mut BytesMut) {
+        let Self { notes, name, served, .. } = self;
+        let mut from = 0;
+        for edit in &notes.edits {
+            out.put_slice(&text[from..start + edit.range.start]);
+            from = start + edit.range.end;
+            match edit.insert {
+                Insert::Text(text) => out.put_slice(text.as_bytes()),
+                Insert::Name => out.put_slice(name.as_deref().unwrap_or_default()),
+                Insert::Served => out.put_slice(&served.take().unwrap_or_default()),
+                // Only requests ask.
+                Insert::Ask(_) => {}
             }
         }
+        out.put_slice(&text[from..]);
     }
 }
 
@@ -225,6 +247,7 @@ fn write_fields(frame: &Frame, out: &mut BytesMut) {
     for field in frame.fields().filter(|field| matches!(field.name, b"event" | b"data")) {
         put_line(&frame.bytes()[field.line], out);
     }
+    out.put_u8(b'\n');
 }
 
 fn put_line(line: &[u8], out: &mut BytesMut) {

@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use crate::RequestError;
 use crate::edit::{Edit, Insert};
-use crate::json::{Scanner, key_name};
+use crate::json::Scanner;
 
 /// What a request says of the usage of its stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn read_stream_options(
     let _ = Scanner::new(text).object(|scanner, key| {
         let member = scanner.value()?;
         members += 1;
-        if *key_name(&text[key]) == *b"include_usage" {
+        if *key.meaning() == *b"include_usage" {
             wish = member;
             wishes += 1;
         }

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::json::{Malformed, Scanner, key_name, whole_number};
+use crate::json::{Malformed, Scanner, whole_number};
 
 /// The most tokens that a report is believed to mean. No model takes a thousandth of it, and sums of what is charged for it stay
 /// far from the ends of their types.
@@ -69,7 +69,7 @@ impl ReportedUsage {
 pub(crate) fn read_usage(text: &[u8], scanner: &mut Scanner<'_>) -> Result<ReportedUsage, Malformed> {
     let mut usage = ReportedUsage::default();
     scanner.object(|scanner, key| {
-        let count = match &*key_name(&text[key]) {
+        let count = match &*key.meaning() {
             b"prompt_tokens" | b"input_tokens" => &mut usage.prompt,
             b"completion_tokens" | b"output_tokens" => &mut usage.completion,
             b"total_tokens" => &mut usage.total,
@@ -86,7 +86,7 @@ pub(crate) fn read_usage(text: &[u8], scanner: &mut Scanner<'_>) -> Result<Repor
 fn read_details(text: &[u8], scanner: &mut Scanner<'_>, usage: &mut ReportedUsage) -> Result<(), Malformed> {
     scanner.object(|scanner, key| {
         let value = scanner.value()?;
-        if text[key] == *b"cached_tokens" {
+        if *key.raw == *b"cached_tokens" {
             usage.cached = tokens(&text[value]).max(usage.cached);
         }
         Ok(())

@@ -14,6 +14,7 @@ use std::time::Instant;
 use gateway_extension::Answer;
 use papaya::HashMap;
 use parking_lot::Mutex;
+use rustc_hash::FxBuildHasher;
 
 use self::account::{Account, Stamp};
 use crate::{
@@ -25,7 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub struct LocalLimits {
     base: Instant,
-    accounts: HashMap<Arc<str>, Mutex<Account>>,
+    /// Administrators make accounts, and callers do not name them, so nobody can choose ones that collide.
+    accounts: HashMap<Arc<str>, Mutex<Account>, FxBuildHasher>,
     /// The accounts that have spent money that is not recorded, each once.
     unrecorded: Mutex<Vec<Arc<str>>>,
 }
@@ -33,7 +35,7 @@ pub struct LocalLimits {
 impl LocalLimits {
     /// Nothing is spent yet. Time is counted from `base`; moments before it are taken for it.
     pub fn new(base: Instant) -> Self {
-        Self { base, accounts: HashMap::new(), unrecorded: Mutex::default() }
+        Self { base, accounts: HashMap::default(), unrecorded: Mutex::default() }
     }
 
     /// What [`LimitStore::reserve`] does, at once.

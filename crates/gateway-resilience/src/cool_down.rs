@@ -20,7 +20,9 @@ impl CoolDown {
 
     /// What is left of it; zero if it is over, or never began.
     pub(crate) fn remaining(&self, epoch: Epoch, now: Instant) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed).saturating_sub(epoch.nanos(now)))
+        let until = self.0.load(Ordering::Relaxed);
+        // Asked by every call about every target and credential, most of which were never refused anything.
+        if until == 0 { Duration::ZERO } else { Duration::from_nanos(until.saturating_sub(epoch.nanos(now))) }
     }
 }
 

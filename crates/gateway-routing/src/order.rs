@@ -4,6 +4,8 @@
 //! of its answer, their calls would fall to whoever comes next in it, and no longer be shared by weight. The others stay
 //! in the ranking, the least bad one first, because a target that failed a minute ago is better than none.
 
+use std::array;
+
 use gateway_call::Call;
 use gateway_resilience::Standing;
 
@@ -55,6 +57,9 @@ impl Order<'_> {
         if !views.iter().any(&wanted) {
             return;
         }
+        if ranking.is_empty() && views.iter().all(&wanted) && self.rank_all::<N>(views, ranking) {
+            return;
+        }
         let mut candidates = [Candidate::VACANT; N];
         let mut indices = [0; N];
         let mut len = 0;
@@ -68,6 +73,20 @@ impl Order<'_> {
         self.policy.rank(self.call, self.draw, &candidates[..len], &mut own);
         // A policy from outside may rank what does not exist.
         own.iter().filter_map(|at| indices[..len].get(at)).for_each(|index| ranking.push(*index));
+    }
+
+    /// Ranks all of them, in which case the policy's indices are those of the targets. False, and nothing is ranked, if it named
+    /// some that do not exist.
+    fn rank_all<const N: usize>(&self, views: &[View], ranking: &mut Ranking) -> bool {
+        let candidates: [Candidate; N] =
+            array::from_fn(|index| views.get(index).map_or(Candidate::VACANT, |view| view.candidate));
+        let candidates = candidates.get(..views.len()).unwrap_or_default();
+        self.policy.rank(self.call, self.draw, candidates, ranking);
+        let exist = ranking.is_within(views.len());
+        if !exist {
+            *ranking = Ranking::new();
+        }
+        exist
     }
 
     /// Moves the target that the key belongs to to the front, among those that the policy lets take the first place.

@@ -31,7 +31,7 @@ pub struct Candidate {
     /// How many attempts are under way there, those of other routes and of hedges included.
     pub in_flight: u32,
     /// How long its answers take to their first content: a peak-sensitive moving average, which sinks while the target is
-    /// idle. None while nothing is known.
+    /// idle. None while nothing is known, and for policies that do not [heed](RoutingPolicy::heeds_latency) it.
     pub latency: Option<Duration>,
 }
 
@@ -75,6 +75,12 @@ pub trait RoutingPolicy: Send + Sync + fmt::Debug {
     /// that a caller's key does not lead there while it is not needed. The answer must not depend on the draw, or keys
     /// wander.
     fn are_interchangeable(&self, _first: &Candidate, _other: &Candidate) -> bool {
+        true
+    }
+
+    /// Whether it looks at [`Candidate::latency`], which costs as much as all else that is looked up about a target: a power
+    /// of e for each target and call. By default it does.
+    fn heeds_latency(&self) -> bool {
         true
     }
 }

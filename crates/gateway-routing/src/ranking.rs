@@ -10,20 +10,26 @@ pub const MAX_TARGETS: usize = 64;
 pub struct Ranking {
     order: [u8; MAX_TARGETS],
     len: usize,
+    /// Who is ranked, as a set of bits.
+    ranked: u64,
 }
 
 impl Ranking {
     /// An empty ranking.
     pub const fn new() -> Self {
-        Self { order: [0; MAX_TARGETS], len: 0 }
+        Self { order: [0; MAX_TARGETS], len: 0, ranked: 0 }
     }
 
     /// Appends a target; ignored if it is out of range or already ranked.
     pub fn push(&mut self, index: usize) {
-        let Ok(small) = u8::try_from(index) else { return };
-        if index < MAX_TARGETS && self.len < MAX_TARGETS && !self.order[..self.len].contains(&small) {
-            self.order[self.len] = small;
+        let Some(small) = u8::try_from(index).ok().filter(|_| index < MAX_TARGETS) else { return };
+        let bit = 1 << small;
+        if self.ranked & bit == 0
+            && let Some(place) = self.order.get_mut(self.len)
+        {
+            *place = small;
             self.len += 1;
+            self.ranked |= bit;
         }
     }
 
@@ -59,6 +65,11 @@ impl Ranking {
             let at = sorted.partition_point(is_before);
             tail[at..=end].rotate_right(1);
         }
+    }
+
+    /// Whether only targets below `end` are ranked.
+    pub(crate) fn is_within(&self, end: usize) -> bool {
+        end >= MAX_TARGETS || self.ranked >> end == 0
     }
 
     /// Moves a target to the front; the others keep their order. Ignored if it is not ranked.

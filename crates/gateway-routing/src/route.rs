@@ -124,19 +124,21 @@ impl Route {
 
     /// Looks at the targets as they are now, of which there are at most `N`, and ranks them.
     fn rank_within<const N: usize>(&self, order: &Order<'_>, now: Instant) -> Ranking {
-        let views: [View; N] =
-            array::from_fn(|index| self.targets.get(index).map_or(View::VACANT, |target| target.look(now)));
+        let heeds_latency = self.policy.heeds_latency();
+        let views: [View; N] = array::from_fn(|index| {
+            self.targets.get(index).map_or(View::VACANT, |target| target.look(now, heeds_latency))
+        });
         order.of::<N>(&views[..self.targets.len()])
     }
 }
 
 impl Target {
-    fn look(&self, now: Instant) -> View {
+    fn look(&self, now: Instant, heeds_latency: bool) -> View {
         let candidate = Candidate {
             weight: self.weight.max(1),
             priority: self.priority,
             in_flight: self.health.in_flight(),
-            latency: self.health.latency(now),
+            latency: if heeds_latency { self.health.latency(now) } else { None },
         };
         View { candidate, standing: self.health.standing(now), identity: self.identity }
     }

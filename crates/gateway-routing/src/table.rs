@@ -3,23 +3,27 @@
 //! The kinds of entry are asked in a fixed order, most specific first: a model of its own, an exact name of a
 //! provider's mapping, a pattern in file order, providers that take any name, and last `provider/model`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway_call::{Label, ModelName, ModelPattern};
+use rustc_hash::FxHashMap;
 
 use crate::{Route, UpstreamModel};
 
 /// Every route of one configuration.
+///
+/// Names are hashed by a function that somebody could find colliding names for: what callers write is looked up here and never
+/// put in.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    models: HashMap<String, Entry>,
-    exact: HashMap<String, Entry>,
+    models: FxHashMap<String, Entry>,
+    exact: FxHashMap<String, Entry>,
     patterns: Vec<(ModelPattern, Entry)>,
     any: Option<Entry>,
-    by_provider: HashMap<String, RouteTable>,
+    by_provider: FxHashMap<String, RouteTable>,
     /// Names that lead nowhere for now.
-    closed: HashMap<String, Entry>,
+    closed: FxHashMap<String, Entry>,
     /// Where all names lead that are not there by themselves, if not to patterns and to providers that take any name.
     closed_rest: Option<Entry>,
 }

@@ -59,6 +59,12 @@ impl KeyDigest {
         Self(bytes)
     }
 
+    /// As numbers, of which four take an eighth of the time to compare that 32 bytes take.
+    fn lanes(&self) -> [u64; 4] {
+        let (lanes, _) = self.0.as_chunks();
+        std::array::from_fn(|lane| u64::from_ne_bytes(lanes[lane]))
+    }
+
     /// The digest as a store keeps it.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -67,7 +73,7 @@ impl KeyDigest {
 
 impl PartialEq for KeyDigest {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.lanes().ct_eq(&other.lanes()).into()
     }
 }
 

@@ -53,6 +53,8 @@ pub struct SseDecoder {
     scanned: usize,
     /// Where the unfinished line starts, counted from the start of the event.
     line_start: usize,
+    /// Where the event's last finished line starts, counted likewise.
+    last_line: usize,
     /// Where the event's last finished line ends, counted from the start of the event; 0 if it has none.
     content_end: usize,
     /// The byte before `scanned` is a carriage return: a line feed here belongs to it.
@@ -71,6 +73,7 @@ impl SseDecoder {
             carried: BytesMut::new(),
             scanned: 0,
             line_start: 0,
+            last_line: 0,
             content_end: 0,
             after_cr: false,
             failed: false,
@@ -101,7 +104,7 @@ impl SseDecoder {
         loop {
             self.skip_bom();
             self.skip_line_feed();
-            let Some(offset) = memchr2(b'\r', b'\n', &self.chunk[self.scanned..]) else {
+            let Some(offset) = line_len(&self.chunk[self.scanned..]) else {
                 if !self.next_chunk()? {
                     return Ok(None);
                 }
@@ -131,11 +134,13 @@ impl SseDecoder {
             self.carried.extend_from_slice(&BOM[..mark]);
         }
         let mut event = mem::take(&mut self.carried);
+        let mut last_line = self.line_start;
         if event.len() == self.line_start {
             event.truncate(self.content_end);
+            last_line = self.last_line;
         }
         self.reset_event();
-        (!event.is_empty()).then(|| Frame::new(event.freeze()))
+        (!event.is_empty()).then(|| Frame::new(event.freeze(), last_line))
     }
 
     fn skip_bom(&mut self) {
@@ -197,6 +202,7 @@ impl SseDecoder {
                 return Err(self.fail());
             }
             self.content_end = line_end;
+            self.last_line = self.line_start;
             self.line_start = self.carried.len() + next;
             self.scanned = next;
             return Ok(None);
@@ -212,13 +218,15 @@ impl SseDecoder {
             event = mem::take(&mut self.carried).freeze();
         }
         event.truncate(self.content_end);
+        let last_line = self.last_line;
         self.reset_event();
-        (!event.is_empty()).then(|| Frame::new(event))
+        (!event.is_empty()).then(|| Frame::new(event, last_line))
     }
 
     fn reset_event(&mut self) {
         self.scanned = 0;
         self.line_start = 0;
+        self.last_line = 0;
         self.content_end = 0;
     }
 
@@ -233,4 +241,13 @@ impl SseDecoder {
     fn too_large(&self) -> EventTooLarge {
         EventTooLarge { max_event: self.max_event }
     }
+}
+
+/// How long the line is at the front of a text, if it ends there.
+fn line_len(text: &[u8]) -> Option<usize> {
+    // Every second line is the blank one that ends an event, and needs no search.
+    if let Some(b'\n') = text.first() {
+        return Some(0);
+    }
+    memchr2(b'\r', b'\n', text)
 }

@@ -27,8 +27,8 @@ fn models(request: &ParsedRequest) -> Vec<&str> {
 }
 
 fn free_member() -> impl Strategy<Value = MemberText> {
-    let name =
-        string().prop_filter("is guarded", |name| judge_json(&name.as_bytes()[1..name.len() - 1]) == Spelling::Free);
+    let name = string()
+        .prop_filter("is guarded", |name| Scanner::new(name.as_bytes()).string().map(judge_json) == Ok(Spelling::Free));
     member(name, value())
 }
 
@@ -69,7 +69,7 @@ fn members_of(text: &str) -> Vec<(String, String)> {
     Scanner::new(text.as_bytes())
         .object(|scanner, key| {
             let value = scanner.value()?;
-            members.push((text[key].to_owned(), text[value].to_owned()));
+            members.push((text[key.start..key.end()].to_owned(), text[value].to_owned()));
             Ok(())
         })
         .unwrap();

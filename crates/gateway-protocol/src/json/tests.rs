@@ -7,6 +7,7 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
+use super::ends::behind_run;
 use super::*;
 
 /// White space as JSON knows it.
@@ -151,9 +152,9 @@ proptest! {
         end in prop::sample::select(&b"\"\\\0\x1f\n"[..]),
         behind in any::<[u8; 9]>(),
     ) {
-        prop_assert_eq!(plain_run(&plain), plain.len());
+        prop_assert_eq!(behind_run(&plain), b"");
         let text = [&plain[..], &[end], &behind].concat();
-        prop_assert_eq!(plain_run(&text), plain.len());
+        prop_assert_eq!(behind_run(&text), &text[plain.len()..]);
     }
 
     #[test]

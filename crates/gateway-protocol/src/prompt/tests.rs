@@ -163,6 +163,17 @@ proptest! {
     }
 
     #[test]
+    fn large_bodies_are_measured_as_a_walk_would(
+        members in prop::collection::vec(member("\"(input|messages|data|tools|\\\\u0073ystem|x)\"", value()), 1..6),
+    ) {
+        let padding = "x".repeat(MEASURED_FROM);
+        let body = format!(r#"{{"model":"m","user":"{padding}",{}"#, &object(&members, "")[1..]);
+        let prompt = parse_json(Endpoint::ChatCompletions, Bytes::from(body.clone())).unwrap().prompt;
+        prop_assert!(prompt.text_len.is_some());
+        prop_assert_eq!(prompt.text_len(), Prompt::new(Bytes::from(body), None).text_len());
+    }
+
+    #[test]
     fn no_request_stops_the_walk(
         members in prop::collection::vec(member("\"(input|prompt|messages|data|tools|x)\"", value()), 1..4),
     ) {

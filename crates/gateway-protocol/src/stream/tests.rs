@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::answer::tests::{annotated, answers, with_served};
+use crate::json::tests::string;
 
 fn frames(stream: &str) -> Vec<Frame> {
     let mut decoder = SseDecoder::new(MAX_EVENT);
@@ -377,4 +378,62 @@ fn chunked_frames(stream: &str, cuts: &[prop::sample::Index]) -> Vec<Frame> {
     let mut decoder = SseDecoder::new(MAX_EVENT);
     places.windows(2).for_each(|pair| decoder.push(Bytes::copy_from_slice(&stream.as_bytes()[pair[0]..pair[1]])));
     std::iter::from_fn(|| decoder.next_frame().unwrap()).collect()
+}
+
+/// The payload of a frame as vendors send them, with a text, a number and a padding of its own.
+fn vendor_frame() -> impl Strategy<Value = String> {
+    let parts = (0..6_u8, string(), "-?[0-9]{1,3}(\\.5)?", "[a-z\"]{0,6}", prop::option::of(0..400_usize));
+    parts.prop_map(|(vendor, text, number, padding, damage)| {
+        let frame = match vendor {
+            0 => format!(r#"{{"id":"c","model":"a","choices":[{{"index":0,"delta":{{"content":{text}}},"finish_reason":null}}]}}"#),
+            1 => format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{text}}}}}],"model":"a","usage":null,"obfuscation":"{padding}"}}"#),
+            2 => format!(r#"{{"type":"response.output_text.delta","sequence_number":{number},"delta":{text},"obfuscation":"{padding}"}}"#),
+            3 => format!(r#"{{"gateway":1,"choices":[{{"delta":{{"reasoning":null,"content":{text}}}}},{{"index":1,"text":{text}}}]}}"#),
+            4 => format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{{"function":{{"arguments":{text}}}}}],"content":{text}}}}}]}}"#),
+            _ => format!(r#"{{"model":"a","choices":[{{"delta":{{"content":{text}}},"finish_reason":"stop"}}],"usage":{{"total_tokens":{number}}}}}"#),
+        };
+        let mut bytes = frame.into_bytes();
+        if let Some(at) = damage.filter(|at| *at < bytes.len()) {
+            bytes.remove(at);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_frame_like_one_before_is_read_as_if_there_had_been_none(
+        payloads in prop::collection::vec(vendor_frame(), 1..12),
+        endpoint in prop::sample::select(vec![Endpoint::ChatCompletions, Endpoint::Responses, Endpoint::Embeddings]),
+        withholds: bool,
+    ) {
+        let with = || if withholds { rewriter(endpoint).withholding_usage() } else { rewriter(endpoint) };
+        let (mut usual, mut forgetful) = (with(), with());
+        for payload in &payloads {
+            let stream = format!("data: {payload}\n\n");
+            forgetful.pattern = Pattern::default();
+            prop_assert_eq!(rewrite(&mut usual, &stream), rewrite(&mut forgetful, &stream));
+            let seen = |it: &StreamRewriter| (it.saw_content, it.content_bytes, it.usage, it.saw_end(), it.wants_done());
+            prop_assert_eq!(seen(&usual), seen(&forgetful));
+        }
+    }
+}
+
+#[test]
+fn frames_of_one_kind_are_compared_rather_than_read() {
+    let frame = |text: &str, number: u32| {
+        format!(
+            "data: {{\"model\":\"a\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}],\"sequence_number\":{number}}}\n\n"
+        )
+    };
+    let mut rewriter = later(Endpoint::ChatCompletions);
+    rewrite(&mut rewriter, &frame("", 1));
+    assert!(!rewriter.saw_content());
+    // What was noted while reading is left alone by comparing.
+    rewriter.notes.holes.clear();
+    let (out, kinds) = rewrite(&mut rewriter, &frame("\\u00e9 \\n", 20));
+    assert_eq!((out, kinds), (frame("\\u00e9 \\n", 20).replace("\"a\"", "\"pub\\\"lic\""), vec![FrameKind::Data]));
+    assert_eq!((rewriter.saw_content(), rewriter.content_bytes(), rewriter.notes.holes.len()), (true, 4, 0));
 }

@@ -7,7 +7,7 @@ use gateway_extension::{BuildError, Extension};
 
 use super::{Candidate, Draw, NoSettings, RoutingPolicy};
 use crate::Ranking;
-use crate::timetable::Timetable;
+use crate::timetable::each_due;
 
 /// The target with the fewest calls in flight for its weight; among equals, as [`Weighted`](super::Weighted) would. So does
 /// nginx's `least_conn`.
@@ -27,13 +27,17 @@ impl Extension<dyn RoutingPolicy> for LeastInFlight {
 
 impl RoutingPolicy for LeastInFlight {
     fn rank(&self, _: &Call, draw: Draw, candidates: &[Candidate], ranking: &mut Ranking) {
-        Timetable::at(draw.turn, candidates, |_| true).for_each(|index| ranking.push(index));
+        each_due(draw.turn, candidates, |_| true, |index| ranking.push(index));
         // Compares `in_flight / share` without dividing; two numbers of 32 bits.
         let load = |one: &Candidate, other: &Candidate| u64::from(one.in_flight) * other.share();
         ranking.sort_from(0, |left, right| {
             let (left, right) = (&candidates[left], &candidates[right]);
             load(left, right).cmp(&load(right, left))
         });
+    }
+
+    fn heeds_latency(&self) -> bool {
+        false
     }
 }
 

@@ -7,7 +7,7 @@ use gateway_extension::{BuildError, Extension};
 
 use super::{Candidate, Draw, NoSettings, RoutingPolicy};
 use crate::Ranking;
-use crate::timetable::Timetable;
+use crate::timetable::each_due;
 
 /// The tiers from the lowest number to the highest, each balanced by weight within itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,13 +28,17 @@ impl RoutingPolicy for Priority {
         while let Some(number) = tier {
             // A timetable of the tier alone: in one of all targets, the entries of other tiers would fall to whoever
             // comes next, and the weights would no longer be exact.
-            Timetable::at(draw.turn, candidates, |it| it.priority == number).for_each(|index| ranking.push(index));
+            each_due(draw.turn, candidates, |it| it.priority == number, |index| ranking.push(index));
             tier = candidates.iter().map(|candidate| candidate.priority).filter(|other| *other > number).min();
         }
     }
 
     fn are_interchangeable(&self, first: &Candidate, other: &Candidate) -> bool {
         first.priority == other.priority
+    }
+
+    fn heeds_latency(&self) -> bool {
+        false
     }
 }
 

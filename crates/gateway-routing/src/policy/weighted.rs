@@ -7,7 +7,7 @@ use gateway_extension::{BuildError, Extension};
 
 use super::{Candidate, Draw, NoSettings, RoutingPolicy};
 use crate::Ranking;
-use crate::timetable::Timetable;
+use crate::timetable::each_due;
 
 /// Each target in exact proportion to its weight over every cycle, spread as evenly as whole calls allow.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,7 +24,11 @@ impl Extension<dyn RoutingPolicy> for Weighted {
 
 impl RoutingPolicy for Weighted {
     fn rank(&self, _: &Call, draw: Draw, candidates: &[Candidate], ranking: &mut Ranking) {
-        Timetable::at(draw.turn, candidates, |_| true).for_each(|index| ranking.push(index));
+        each_due(draw.turn, candidates, |_| true, |index| ranking.push(index));
+    }
+
+    fn heeds_latency(&self) -> bool {
+        false
     }
 }
 
