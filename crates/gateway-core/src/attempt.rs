@@ -59,25 +59,14 @@ pub(crate) async fn attempt(
     settlement: &mut Settlement,
 ) -> Result<Committed, Rejection> {
     let mut search = Search { sending: Sending { asked, outgoing }, settlement, ending: None, crowded: None };
-    let mut models: Vec<_> = plan.legs.iter().map(|leg| Untried { leg, door: Some(Door::Healthy) }).collect();
-    for model in &mut models {
-        if let ControlFlow::Break(end) = search.try_model(model, Door::Healthy).await {
-            return end;
+    let mut models = Vec::new();
+    for leg in &plan.legs {
+        match search.try_model(leg, Door::Healthy).await {
+            ControlFlow::Break(end) => return end,
+            ControlFlow::Continue(door) => models.push(Untried { leg, door }),
         }
     }
-    // Rather than to fail, a call asks whom it would otherwise leave alone. That is also how the end of an outage is seen.
-    for index in 0..models.len() {
-        while let Some(door) = models[index].door {
-            let flow = match door {
-                Door::Crowded => search.try_crowded(&mut models[index..]).await,
-                _ => search.try_model(&mut models[index], door).await,
-            };
-            if let ControlFlow::Break(end) = flow {
-                return end;
-            }
-        }
-    }
-    search.ending()
+    Box::pin(search.try_others(models)).await
 }
 
 /// A model, and the door behind which its targets may be asked next; none once they have been.
@@ -104,19 +93,35 @@ enum Ending {
 }
 
 impl Search<'_> {
-    /// Tries the targets of one model behind a door. Goes on unless the call is decided.
+    /// Tries the targets of one model behind a door. Goes on unless the call is decided, with the door behind which they may be
+    /// asked next, if there is one.
     async fn try_model(
         &mut self,
-        model: &mut Untried<'_, '_>,
+        leg: &Leg<'_>,
         door: Door,
-    ) -> ControlFlow<Result<Committed, Rejection>> {
-        let course = Course::new(model.leg, self.sending.asked, door);
+    ) -> ControlFlow<Result<Committed, Rejection>, Option<Door>> {
+        let mut course = Course::new(leg, self.sending.asked, door);
         if door == Door::Healthy && course.is_resting() {
-            model.door = Some(Door::Resting);
-            return ControlFlow::Continue(());
+            return ControlFlow::Continue(Some(Door::Resting));
         }
-        model.door = self.follow(course).await?.filter(|next| *next > door);
-        ControlFlow::Continue(())
+        let next = self.follow(&mut course).await?;
+        ControlFlow::Continue(next.filter(|next| *next > door))
+    }
+
+    /// Asks whom the call would otherwise leave alone, rather than to fail. That is also how the end of an outage is seen.
+    async fn try_others(mut self, mut models: Vec<Untried<'_, '_>>) -> Result<Committed, Rejection> {
+        for index in 0..models.len() {
+            while let Some(door) = models[index].door {
+                let flow = match door {
+                    Door::Crowded => self.try_crowded(&mut models[index..]).await,
+                    _ => self.try_model(models[index].leg, door).await.map_continue(|next| models[index].door = next),
+                };
+                if let ControlFlow::Break(end) = flow {
+                    return end;
+                }
+            }
+        }
+        self.ending()
     }
 
     /// Waits in the lines of all models that have no room, and tries whichever has some first, until the call is decided or none
@@ -129,8 +134,8 @@ impl Search<'_> {
         while !courses.is_empty() {
             match first_with_room(&mut courses, self.settlement).await {
                 Ok(first) => {
-                    let course = courses.remove(first);
-                    crowded.remove(first).door = self.follow(course).await?;
+                    let mut course = courses.remove(first);
+                    crowded.remove(first).door = self.follow(&mut course).await?;
                 }
                 Err(none) => {
                     self.crowded = Some(none);
@@ -146,10 +151,10 @@ impl Search<'_> {
 
     /// Follows the course through one model's targets. Gives the door behind which they may be asked, if none was: all want to be
     /// left alone for a while, or have no room, or breakers or budgets let nothing through.
-    async fn follow(&mut self, mut course: Course<'_, '_>) -> ControlFlow<Result<Committed, Rejection>, Option<Door>> {
+    async fn follow(&mut self, course: &mut Course<'_, '_>) -> ControlFlow<Result<Committed, Rejection>, Option<Door>> {
         let before = self.settlement.attempts().len();
         while !self.sending.outgoing.is_spent() {
-            let attempt = match course.next(self.settlement).await {
+            let mut attempt = match course.next(self.settlement).await {
                 Ok(Some(attempt)) => attempt,
                 Ok(None) => break,
                 Err(OutOfTime) => {
@@ -157,7 +162,16 @@ impl Search<'_> {
                     break;
                 }
             };
-            let Finished { attempt, result } = race::run(&mut course, attempt, self.sending, self.settlement).await;
+            let result = match race::hedging(course, &attempt, self.sending) {
+                None => attempt.run_alone(self.sending, self.settlement).await,
+                Some(hedging) => {
+                    // Boxed: the usual model is not hedged.
+                    let race = race::run(hedging, course, attempt, self.sending, self.settlement);
+                    let Finished { attempt: decisive, result } = Box::pin(race).await;
+                    attempt = decisive;
+                    result
+                }
+            };
             let failure = match result {
                 Ok(opened) => {
                     return ControlFlow::Break(Ok(committed::commit(course.leg, attempt, opened, self.settlement)));

@@ -7,6 +7,7 @@ use gateway_secret::KeyDigester;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::clock::wall_clock;
+use crate::headers::name;
 use crate::rejection::{KeyFault, Rejection};
 use crate::settle::Settlement;
 
@@ -109,7 +110,8 @@ fn check(key: &VirtualKey) -> Result<(), KeyFault> {
 /// The one key that the request carries, wherever it carries it.
 fn presented_key(headers: &HeaderMap) -> Result<&[u8], KeyFault> {
     let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer_token);
-    let named = ["x-api-key", "api-key"].into_iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
+    let named =
+        [name::X_API_KEY, name::API_KEY].into_iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
     let mut keys = bearers.chain(named).map(<[u8]>::trim_ascii).filter(|key| !key.is_empty());
     let first = keys.next().ok_or(KeyFault::Missing)?;
     // Both are the caller's own words, so comparing them tells nobody anything.

@@ -103,8 +103,15 @@ impl<B: RequestSource> PassedThrough<'_, B> {
     }
 }
 
+/// How many headers are added to those that every request to a provider has: `via`, `content-type`, `host` and `content-length`,
+/// and what is forwarded of a usual caller.
+const ADDED: usize = 5;
+
 fn base_headers(aim: &Aim<'_>, credential: usize, caller: &Parts, via: &HeaderValue) -> HeaderMap {
-    let mut headers = aim.provider.headers(credential).clone();
+    let base = aim.provider.headers(credential);
+    // A clone of the map would have no room for anything else, and grow three times until the request is sent.
+    let mut headers = HeaderMap::with_capacity(base.len() + ADDED);
+    headers.extend(base.iter().map(|(name, value)| (name.clone(), value.clone())));
     headers::forward_request(&caller.headers, &aim.provider.forward_headers, &mut headers);
     headers.insert(header::VIA, headers::via(&caller.headers, via));
     headers

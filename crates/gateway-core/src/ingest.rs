@@ -15,10 +15,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use tokio::time::timeout_at;
 
 use crate::gate::Entered;
-use crate::headers::media_type;
+use crate::headers::{JSON, media_type};
 use crate::rejection::Rejection;
 use crate::reserve::Doubt;
 use crate::service::RequestSource;
@@ -100,17 +99,14 @@ pub(crate) async fn ingest<B: RequestSource>(
     refuse_declared_excess(&head.headers, limits.size)?;
     refuse_coded(&head.headers)?;
     let mut body = BoundedBody::new(body, limits);
+    body.has_to_end_by(settlement.started() + limits.total);
     if doubt.is_some() {
         body.read_at_most(Doubt::MOST);
     }
-    let deadline = settlement.started() + limits.total;
-    let ingested = timeout_at(deadline, async {
-        match endpoint.body_kind() {
-            BodyKind::Json => ingest_json(endpoint, head, body, settlement).await,
-            BodyKind::Multipart => ingest_multipart(endpoint, head, body, settlement).await,
-        }
-    });
-    let ingested = ingested.await.unwrap_or(Err(Rejection::BodyTimeout { waited: limits.total }));
+    let ingested = match endpoint.body_kind() {
+        BodyKind::Json => ingest_json(endpoint, head, &mut body, settlement).await,
+        BodyKind::Multipart => Box::pin(ingest_multipart(endpoint, head, body, settlement)).await,
+    };
     match (ingested, doubt) {
         (Err(Rejection::BodyTooLarge { .. }), Some(doubt)) => Err(doubt.refuse(settlement)),
         (ingested, _) => ingested,
@@ -120,7 +116,7 @@ pub(crate) async fn ingest<B: RequestSource>(
 async fn ingest_json<B: RequestSource>(
     endpoint: Endpoint,
     head: &Parts,
-    body: BoundedBody<B>,
+    body: &mut BoundedBody<B>,
     settlement: &mut Settlement,
 ) -> Result<Ingested<B>, Rejection> {
     if !is_json(&head.headers) {
@@ -163,15 +159,15 @@ async fn ingest_multipart<B: RequestSource>(
 }
 
 /// A body in one piece; the usual one that arrives in one piece is not copied.
-async fn read_whole<B: RequestSource>(mut body: BoundedBody<B>) -> Result<Bytes, Rejection> {
-    let Some(first) = next_chunk(&mut body).await? else { return Ok(Bytes::new()) };
-    let Some(second) = next_chunk(&mut body).await? else { return Ok(first) };
+async fn read_whole<B: RequestSource>(body: &mut BoundedBody<B>) -> Result<Bytes, Rejection> {
+    let Some(first) = next_chunk(body).await? else { return Ok(Bytes::new()) };
+    let Some(second) = next_chunk(body).await? else { return Ok(first) };
     let expected = body.size_hint().lower();
     let expected = usize::try_from(expected).unwrap_or(0);
     let mut whole = BytesMut::with_capacity(first.len() + second.len() + expected);
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
-    while let Some(chunk) = next_chunk(&mut body).await? {
+    while let Some(chunk) = next_chunk(body).await? {
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.freeze())
@@ -203,7 +199,11 @@ fn refuse_coded(headers: &HeaderMap) -> Result<(), Rejection> {
 /// Whether the body claims to be JSON. One that claims nothing is not taken for it: a page in a browser may send such a
 /// body anywhere without asking (Fetch Standard, CORS-safelisted request headers).
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some((kind, subtype)) = media_type(headers).split_once('/') else { return false };
+    let media_type = media_type(headers);
+    if media_type == JSON {
+        return true;
+    }
+    let Some((kind, subtype)) = media_type.split_once('/') else { return false };
     let suffix = subtype.rsplit('+').next().unwrap_or_default();
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }

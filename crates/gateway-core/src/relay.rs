@@ -25,17 +25,52 @@ pub(crate) use raw::RawRelay;
 pub struct AnswerBody {
     content: Content,
     /// None for answers that are no calls, such as those to health checks.
-    settlement: Option<Settlement>,
+    settlement: Option<Box<Settlement>>,
 }
 
 /// Where the bytes of an answer come from.
 pub(crate) enum Content {
     /// They are all here.
-    Whole(Pieces),
+    Whole {
+        /// The first piece, of most answers the only one.
+        first: Bytes,
+        /// The others, boxed because the body moves through every layer of the connection.
+        rest: Option<Box<Pieces>>,
+    },
     /// Frames of a stream, reframed as they pass.
     Events(Box<EventRelay>),
     /// The upstream's bytes, as they are.
-    Raw(RawRelay),
+    Raw(Box<RawRelay>),
+}
+
+impl Content {
+    /// No bytes.
+    pub(crate) const NONE: Self = Self::Whole { first: Bytes::new(), rest: None };
+
+    /// The bytes of a body that is all here.
+    pub(crate) fn whole(body: Segments) -> Self {
+        let mut pieces = body.into_iter();
+        let first = pieces.next().unwrap_or_default();
+        let rest = (pieces.remaining() > 0).then(|| Box::new(pieces));
+        Self::Whole { first, rest }
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(first: Bytes) -> Self {
+        Self::Whole { first, rest: None }
+    }
+}
+
+/// The next piece of an answer that is all here.
+fn next_piece(first: &mut Bytes, rest: &mut Option<Box<Pieces>>) -> Option<Bytes> {
+    let piece = std::mem::take(first);
+    if piece.is_empty() { rest.as_mut()?.next() } else { Some(piece) }
+}
+
+/// How many bytes of it are left.
+fn remaining(first: &Bytes, rest: Option<&Pieces>) -> u64 {
+    first.len() as u64 + rest.map_or(0, Pieces::remaining)
 }
 
 /// The answer broke off where no protocol allows to say so; the connection has to be closed.
@@ -54,19 +89,19 @@ impl BrokenAnswer {
 
 impl AnswerBody {
     /// A body from its content, and the account that it settles.
-    pub(crate) fn new(content: Content, settlement: Option<Settlement>) -> Self {
+    pub(crate) fn new(content: Content, settlement: Option<Box<Settlement>>) -> Self {
         Self { content, settlement }
     }
 
     /// Leaves nothing to send; the account stays.
     pub(crate) fn leave_out(&mut self) {
-        self.content = Content::Whole(Segments::default().into_iter());
+        self.content = Content::NONE;
     }
 
     /// Whether the caller has everything that it will get.
     fn is_complete(&self) -> bool {
         match &self.content {
-            Content::Whole(pieces) => pieces.remaining() == 0,
+            Content::Whole { first, rest } => remaining(first, rest.as_deref()) == 0,
             Content::Events(relay) => relay.is_complete(),
             Content::Raw(relay) => relay.is_finished(),
         }
@@ -79,9 +114,9 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         let this = self.get_mut();
-        let mut settlement = this.settlement.as_mut();
+        let mut settlement = this.settlement.as_deref_mut();
         let chunk = match &mut this.content {
-            Content::Whole(pieces) => Poll::Ready(pieces.next().map(Ok)),
+            Content::Whole { first, rest } => Poll::Ready(next_piece(first, rest).map(Ok)),
             Content::Events(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()).map(|chunk| chunk.map(Ok)),
             Content::Raw(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()),
         };
@@ -100,7 +135,7 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(pieces) => SizeHint::with_exact(pieces.remaining()),
+            Content::Whole { first, rest } => SizeHint::with_exact(remaining(first, rest.as_deref())),
             Content::Events(_) => SizeHint::default(),
             Content::Raw(relay) => relay.size_hint(),
         }

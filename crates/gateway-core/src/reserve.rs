@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gateway_call::Tokens;
 use gateway_keystore::VirtualKey;
-use gateway_ratelimit::{Demand, Denial, Levels, LimitStore, NanoUsd, RecentMean, Reservation, Used};
+use gateway_ratelimit::{Demand, Denial, Levels, LimitStore, Moment, NanoUsd, RecentMean, Reservation, Used};
 
 use crate::authenticate::Caller;
 use crate::clock::moment;
@@ -182,19 +182,19 @@ impl Debt {
     }
 
     /// Settles a call that failed: it has used nothing.
-    pub(crate) fn forgive(self) {
-        self.settle(Used::default());
+    pub(crate) fn forgive(self, at: Moment) {
+        self.settle(Used::default(), at);
     }
 
     /// Settles a call that was answered, and takes what it cost.
-    pub(crate) fn pay(self, Tokens { usage, is_estimated }: Tokens, cost: NanoUsd) {
+    pub(crate) fn pay(self, Tokens { usage, is_estimated }: Tokens, cost: NanoUsd, at: Moment) {
         if let Some(outputs) = self.outputs.as_ref().filter(|_| !is_estimated) {
             outputs.note(usage.completion / self.choices.max(1));
         }
-        self.settle(Used { tokens: usage.total(), cost });
+        self.settle(Used { tokens: usage.total(), cost }, at);
     }
 
-    fn settle(self, used: Used) {
-        self.store.settle(self.reservation, used, moment());
+    fn settle(self, used: Used, at: Moment) {
+        self.store.settle(self.reservation, used, at);
     }
 }

@@ -23,6 +23,7 @@ use crate::discard::discard;
 use crate::encode::{PassedThrough, encode};
 use crate::gate::{Entered, enter};
 use crate::gateway::Gateway;
+use crate::headers::name;
 use crate::ingest::{BoundedBody, ingest, refuse_declared_excess};
 use crate::plan::{Aim, plan};
 use crate::rejection::Rejection;
@@ -58,8 +59,10 @@ impl<B: RequestSource> hyper::service::Service<Request<B>> for GatewayService {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<B>) -> Self::Future {
-        let gateway = self.gateway.clone();
-        Box::pin(async move { Ok(serve(&gateway, request).await) })
+        let (gateway, started) = (self.gateway.clone(), Instant::now());
+        // What an `async fn` takes by value is kept twice in its future, so the head is lent to all that follows.
+        let (mut head, body) = request.into_parts();
+        Box::pin(async move { Ok(serve(&gateway, &mut head, body, started).await) })
     }
 }
 
@@ -69,10 +72,13 @@ impl GatewayService {
     }
 }
 
-async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Response<AnswerBody> {
-    let started = Instant::now();
+async fn serve<B: RequestSource>(
+    gateway: &Gateway,
+    head: &mut Parts,
+    body: B,
+    started: Instant,
+) -> Response<AnswerBody> {
     let snapshot = gateway.shared.snapshot.load_full();
-    let (mut head, body) = request.into_parts();
     let request_id = request_id(&head.headers);
     let trace = gateway.shared.sampling.as_ref().map(|samples| continue_trace(&mut head.headers, &**samples));
     let account = |path| {
@@ -83,17 +89,18 @@ async fn serve<B: RequestSource>(gateway: &Gateway, request: Request<B>) -> Resp
         }
         account
     };
-    let is_preflight = CorsRules::is_preflight(&head) && check_head(&head).is_ok();
+    let head = &*head;
+    let is_preflight = CorsRules::is_preflight(head) && check_head(head).is_ok();
     let mut response = if let Some(cors) = snapshot.cors.as_ref().filter(|_| is_preflight) {
-        preflight(cors, &head)
+        preflight(cors, head)
     } else {
-        answer(gateway, &snapshot, Arrival { head: &head, body }, account).await
+        answer(gateway, &snapshot, Arrival { head, body }, account).await
     };
     if head.method == Method::HEAD {
         leave_out_body(&mut response);
     }
     let headers = response.headers_mut();
-    headers.insert("x-request-id", request_id.header_value());
+    headers.insert(name::REQUEST_ID, request_id.header_value());
     if gateway.is_draining() {
         // The connection closes behind this answer, and the caller should not try it again. HTTP/2 says so by itself.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -123,7 +130,7 @@ async fn answer<B: RequestSource>(
     gateway: &Gateway,
     snapshot: &Snapshot,
     arrival: Arrival<'_, B>,
-    account: impl FnOnce(&'static str) -> Settlement,
+    account: impl FnOnce(&'static str) -> Box<Settlement>,
 ) -> Response<AnswerBody> {
     let head = arrival.head;
     let accepted = accept(head, &gateway.shared.instance, snapshot.passthrough.is_some());
@@ -134,9 +141,10 @@ async fn answer<B: RequestSource>(
     let mut settlement = account(path);
     let answer = match accepted {
         Ok(Destination::Call(endpoint)) => call(gateway, snapshot, endpoint, arrival, &mut settlement).await,
-        Ok(Destination::OtherV1) => pass_through(gateway, snapshot, arrival, &mut settlement).await,
-        Ok(destination) => list_models(snapshot, destination, head, &mut settlement).await,
-        Err(rejection) => Err(refuse_unread(rejection, arrival, &mut settlement).await),
+        // Boxed, as is all that most calls do without, so that the future of a call has no room for it.
+        Ok(Destination::OtherV1) => Box::pin(pass_through(gateway, snapshot, arrival, &mut settlement)).await,
+        Ok(destination) => Box::pin(list_models(snapshot, destination, head, &mut settlement)).await,
+        Err(rejection) => Err(Box::pin(refuse_unread(rejection, arrival, &mut settlement)).await),
     };
     answer.unwrap_or_else(|rejection| Answer::rejection(&rejection, &mut settlement)).into_response(Some(settlement))
 }
@@ -152,7 +160,7 @@ async fn call<B: RequestSource>(
     let (caller, entered) =
         match let_in(gateway, snapshot, arrival.head, arrival.body.size_hint().upper(), settlement).await {
             Ok(let_in) => let_in,
-            Err(rejection) => return Err(refuse_unread(rejection, arrival, settlement).await),
+            Err(rejection) => return Err(Box::pin(refuse_unread(rejection, arrival, settlement)).await),
         };
     let Arrival { head, body } = arrival;
     let ingested = ingest(endpoint, head, body, entered, settlement).await?;
@@ -265,6 +273,6 @@ fn preflight(cors: &CorsRules, head: &Parts) -> Response<AnswerBody> {
 
 /// The caller's identifier, or a new one.
 fn request_id(headers: &HeaderMap) -> RequestId {
-    let own = headers.get("x-request-id").and_then(RequestId::from_header);
+    let own = headers.get(name::REQUEST_ID).and_then(RequestId::from_header);
     own.unwrap_or_else(|| RequestId::from_random(fastrand::u128(..)))
 }

@@ -4,7 +4,8 @@
 //! it settles the call: an answer that was sent to its end, one that broke off, and a caller who left while the upstream
 //! was still silent all come here, and none of them can come twice.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use gateway_call::{
 };
 use gateway_keystore::VirtualKey;
 use gateway_protocol::ReportedUsage;
-use gateway_ratelimit::{Levels, NanoUsd, Price};
+use gateway_ratelimit::{Levels, Moment, NanoUsd, Price};
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::attempt::Admission;
+use crate::clock::wall_clock;
 use crate::gate::Place;
 use crate::reserve::Debt;
 use crate::trace::random_span;
@@ -83,9 +85,16 @@ pub(crate) struct Settlement {
 
 impl Settlement {
     /// The account of a request that has just arrived.
-    pub(crate) fn open(observer: Arc<dyn Observer>, request_id: RequestId, heading: Heading, started: Instant) -> Self {
+    ///
+    /// In a box, because it is large and moves with the answer through every layer of the connection.
+    pub(crate) fn open(
+        observer: Arc<dyn Observer>,
+        request_id: RequestId,
+        heading: Heading,
+        started: Instant,
+    ) -> Box<Self> {
         observer.on_event(&Event::Arrived { path: heading.path });
-        Self {
+        Box::new(Self {
             observer,
             request_id,
             trace: None,
@@ -109,7 +118,7 @@ impl Settlement {
             refused_by: None,
             stream: false,
             bytes_out: 0,
-        }
+        })
     }
 
     /// When the request's head arrived.
@@ -234,10 +243,18 @@ impl Settlement {
         self.status = None;
     }
 
-    /// Waits for something that is not in the gateway's hands, and does not count the time as the gateway's.
+    /// Waits for something that is not in the gateway's hands, and does not count the time as the gateway's. What is there at
+    /// once is not waited for.
     pub(crate) async fn wait_for<F: Future>(&mut self, future: F) -> F::Output {
-        self.time.begin_wait();
-        let output = future.await;
+        let mut future = pin!(future);
+        let output = poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.time.begin_wait();
+            }
+            polled
+        });
+        let output = output.await;
         self.time.end_wait();
         output
     }
@@ -282,11 +299,12 @@ impl Settlement {
     }
 
     /// Gives back what the call has taken from its key's limits, but for what the answer took.
-    fn settle_debt(&mut self, bill: Option<(Tokens, NanoUsd)>) {
+    fn settle_debt(&mut self, bill: Option<(Tokens, NanoUsd)>, now: Instant) {
         let Some(debt) = self.debt.take() else { return };
+        let at = Moment { now: now.into_std(), wall: wall_clock() };
         match bill {
-            Some((tokens, cost)) => debt.pay(tokens, cost),
-            None => debt.forgive(),
+            Some((tokens, cost)) => debt.pay(tokens, cost, at),
+            None => debt.forgive(at),
         }
     }
 
@@ -302,8 +320,8 @@ impl Settlement {
         }
     }
 
-    fn tell(&self, bill: Option<(Tokens, NanoUsd)>) {
-        let duration = self.time.elapsed();
+    fn tell(&self, bill: Option<(Tokens, NanoUsd)>, now: Instant) {
+        let duration = now.saturating_duration_since(self.time.started());
         self.observer.on_event(&Event::Settled(&CallRecord {
             request_id: &self.request_id,
             trace: self.trace,
@@ -332,12 +350,12 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let bill = self.bill();
-        self.settle_debt(bill);
+        let (bill, now) = (self.bill(), Instant::now());
+        self.settle_debt(bill, now);
         self.time.has_waited_since(self.attempts.running_since());
         self.time.end_wait();
         self.cancel_attempts(None);
         self.release_target();
-        self.tell(bill);
+        self.tell(bill, now);
     }
 }

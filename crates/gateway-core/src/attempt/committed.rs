@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use gateway_call::{Label, ModelName, Outcome};
-use gateway_protocol::{Segments, Served, StreamRewriter, annotate};
-use http::{HeaderMap, StatusCode, response};
+use gateway_call::{ModelName, Outcome};
+use gateway_protocol::{Served, StreamRewriter, annotate};
+use http::{HeaderMap, HeaderValue, StatusCode, response};
 
 use super::exchange::{Attempt, Opened, WholeAnswer};
 use crate::plan::Leg;
@@ -19,10 +19,12 @@ pub(crate) struct Committed {
     pub(crate) headers: HeaderMap,
     /// The body, with whatever of it has been read already.
     pub(crate) content: Content,
+    /// Whether its bytes are others than those that the headers describe.
+    pub(crate) is_edited: bool,
     /// The public name of the model that answers; none for what was passed through, whose model nobody looked for.
     pub(crate) model: Option<ModelName>,
-    /// The name of the provider that answers.
-    pub(crate) provider: Label,
+    /// The name of the provider that answers, if it can stand in a header.
+    pub(crate) provider: Option<HeaderValue>,
     /// The number of the attempt that it answered.
     pub(crate) attempt: usize,
 }
@@ -57,7 +59,7 @@ pub(super) fn commit(leg: &Leg<'_>, attempt: Attempt<'_>, opened: Opened, settle
 pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, settlement: &mut Settlement) {
     let Attempt { number, began, admission, aim, .. } = attempt;
     let admission = match content {
-        Content::Whole(_) => {
+        Content::Whole { .. } => {
             admission.finish(outcome);
             None
         }
@@ -68,28 +70,23 @@ pub(super) fn hold(attempt: Attempt<'_>, outcome: Outcome, content: &Content, se
 
 /// The upstream's bytes as they are.
 pub(super) fn raw(head: response::Parts, relay: RawRelay, attempt: &Attempt<'_>) -> Committed {
-    answer(head.status, head.headers, Content::Raw(relay), attempt)
+    answer(head.status, head.headers, Content::Raw(Box::new(relay)), attempt)
 }
 
 /// An answer of the attempt's target.
 pub(super) fn answer(status: StatusCode, headers: HeaderMap, content: Content, attempt: &Attempt<'_>) -> Committed {
-    let (model, provider) = (attempt.aim.shown.clone(), attempt.aim.provider.name.clone());
-    Committed { status, headers, content, model, provider, attempt: attempt.number }
+    let (model, provider) = (attempt.aim.shown.clone(), attempt.aim.provider.shown.clone());
+    Committed { status, headers, content, is_edited: false, model, provider, attempt: attempt.number }
 }
 
 fn whole(leg: &Leg<'_>, attempt: &Attempt<'_>, whole: WholeAnswer, settlement: &Settlement) -> Committed {
     let WholeAnswer { head, scan, body } = whole;
-    let mut headers = head.headers;
-    let segments: Segments = if leg.rewrite {
-        // They describe bytes that the caller will not get.
-        for name in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
-            headers.remove(name);
-        }
-        annotate(&body, &scan, &served(leg, attempt, settlement))
+    let content = if leg.rewrite {
+        Content::whole(annotate(&body, &scan, &served(leg, attempt, settlement)))
     } else {
-        body.into()
+        Content::from(body)
     };
-    answer(head.status, headers, Content::Whole(segments.into_iter()), attempt)
+    Committed { is_edited: leg.rewrite, ..answer(head.status, head.headers, content, attempt) }
 }
 
 fn served<'s>(leg: &'s Leg<'_>, attempt: &'s Attempt<'_>, settlement: &'s Settlement) -> Served<'s> {

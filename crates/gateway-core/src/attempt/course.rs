@@ -56,7 +56,7 @@ pub(super) struct Course<'c, 'a> {
     ranking: Ranking,
     retries: Retries,
     /// Where the next attempt has its place already.
-    lodged: Option<Lodged<'a>>,
+    lodged: Option<Box<Lodged<'a>>>,
     /// That a target had no room, if one had none.
     pub(super) crowded: Option<Crowded>,
     /// The credentials that were refused to the call, each with its target. Most calls allocate nothing for it.
@@ -98,11 +98,29 @@ impl<'c, 'a> Course<'c, 'a> {
     ///
     /// Nothing is left because the call's time is over.
     pub(super) async fn next(&mut self, settlement: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
-        if let Some(lodged) = self.lodged.take()
-            && let Some(attempt) = self.set_out(lodged, settlement)
-        {
-            return Ok(Some(attempt));
+        match self.next_at_once(settlement) {
+            // Boxed: most calls wait for nothing.
+            None => Box::pin(self.next_in_time(settlement)).await,
+            attempt => Ok(attempt),
         }
+    }
+
+    /// The next attempt, if its time has come and there is room for it.
+    fn next_at_once(&mut self, settlement: &mut Settlement) -> Option<Attempt<'a>> {
+        if let Some(lodged) = self.lodged.take() {
+            return self.set_out(*lodged, settlement);
+        }
+        let now = Instant::now();
+        let Candidate { step, aim } = self.next_step(&self.retries, now)?;
+        if !step.delay.is_zero() || now.into_std() >= aim.deadline.instant() {
+            return None;
+        }
+        let place = aim.provider.try_enter(&self.leg.account).ok()?;
+        self.set_out(Lodged { step, aim, place }, settlement)
+    }
+
+    /// The next attempt, whatever has to be waited for.
+    async fn next_in_time(&mut self, settlement: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
         let mut is_late = false;
         loop {
             let now = Instant::now();

@@ -34,11 +34,11 @@ pub(super) async fn open(
 ) -> Result<Opened, Failure> {
     let timeouts = attempt.aim.timeouts;
     // A model may think for longer than it may pause: ahead of the content only the time to it counts.
-    let mut opening = Opening::new(endpoint, body.with_idle(timeouts.total));
+    let mut opening = Box::new(Opening::new(endpoint, body.with_idle(timeouts.total)));
     let until = attempt.awaited_since + timeouts.first_token;
     let beginning = attempt.wait_for(timeout_at(until, opening.read())).await;
     match beginning.map_err(|_| Outcome::Timeout(TimeoutPhase::FirstToken))?? {
-        Beginning::Content => Ok(Opened::Events { head, opening: Box::new(opening) }),
+        Beginning::Content => Ok(Opened::Events { head, opening }),
         Beginning::Fault { fault, document } => {
             head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             fault::wrapped(attempt, &fault, head.headers, document)

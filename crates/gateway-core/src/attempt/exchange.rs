@@ -1,6 +1,7 @@
 //! One attempt: a request is sent, and as much of the answer is read as it takes to know that it is one.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use super::events::Opening;
 use super::explanation::{self, Explanation};
 use super::failure::{self, Failure};
 use super::{Sending, events, whole};
-use crate::headers::media_type;
+use crate::headers::{JSON, media_type};
 use crate::plan::Aim;
 use crate::relay::RawRelay;
 use crate::settle::{AnswerHead, Begun, Settlement};
@@ -89,8 +90,12 @@ pub(super) struct WholeAnswer {
 
 impl<'a> Attempt<'a> {
     /// An attempt that begins now, with its target's place in the route.
-    pub(super) fn new(target: usize, Begun { number, trace }: Begun, aim: Aim<'a>, admission: Admission) -> Self {
-        let began = Instant::now();
+    pub(super) fn new(
+        target: usize,
+        Begun { number, trace, at: began }: Begun,
+        aim: Aim<'a>,
+        admission: Admission,
+    ) -> Self {
         Self {
             aim,
             target,
@@ -107,13 +112,26 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// The same as [`run`](Self::run) with no other attempt beside it.
+    pub(super) async fn run_alone(
+        &mut self,
+        sending: Sending<'_>,
+        settlement: &mut Settlement,
+    ) -> Result<Opened, Failure> {
+        let result = self.run(sending).await;
+        settlement.note_wait(self.waited);
+        result
+    }
+
     /// Sends the request and judges the answer.
-    pub(super) async fn run(mut self, sending: Sending<'_>) -> Finished<'a> {
+    pub(super) async fn run(&mut self, sending: Sending<'_>) -> Result<Opened, Failure> {
         self.is_upload = !sending.outgoing.is_whole();
         self.asks_usage = sending.outgoing.can_ask_usage(&self.aim);
         let mut result = self.exchange(sending).await;
         if self.resents_asking.is_some() && sending.outgoing.is_whole() {
-            result = self.exchange_unasked(sending).await;
+            // Dropped first, so that the future has no room for two.
+            drop(result);
+            result = Box::pin(self.exchange_unasked(sending)).await;
         }
         if result.as_ref().is_ok_and(Opened::is_answer) {
             if self.asks_usage {
@@ -121,13 +139,31 @@ impl<'a> Attempt<'a> {
             }
             self.admission.first_content(self.awaited_since);
         }
-        Finished { attempt: self, result }
+        result
     }
 
+    /// Sends the request and reads as much of the answer as it takes. One function, though it has many parts: an answer is large
+    /// to hand from one future to the next, so what few calls need is boxed, and all others look at it where it is.
     async fn exchange(&mut self, sending: Sending<'_>) -> Result<Opened, Failure> {
-        let request = sending.outgoing.request(&self.aim, self.admission.credential, self.asks_usage);
-        let (head, body) = self.send(request, sending.asked.call.stream).await?;
-        self.open(sending, head, body).await
+        let (asks_usage, call) = (self.asks_usage, &sending.asked.call);
+        let request = |aim: &Aim<'_>, credential| sending.outgoing.request(aim, credential, asks_usage);
+        let (head, mut body) = self.send(request, call.stream).await?;
+        match self.classify(&head) {
+            Outcome::Success => {}
+            outcome @ (Outcome::ClientFault | Outcome::ModelMissing) => {
+                return Box::pin(whole::open_fault(self, outcome, head, body)).await;
+            }
+            outcome => return Err(Box::pin(self.refused(outcome, body)).await),
+        }
+        match answer_kind(&head.headers) {
+            AnswerKind::Events => events::open(self, call.endpoint, head, body).await,
+            AnswerKind::Other if !call.endpoint.promises_json() => Ok(Opened::Raw { head, relay: RawRelay::new(body) }),
+            // Where JSON is promised the body is judged, not its label: some upstreams send JSON as text.
+            AnswerKind::Json | AnswerKind::Other => {
+                let read = self.wait_for(whole::read_answer(&mut body)).await?;
+                whole::open(self, head, body, read)
+            }
+        }
     }
 
     /// The same as the caller has it, for an upstream that has found fault with what the gateway asks. That was it if the upstream
@@ -203,56 +239,59 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Waits for something that is in the upstream's hands.
+    /// Waits for something that is in the upstream's hands. What is there at once is not waited for.
     pub(super) async fn wait_for<F: Future>(&mut self, future: F) -> F::Output {
-        let began = Instant::now();
-        let output = future.await;
-        self.waited += began.elapsed();
+        let (mut future, mut began) = (pin!(future), None);
+        let output = poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            if polled.is_pending() {
+                began.get_or_insert_with(Instant::now);
+            }
+            polled
+        });
+        let output = output.await;
+        self.waited += began.map_or(Duration::ZERO, |began| began.elapsed());
         output
     }
 
     /// Sends a request and waits for the head of the answer. A head that is withheld for longer than the content of a stream
     /// may be is as bad as one without: many upstreams send it only when the model begins to speak.
+    ///
+    /// `request` makes the request for the attempt's target, with one of the provider's credentials.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<RequestBody>,
+        request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
         is_stream: bool,
     ) -> Result<(response::Parts, ResponseBody), Failure> {
-        if let Some(value) = self.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
-            request.headers_mut().insert(TRACEPARENT, value);
-        }
         let Aim { provider, timeouts, deadline, .. } = &self.aim;
         let is_first_token_sooner = is_stream && timeouts.first_token < timeouts.headers;
         let headers = if is_first_token_sooner { timeouts.first_token } else { timeouts.headers };
         let limits = SendLimits { connect: timeouts.connect, headers, deadline: *deadline };
-        let (upstream, idle) = (&provider.state.upstream, timeouts.idle);
-        let response = self.wait_for(upstream.send(request, limits)).await.map_err(|error| match error.kind() {
+        let (upstream, idle, began) = (&provider.state.upstream, timeouts.idle, Instant::now());
+        let sent = upstream.send(self.traced(request(&self.aim, self.admission.credential)), limits).await;
+        let now = Instant::now();
+        self.waited += now.saturating_duration_since(began);
+        let response = sent.map_err(|error| match error.kind() {
             UpstreamErrorKind::HeadersTimeout if is_first_token_sooner => {
                 Failure::from(Outcome::Timeout(TimeoutPhase::FirstToken))
             }
             _ => error.into(),
         })?;
-        self.answered = Some(AnswerHead { status: response.status(), after: self.began.elapsed() });
+        self.answered =
+            Some(AnswerHead { status: response.status(), after: now.saturating_duration_since(self.began) });
         if self.is_upload {
-            self.awaited_since = Instant::now();
+            self.awaited_since = now;
         }
         let (head, body) = response.into_parts();
         Ok((head, body.with_idle(idle)))
     }
 
-    async fn open(
-        &mut self,
-        sending: Sending<'_>,
-        head: response::Parts,
-        body: ResponseBody,
-    ) -> Result<Opened, Failure> {
-        match self.classify(&head) {
-            Outcome::Success => self.open_success(sending, head, body).await,
-            outcome @ (Outcome::ClientFault | Outcome::ModelMissing) => {
-                whole::open_fault(self, outcome, head, body).await
-            }
-            outcome => Err(self.refused(outcome, body).await),
+    /// A request that tells its upstream of the attempt's place in the call's trace, if it has one.
+    fn traced(&self, mut request: Request<RequestBody>) -> Request<RequestBody> {
+        if let Some(value) = self.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+            request.headers_mut().insert(TRACEPARENT, value);
         }
+        request
     }
 
     /// The verdict on an answer by its head.
@@ -263,23 +302,6 @@ impl<'a> Attempt<'a> {
         )]
         let received = SystemTime::now();
         self.aim.provider.protocol.classify(head, received)
-    }
-
-    /// Reads the beginning of a successful answer.
-    async fn open_success(
-        &mut self,
-        sending: Sending<'_>,
-        head: response::Parts,
-        body: ResponseBody,
-    ) -> Result<Opened, Failure> {
-        let endpoint = sending.asked.call.endpoint;
-        match answer_kind(&head.headers) {
-            AnswerKind::Events => events::open(self, endpoint, head, body).await,
-            // Where JSON is promised the body is judged, not its label: some upstreams send JSON as text.
-            AnswerKind::Json => whole::open(self, head, body).await,
-            AnswerKind::Other if endpoint.promises_json() => whole::open(self, head, body).await,
-            AnswerKind::Other => Ok(Opened::Raw { head, relay: RawRelay::new(body) }),
-        }
     }
 
     /// The failure that an answer's head tells of, with what the upstream says of it for the log.
@@ -302,10 +324,10 @@ enum AnswerKind {
 
 fn answer_kind(headers: &HeaderMap) -> AnswerKind {
     let essence = media_type(headers);
-    if essence.eq_ignore_ascii_case("text/event-stream") {
-        AnswerKind::Events
-    } else if essence.eq_ignore_ascii_case("application/json") {
+    if essence.eq_ignore_ascii_case(JSON) {
         AnswerKind::Json
+    } else if essence.eq_ignore_ascii_case("text/event-stream") {
+        AnswerKind::Events
     } else {
         AnswerKind::Other
     }

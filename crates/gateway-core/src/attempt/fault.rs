@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use gateway_call::Outcome;
-use gateway_protocol::{Refusal, Segments, UpstreamFault, refusal_body};
+use gateway_protocol::{Refusal, UpstreamFault, refusal_body};
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 
 use super::committed::{Committed, answer};
@@ -54,7 +54,7 @@ pub(super) fn pass_on(
 pub(super) fn words(attempt: &Attempt<'_>, status: StatusCode, mut headers: HeaderMap, document: Bytes) -> Committed {
     let redactor = &attempt.aim.provider.redactor;
     redactor.strip(&mut headers);
-    answer(status, headers, Content::Whole(Segments::from(redactor.redact(document)).into_iter()), attempt)
+    answer(status, headers, Content::from(redactor.redact(document)), attempt)
 }
 
 /// What stands for an upstream's explanation that did not arrive, or that is too long to be looked through.

@@ -66,7 +66,6 @@ pub(crate) async fn attempt_passthrough(
     settlement: &mut Settlement,
 ) -> Result<Committed, Rejection> {
     let Passage { aim, admission } = passage;
-    let request = request(&aim, admission.credential);
     let begun = settlement.begin_attempt(Addressee {
         model: ANY.into(),
         entry: None,
@@ -107,7 +106,10 @@ async fn place(
     Ok(Some(settlement.wait_for(entering).await.map_err(|_| out_of_time)??))
 }
 
-async fn exchange(attempt: &mut Attempt<'_>, request: Request<RequestBody>) -> Result<(Outcome, Committed), Failure> {
+async fn exchange(
+    attempt: &mut Attempt<'_>,
+    request: impl FnOnce(&Aim<'_>, usize) -> Request<RequestBody>,
+) -> Result<(Outcome, Committed), Failure> {
     let (mut head, mut body) = attempt.send(request, false).await?;
     let outcome = attempt.classify(&head);
     attempt.aim.provider.redactor.strip(&mut head.headers);

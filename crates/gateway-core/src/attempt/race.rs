@@ -17,20 +17,29 @@ use super::course::Course;
 use super::exchange::{Attempt, Finished};
 use crate::settle::{MAX_RUNNING, Settlement};
 
-/// Runs an attempt, and others beside it if the model is hedged and the attempt is slow.
+/// How others run beside an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hedging {
+    /// How long content may take before there is another.
+    after: Duration,
+    /// How many others there may be.
+    most: u32,
+}
+
+/// How others run beside this attempt; not at all if the model is not hedged, or the body can be sent only once.
+pub(super) fn hedging(course: &Course<'_, '_>, first: &Attempt<'_>, sending: Sending<'_>) -> Option<Hedging> {
+    let hedge = course.leg.hedge().filter(|_| sending.outgoing.is_whole())?;
+    Some(Hedging { after: delay(hedge, course, first.target)?, most: hedge.max })
+}
+
+/// Runs an attempt, and others beside it if it is slow.
 pub(super) async fn run<'a>(
+    Hedging { after, most }: Hedging,
     course: &mut Course<'_, 'a>,
     first: Attempt<'a>,
     sending: Sending<'_>,
     settlement: &mut Settlement,
 ) -> Finished<'a> {
-    let hedge = course.leg.hedge().filter(|_| sending.outgoing.is_whole());
-    let plan = hedge.and_then(|hedge| Some((delay(hedge, course, first.target)?, hedge.max)));
-    let Some((after, most)) = plan else {
-        let finished = first.run(sending).await;
-        settlement.note_wait(finished.attempt.waited);
-        return finished;
-    };
     let began = Instant::now();
     let hedges_left = (most as usize).min(MAX_RUNNING - 1);
     let mut race = Race { runners: Vec::with_capacity(1 + hedges_left), after, hedges_left };
@@ -47,6 +56,11 @@ fn delay(hedge: Hedge, course: &Course<'_, '_>, target: usize) -> Option<Duratio
         HedgeDelay::Fixed(after) => Some(after),
         HedgeDelay::Quantile(share) => course.leg.health(target)?.quantile(share, Instant::now().into_std()),
     }
+}
+
+async fn finish<'a>(mut attempt: Attempt<'a>, sending: Sending<'_>) -> Finished<'a> {
+    let result = attempt.run(sending).await;
+    Finished { attempt, result }
 }
 
 /// Attempts beside each other.
@@ -68,7 +82,7 @@ struct Runner<'s, 'a> {
 impl<'s, 'a: 's> Race<'s, 'a> {
     fn start(&mut self, attempt: Attempt<'a>, sending: Sending<'s>) {
         let (target, began) = (attempt.target, attempt.began);
-        self.runners.push(Runner { target, began, attempt: Box::pin(attempt.run(sending)) });
+        self.runners.push(Runner { target, began, attempt: Box::pin(finish(attempt, sending)) });
     }
 
     async fn run(

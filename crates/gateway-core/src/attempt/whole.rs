@@ -29,12 +29,18 @@ const MAX_ERROR: usize = 64 * 1024;
 const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads a successful answer, in which JSON was promised.
-pub(super) async fn open(
+pub(super) async fn read_answer(body: &mut ResponseBody) -> Result<Whole, UpstreamError> {
+    read(body, MAX_WHOLE).await
+}
+
+/// Judges it; the body has what is left to read of one that is too large to be held.
+pub(super) fn open(
     attempt: &mut Attempt<'_>,
     head: response::Parts,
-    mut body: ResponseBody,
+    body: ResponseBody,
+    read: Whole,
 ) -> Result<Opened, Failure> {
-    match attempt.wait_for(read(&mut body, MAX_WHOLE)).await? {
+    match read {
         Whole::TooLarge(beginning) => Ok(Opened::Raw { head, relay: RawRelay::behind(beginning, body) }),
         Whole::Complete(body) => {
             let scan = scan_answer(&body).map_err(|_| Failure::from(Outcome::InvalidResponse))?;
@@ -79,7 +85,7 @@ pub(super) async fn error_words(attempt: &mut Attempt<'_>, body: &mut ResponseBo
 }
 
 /// A body, as far as it was read.
-enum Whole {
+pub(super) enum Whole {
     Complete(Bytes),
     TooLarge(Vec<Bytes>),
 }

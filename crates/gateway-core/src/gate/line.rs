@@ -7,7 +7,6 @@
 //! So the more places a key has, the more it has to leave free (the dynamic thresholds of Choudhury and Hahne, "Dynamic queue
 //! length thresholds for shared-memory packet switches", 1998).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use gateway_config::Queue;
 use gateway_ratelimit::{FairQueue, Ticket};
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::pace::Pace;
@@ -70,15 +70,16 @@ struct State {
     /// As of the last one who came.
     limit: usize,
     inside: usize,
-    /// How many of them are each key's.
-    held: HashMap<Arc<str>, usize>,
+    /// How many of them are each key's. Accounts are named by whoever configures keys, not by callers, so a hash that can be
+    /// foreseen is good enough.
+    held: FxHashMap<Arc<str>, usize>,
     line: FairQueue<Standing>,
     /// How fast everybody in line moves on.
     pace: Pace,
     /// How fast those of one key do, for keys that have somebody in line; forgotten with the last of them, and making room never
     /// puts out the last of a key. Those who ask for less than their part are hardly ever seen in line, and take their turns all
     /// the same.
-    paces: HashMap<Arc<str>, Pace>,
+    paces: FxHashMap<Arc<str>, Pace>,
 }
 
 /// A place inside, left when dropped.
@@ -94,10 +95,10 @@ impl Gate {
         let state = State {
             limit: 0,
             inside: 0,
-            held: HashMap::new(),
+            held: FxHashMap::default(),
             line: FairQueue::new(0),
             pace: Pace::default(),
-            paces: HashMap::new(),
+            paces: FxHashMap::default(),
         };
         Arc::new(Self { state: Mutex::new(state) })
     }
@@ -105,6 +106,11 @@ impl Gate {
     /// A place, if there is one for this key that nobody waits for.
     pub(crate) fn try_enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Option<Place> {
         let mut state = self.state.lock();
+        if state.is_calm(room) {
+            state.hold(key);
+            drop(state);
+            return Some(Place::new(self, key));
+        }
         let now = Instant::now();
         let wakers = state.set(room, now);
         let is_inside = state.may_enter(key);
@@ -130,7 +136,13 @@ impl Gate {
     pub(crate) async fn enter(self: &Arc<Self>, room: Room, key: &Arc<str>) -> Result<Place, Crowded> {
         match self.try_enter(room, key) {
             Some(place) => Ok(place),
-            None => wait_at(&[Entrance { gate: self, room, until: None }], key).await.map(|entered| entered.place),
+            // Boxed, because a line is large to stand in, and few calls do.
+            None => {
+                Box::pin(async {
+                    wait_at(&[Entrance { gate: self, room, until: None }], key).await.map(|entered| entered.place)
+                })
+                .await
+            }
         }
     }
 
@@ -183,7 +195,12 @@ impl Gate {
 
     /// Gives a place of this key to the next in line, or to nobody.
     fn leave(&self, key: &Arc<str>) {
-        let wakers = self.state.lock().leave(key, Instant::now());
+        let mut state = self.state.lock();
+        if !state.is_waited_for() {
+            return state.let_go(key);
+        }
+        let wakers = state.leave(key, Instant::now());
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 }
@@ -201,12 +218,22 @@ impl State {
         has_share(&self.held, self.limit.saturating_sub(self.inside), key)
     }
 
+    /// Whether there is so much of that room that whoever comes may come in, and nobody has to wait behind it: all that there is
+    /// to do then is to count.
+    fn is_calm(&self, room: Room) -> bool {
+        let leaves_some = self.inside.saturating_add(1) < room.limit;
+        // A key that has all of the places still has fewer than this.
+        let has_share = self.inside < room.limit.saturating_sub(self.inside).saturating_mul(SHARE);
+        leaves_some && has_share && self.limit == room.limit && !self.is_waited_for()
+    }
+
+    /// Whether it matters how soon there is a place.
+    fn is_waited_for(&self) -> bool {
+        !self.line.is_empty() || self.inside >= self.limit
+    }
+
     fn admit(&mut self, key: &Arc<str>, now: Instant) {
-        self.inside += 1;
-        match self.held.get_mut(key) {
-            Some(held) => *held += 1,
-            None => drop(self.held.insert(Arc::clone(key), 1)),
-        }
+        self.hold(key);
         if self.inside == self.limit {
             self.pace.begin(now);
         }
@@ -214,12 +241,26 @@ impl State {
 
     fn leave(&mut self, key: &Arc<str>, now: Instant) -> Vec<Waker> {
         self.pace.left(now);
+        self.let_go(key);
+        self.call_in(now)
+    }
+
+    /// Counts a place of this key.
+    fn hold(&mut self, key: &Arc<str>) {
+        self.inside += 1;
+        match self.held.get_mut(key) {
+            Some(held) => *held += 1,
+            None => drop(self.held.insert(Arc::clone(key), 1)),
+        }
+    }
+
+    /// Counts it no more.
+    fn let_go(&mut self, key: &Arc<str>) {
         self.inside -= 1;
         match self.held.get_mut(key) {
             Some(held) if *held > 1 => *held -= 1,
             _ => drop(self.held.remove(key)),
         }
-        self.call_in(now)
     }
 
     /// The next in line who may enter.
@@ -288,7 +329,7 @@ impl State {
 }
 
 /// Whether a key has few enough places for another one, with so many free.
-fn has_share(held: &HashMap<Arc<str>, usize>, free: usize, key: &Arc<str>) -> bool {
+fn has_share(held: &FxHashMap<Arc<str>, usize>, free: usize, key: &Arc<str>) -> bool {
     held.get(key).copied().unwrap_or(0) < free.saturating_mul(SHARE)
 }
 

@@ -1,10 +1,11 @@
 //! What callers are told of their limits, in the headers that OpenAI uses ("Rate limits in headers").
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use gateway_ratelimit::{Level, Levels};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName};
+
+use super::text::{ShortText, number};
 
 /// The names of limit, remainder and time until all is there again, for one kind of limit.
 type Names = [HeaderName; 3];
@@ -31,34 +32,48 @@ pub(crate) fn tell(levels: Levels, headers: &mut HeaderMap) {
 }
 
 fn tell_one(level: Level, [limit, remaining, reset]: Names, headers: &mut HeaderMap) {
-    headers.insert(limit, HeaderValue::from(level.limit));
-    headers.insert(remaining, HeaderValue::from(level.remaining));
-    if let Ok(value) = HeaderValue::try_from(duration(level.reset)) {
+    headers.insert(limit, number(level.limit));
+    headers.insert(remaining, number(level.remaining));
+    if let Some(value) = duration(level.reset).value() {
         headers.insert(reset, value);
     }
 }
 
 /// A duration as OpenAI writes it, which is as Go does, to the millisecond: `20ms`, `1.5s`, `6m0s`. Rounded up.
-fn duration(duration: Duration) -> String {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
+fn duration(duration: Duration) -> ShortText {
+    let begun = u64::from(!duration.subsec_nanos().is_multiple_of(1_000_000));
+    let millis = duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis()) + begun);
+    let mut text = ShortText::new();
     if millis < 1000 {
-        return format!("{millis}ms");
+        text.push_number(millis);
+        text.push(b"ms");
+        return text;
     }
     let (hours, minutes, millis) = (millis / 3_600_000, millis / 60_000 % 60, millis % 60_000);
-    let mut text = String::new();
     if hours > 0 {
-        let _ = write!(text, "{hours}h");
+        text.push_number(hours);
+        text.push(b"h");
     }
     if hours > 0 || minutes > 0 {
-        let _ = write!(text, "{minutes}m");
+        text.push_number(minutes);
+        text.push(b"m");
     }
-    let (seconds, fraction) = (millis / 1000, millis % 1000);
-    let _ = write!(text, "{seconds}");
-    if fraction > 0 {
-        let _ = write!(text, ".{}", format!("{fraction:03}").trim_end_matches('0'));
-    }
-    text.push('s');
+    text.push_number(millis / 1000);
+    push_fraction(millis % 1000, &mut text);
+    text.push(b"s");
     text
+}
+
+/// Adds thousandths without the zeros at their end.
+fn push_fraction(thousandths: u64, text: &mut ShortText) {
+    let (mut rest, mut worth) = (thousandths, 100);
+    if rest > 0 {
+        text.push(b".");
+    }
+    while rest > 0 {
+        text.push_number(rest / worth);
+        (rest, worth) = (rest % worth, worth / 10);
+    }
 }
 
 #[cfg(test)]
@@ -74,12 +89,13 @@ mod tests {
             (999_001, "1s"),
             (1_500_000, "1.5s"),
             (1_050_000, "1.05s"),
+            (1_005_000, "1.005s"),
             (60_000_000, "1m0s"),
             (360_000_000, "6m0s"),
             (3_600_000_000, "1h0m0s"),
             (3_661_250_000, "1h1m1.25s"),
         ] {
-            assert_eq!(duration(Duration::from_micros(micros)), expected, "{micros}");
+            assert_eq!(duration(Duration::from_micros(micros)).value().unwrap(), expected, "{micros}");
         }
     }
 }

@@ -19,16 +19,25 @@ pub(crate) struct BoundedBody<B> {
     /// How much of it is read for now, in bytes.
     most: u64,
     received: u64,
+    /// When as much of it as is read for now has to be here.
+    deadline: Option<Instant>,
     /// Made at the first silence, which most bodies do not have.
     silence: Option<Pin<Box<Sleep>>>,
-    /// Whether `silence` runs since the last part of the body.
-    waiting: bool,
+    /// For what `silence` waits since the last part of the body, if it does.
+    waiting: Option<Limit>,
+}
+
+/// A bound on time.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    Idle,
+    Total,
 }
 
 impl<B> BoundedBody<B> {
     /// Bounds a body.
     pub(crate) fn new(body: B, limits: BodyLimits) -> Self {
-        Self { body, limits, most: limits.size, received: 0, silence: None, waiting: false }
+        Self { body, limits, most: limits.size, received: 0, deadline: None, silence: None, waiting: None }
     }
 
     /// Takes a body for too large that has more bytes than this, until [`Self::read_all`].
@@ -36,20 +45,27 @@ impl<B> BoundedBody<B> {
         self.most = most.min(self.limits.size);
     }
 
+    /// Takes a body for too slow that is not here by then, until [`Self::read_all`].
+    pub(crate) fn has_to_end_by(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
     /// Reads as much as may be read at all.
     pub(crate) fn read_all(&mut self) {
-        self.most = self.limits.size;
+        (self.most, self.deadline) = (self.limits.size, None);
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        let limit = self.limits.idle;
-        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(limit)));
-        if !self.waiting {
-            self.waiting = true;
-            silence.as_mut().reset(Instant::now() + limit);
-        }
+        let BodyLimits { idle, total, .. } = self.limits;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(idle)));
+        let limit = *self.waiting.get_or_insert_with(|| {
+            let silent_until = Instant::now() + idle;
+            let sooner = self.deadline.filter(|deadline| *deadline < silent_until);
+            silence.as_mut().reset(sooner.unwrap_or(silent_until));
+            sooner.map_or(Limit::Idle, |_| Limit::Total)
+        });
         ready!(silence.as_mut().poll(cx));
-        Poll::Ready(Rejection::BodyTimeout { waited: limit })
+        Poll::Ready(Rejection::BodyTimeout { waited: if matches!(limit, Limit::Idle) { idle } else { total } })
     }
 }
 
@@ -64,7 +80,7 @@ impl<B: RequestSource> Body for BoundedBody<B> {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => return this.poll_silence(cx).map(|rejection| Some(Err(rejection))),
             };
-            this.waiting = false;
+            this.waiting = None;
             let Some(frame) = frame else { return Poll::Ready(None) };
             let Ok(chunk) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else { continue };
             this.received += chunk.len() as u64;
@@ -132,6 +148,28 @@ mod tests {
         assert_eq!(read(slow).await.unwrap(), "...");
         let silent = async_frames([2, 4]);
         assert!(matches!(read(silent).await, Err(Rejection::BodyTimeout { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slowness_ends_the_body_where_it_has_to_end_until_it_has_not() {
+        for (is_lifted, expected) in [(false, 2), (true, 4)] {
+            let mut body = BoundedBody::new(async_frames([2, 2, 2, 2]), LIMITS);
+            body.has_to_end_by(Instant::now() + Duration::from_secs(5));
+            let mut read = 0;
+            while let Some(frame) = body.frame().await {
+                match frame {
+                    Ok(_) => read += 1,
+                    Err(rejection) => {
+                        assert!(matches!(rejection, Rejection::BodyTimeout { waited } if waited == LIMITS.total));
+                        break;
+                    }
+                }
+                if is_lifted {
+                    body.read_all();
+                }
+            }
+            assert_eq!(read, expected);
+        }
     }
 
     /// One byte after each of these pauses, in seconds.

@@ -30,6 +30,8 @@ pub(crate) struct Begun {
     pub(crate) number: usize,
     /// Its place in the call's trace, if the call is traced: what its upstream is told.
     pub(crate) trace: Option<TraceParent>,
+    /// When it began.
+    pub(crate) at: Instant,
 }
 
 /// The head of an upstream's answer.
@@ -80,7 +82,7 @@ impl Attempts {
         if let Some(slot) = self.running.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some((number, now));
         }
-        Begun { number, trace }
+        Begun { number, trace, at: now }
     }
 
     /// Notes what came of an attempt.

@@ -32,9 +32,9 @@ impl Stopwatch {
         self.started.elapsed()
     }
 
-    /// From here on the call waits, until [`end_wait`](Self::end_wait).
+    /// From here on the call waits, unless it does already, until [`end_wait`](Self::end_wait).
     pub(super) fn begin_wait(&mut self) {
-        self.waiting = Some(Instant::now());
+        self.waiting.get_or_insert_with(Instant::now);
     }
 
     /// Counts a wait as one that began then, unless one has begun already.

@@ -28,6 +28,8 @@ const USER_AGENT: &str = concat!("llm-gateway/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct ProviderRuntime {
     /// Its configured name.
     pub(crate) name: Label,
+    /// The name as answers show it; none if it cannot stand in a header.
+    pub(crate) shown: Option<HeaderValue>,
     /// Its type, as configured.
     pub(crate) kind: Label,
     /// The protocol it speaks.
@@ -159,6 +161,7 @@ fn compile_one(
     let headers = all_headers(config, protocol.as_ref())?;
     Ok(Arc::new(ProviderRuntime {
         name: Label::of(&config.name),
+        shown: HeaderValue::from_bytes(config.name.as_bytes()).ok(),
         kind: Label::of(&config.kind),
         protocol,
         state,

@@ -61,7 +61,7 @@ pub(in crate::attempt) async fn first_with_room(
     let account = courses.first().map(|course| Arc::clone(&course.leg.account)).unwrap_or_default();
     let (index, place) = wait_for_any(&candidates, &account, None, settlement).await?;
     let (owner, Candidate { step, aim }) = (owners[index], candidates.swap_remove(index));
-    courses[owner].lodged = Some(Lodged { step, aim, place });
+    courses[owner].lodged = Some(Box::new(Lodged { step, aim, place }));
     Ok(owner)
 }
 
