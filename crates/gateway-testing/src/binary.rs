@@ -109,10 +109,11 @@ impl GatewayProcess {
         self.log.try_iter().collect()
     }
 
-    /// Resident memory, in bytes; `None` where the system does not tell.
+    /// Resident memory of its own, in bytes, without the parts of the program that the system has mapped in so far; `None` where it
+    /// does not tell.
     pub fn resident_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
         let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
         Some(kibibytes * 1024)
     }
