@@ -5,6 +5,7 @@
 
 pub mod administrator;
 pub mod clock;
+pub mod counted;
 pub mod database;
 pub mod deaf;
 pub mod drain;

@@ -6,7 +6,8 @@
 //! in pieces, the next one when the one before fits into the window.
 //!
 //! An error of a body cuts the connection, and with it what hyper has gathered but not written yet. It may come with the
-//! last data and even with the head, so it is held back until hyper has written those.
+//! last data, so it is held back until hyper has written that. A body that fails before it has any is no answer, and cuts
+//! the head as well.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -85,7 +86,7 @@ where
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let noted =
-            |body| NotedBody { body, rest: Bytes::new(), piece, is_unwritten: true, failure: None, _call: call };
+            |body| NotedBody { body, rest: Bytes::new(), piece, is_unwritten: false, failure: None, _call: call };
         Poll::Ready(Ok(response.map(noted)))
     }
 }
@@ -98,7 +99,7 @@ pin_project! {
         // Data of the body that was not handed over yet.
         rest: Bytes,
         piece: usize,
-        // Whether hyper may have gathered something that it has not written.
+        // Whether hyper may have gathered data that it has not written.
         is_unwritten: bool,
         failure: Option<BoxError>,
         _call: Option<RunningCall>,

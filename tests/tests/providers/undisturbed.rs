@@ -53,7 +53,7 @@ fn content(event: &str) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_others_are_as_they_were() {
     const FILE: &str = "master_keys: [ { name: team, key: \"${CALLER_KEY}\" } ]\nretry: { max_retries: 0 }\n\
-                        circuit_breaker: { consecutive_failures: 2, open: 300s }\n";
+                        server: { workers: 1 }\ncircuit_breaker: { consecutive_failures: 2, open: 300s }\n";
     for database in gateway_tests::database::Database::each() {
         let site = gateway_tests::site::Site::of(FILE).await.with("DB_URL", &database.url());
         let node = site.start();

@@ -12,6 +12,7 @@ fn config(weak: bool, weight: u32) -> String {
     format!(
         "providers:\n  - {{ name: main, api_base: \"${{UPSTREAM}}\", weight: {weight}, model_mapping: {{ gpt-4o: gpt-4o-2024 }} }}\n\
          {provider}retry: {{ max_retries: 0 }}\n\
+         server: {{ workers: 1 }}\n\
          circuit_breaker: {{ consecutive_failures: 2, open: 300s }}\n\
          master_keys:\n  - {{ name: team, key: \"${{CALLER_KEY}}\", rate_limit: {{ limit: 4, period_seconds: 3600 }} }}\n  \
          - {{ name: free, key: {FREE} }}\n"

@@ -2,9 +2,9 @@
 //!
 //! From frame to frame of a stream nothing changes but the text that the model wrote, and what some vendors number or pad their
 //! frames with. So a frame that is one that was read before, but for such values, is compared instead of read: what it says
-//! follows from what that one said. That takes a sixth of the instructions. Only values are left open of which it is known what
-//! they change, and each is still read by the rules of JSON, so that a frame is never taken for what reading it would not have
-//! found.
+//! follows from what that one said. A frame of 186 bytes, all else included, came from 3,900 instructions to 1,900 by this. Only
+//! values are left open of which it is known what they change, and each is still read by the rules of JSON, so that a frame is
+//! never taken for what reading it would not have found.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::json::{Quoted, Scanner};
 const MAX_REMEMBERED: usize = 2048;
 
 /// After so many frames in a row that were like none before, none is remembered any more: the vendor has something else in its
-/// frames that always changes, and remembering costs about a tenth of reading.
+/// frames that always changes, and to remember each for nothing is dearer than to read it.
 const MAX_MISSES: u8 = 8;
 
 /// A value that may differ from frame to frame: a string, given by what stands between its quotes, or a number.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use gateway_core::GatewayBuilder;
 use gateway_core::call::Observer;
 use gateway_store::UsageBook;
@@ -16,21 +15,36 @@ use tokio_util::sync::CancellationToken;
 /// How long the last spans may take to leave. Under callgrind everything takes fifty times as long.
 const FAREWELL: Duration = Duration::from_mins(1);
 
-/// Which observers there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Told {
-    #[default]
-    Nobody,
-    Metrics,
-    AccessLog,
-    UsageBook,
-    Traces,
-    Everybody,
+/// Which observers there are; none by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The metrics.
+    pub metrics: bool,
+    /// The access log, as JSON on standard error.
+    pub log: bool,
+    /// The book of usage, with nobody who writes what it holds.
+    pub usage: bool,
+    /// The export of traces, and whether it records those of the calls.
+    pub traces: Option<bool>,
+}
+
+impl Told {
+    /// Those that every server has.
+    pub fn all_but_traces() -> Self {
+        Self { metrics: true, log: true, usage: true, traces: None }
+    }
+
+    /// All there are.
+    pub fn all() -> Self {
+        Self { traces: Some(true), ..Self::all_but_traces() }
+    }
 }
 
 /// Observers at work, with the threads behind them.
-pub(crate) struct Audience {
-    pub(crate) observer: Arc<dyn Observer>,
+pub struct Audience {
+    /// All of them.
+    pub observer: Arc<dyn Observer>,
+    told: Told,
     log: Option<LogGuard>,
     export: Option<Export>,
 }
@@ -43,23 +57,22 @@ struct Export {
 }
 
 impl Audience {
-    /// Those who are told, where spans go to `receiver`.
-    pub(crate) fn of(told: Told, is_sampled: bool, receiver: &str) -> Self {
-        let has = |observer| told == observer || told == Told::Everybody;
-        let log = has(Told::AccessLog).then(|| start_logging(LineFormat::Json, true, None).expect("the first log"));
-        let export = has(Told::Traces).then(|| Export::start(is_sampled, receiver));
+    /// Those who are told, where spans go to `receiver`, an address with a port. A process can have one that has the log.
+    pub fn of(told: Told, receiver: &str) -> Self {
+        let log = told.log.then(|| start_logging(LineFormat::Json, true, None).expect("the first log"));
+        let export = told.traces.map(|is_sampled| Export::start(is_sampled, receiver));
         let observers = [
-            log.as_ref().map(|_| Arc::new(AccessLog::default()) as Arc<dyn Observer>),
-            has(Told::Metrics).then(|| Arc::new(Metrics::new()) as _),
-            has(Told::UsageBook).then(|| Arc::new(opened()) as _),
+            log.as_ref().map(|log| Arc::new(AccessLog::new(log)) as Arc<dyn Observer>),
+            told.metrics.then(|| Arc::new(Metrics::new()) as _),
+            told.usage.then(|| Arc::new(opened()) as _),
             export.as_ref().map(|export| Arc::new(export.traces.clone()) as _),
         ];
-        Self { observer: Arc::new(Observers::new(observers.into_iter().flatten())), log, export }
+        Self { observer: Arc::new(Observers::new(observers.into_iter().flatten())), told, log, export }
     }
 
     /// Has a gateway tell them.
-    pub(crate) fn equip(&self, builder: GatewayBuilder) -> GatewayBuilder {
-        if self.log.is_none() && self.export.is_none() {
+    pub fn equip(&self, builder: GatewayBuilder) -> GatewayBuilder {
+        if self.told == Told::default() {
             return builder;
         }
         let builder = builder.observer(Arc::clone(&self.observer));
@@ -68,8 +81,8 @@ impl Audience {
         builder.trace_calls(move |trace, parent| sampler.samples(trace, parent))
     }
 
-    /// Waits for everything to be written and sent.
-    pub(crate) fn dismiss(self) {
+    /// Waits for everything to be written and sent, and fails if anything was dropped on the way.
+    pub fn dismiss(self) {
         if let Some(log) = &self.log {
             assert_eq!(log.dropped_lines().count(), 0, "a line that is dropped takes less");
         }
