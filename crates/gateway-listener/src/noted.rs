@@ -6,8 +6,8 @@
 //! in pieces, the next one when the one before fits into the window.
 //!
 //! An error of a body cuts the connection, and with it what hyper has gathered but not written yet. It may come with the
-//! last data, so it is held back until hyper has written that. A body that fails before it has any is no answer, and cuts
-//! the head as well.
+//! last data, so it is held back for as long as hyper tries once to write that; a peer whose socket is full loses the rest.
+//! A body that fails before it has any data is no answer, and cuts the head as well.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;

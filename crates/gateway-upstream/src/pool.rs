@@ -131,15 +131,16 @@ impl Pool {
 
     /// Takes a connection back whose exchange is complete.
     pub(crate) fn put_back(self: &Arc<Self>, mut connection: Box<H1>, now: Instant) {
+        // From within, so that whatever happens to it from now on finds it here.
+        let mut contents = self.contents.lock();
         if !connection.rest() {
             return;
         }
-        let mut contents = self.contents.lock();
         contents.idle.push_back(Idle { connection, since: now });
         contents.reap(now, self.idle_timeout, self.max_idle);
         if !contents.has_keeper {
             contents.has_keeper = true;
-            tokio::spawn(keep(Arc::downgrade(self), self.disturbed()));
+            tokio::spawn(keep(Keeping(Arc::downgrade(self)), self.disturbed()));
         }
     }
 
@@ -166,7 +167,7 @@ impl Contents {
     fn take_ready(&mut self, home: Id) -> Option<Link> {
         while let Some(newest) = self.idle.iter().rposition(|idle| idle.connection.home() == home) {
             let Idle { mut connection, .. } = self.idle.remove(newest)?;
-            if connection.is_ready() {
+            if connection.take_up() {
                 return Some(Link::H1(connection));
             }
         }
@@ -196,11 +197,22 @@ impl Drop for Pool {
     }
 }
 
+/// The keeper's place, which becomes free when the keeper's runtime ends before the pool.
+struct Keeping(Weak<Pool>);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.contents.lock().has_keeper = false;
+        }
+    }
+}
+
 /// Drops connections at rest that their upstream has closed, until the pool is gone.
-async fn keep(pool: Weak<Pool>, disturbed: Arc<Notify>) {
+async fn keep(keeping: Keeping, disturbed: Arc<Notify>) {
     loop {
         disturbed.notified().await;
-        let Some(pool) = pool.upgrade() else { return };
+        let Some(pool) = keeping.0.upgrade() else { return };
         pool.contents.lock().idle.retain_mut(|idle| idle.connection.is_ready());
     }
 }

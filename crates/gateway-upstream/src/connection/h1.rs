@@ -7,8 +7,8 @@
 
 mod bell;
 
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -16,6 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
@@ -93,7 +94,7 @@ impl H1 {
         self.bell.ring_for(cx.waker());
         if let Driver::Upload(task) = &mut self.driver {
             let Poll::Ready(connection) = Pin::new(task).poll(cx) else { return };
-            self.driver = connection.ok().flatten().map_or(Driver::Ended, Driver::Holder);
+            self.driver = Driver::returned(connection.ok().flatten());
         }
         self.driver.poll(&self.waker);
     }
@@ -122,25 +123,49 @@ impl H1 {
             self.bell.hush();
             let come = ask(unheard);
             if come.is_ready() || !self.bell.ring_for(cx.waker()) {
+                // Where the task has used up its turn, whoever was asked says so to a waker that nobody hears.
+                if !has_budget_remaining() {
+                    cx.waker().wake_by_ref();
+                }
                 return come;
             }
         }
     }
 
-    /// Lets go of the connection: it finishes what it is at, and says whether it is ready for another request.
+    /// Lets go of the connection: it finishes what it is at, and says whether it can serve another call.
     pub(crate) fn rest(&mut self) -> bool {
+        if let Driver::Upload(task) = &mut self.driver {
+            // It has nothing more to send, but may not have noticed yet.
+            match pin!(unconstrained(task)).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(connection) => self.driver = Driver::returned(connection.ok().flatten()),
+                Poll::Pending => return false,
+            }
+        }
         self.bell.rest();
         self.is_ready()
     }
 
-    /// Whether the next request can be sent. Notices if the upstream has closed the connection meanwhile.
+    /// Whether it can serve another call. Notices if the upstream has closed it meanwhile.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.driver.poll(&self.waker);
         self.sender.is_ready()
     }
+
+    /// Takes the connection for a call, if it can serve one. The request that it is given next is no disturbance.
+    pub(crate) fn take_up(&mut self) -> bool {
+        let is_ready = self.is_ready();
+        if is_ready {
+            self.bell.hush();
+        }
+        is_ready
+    }
 }
 
 impl Driver {
+    fn returned(connection: Option<Connection>) -> Self {
+        connection.map_or(Self::Ended, Self::Holder)
+    }
+
     fn poll(&mut self, waker: &Waker) {
         if let Self::Holder(connection) = self
             && let Poll::Ready(ended) = Pin::new(connection).poll(&mut Context::from_waker(waker))

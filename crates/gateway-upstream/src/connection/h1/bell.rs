@@ -57,14 +57,57 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        match self.heard_by.load(Ordering::Acquire) {
+        let mut heard_by = self.heard_by.load(Ordering::Acquire);
+        // Again if somebody began to hear it meanwhile, since they may have looked before this.
+        while heard_by == HUSHED {
+            match self.heard_by.compare_exchange(HUSHED, MISSED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(changed) => heard_by = changed,
+            }
+        }
+        match heard_by {
             HELD => self.task.wake(),
             AT_REST => self.disturbed.notify_one(),
-            HUSHED => {
-                // Where this fails somebody hears it again, and has looked since or is about to.
-                let _ = self.heard_by.compare_exchange(HUSHED, MISSED, Ordering::AcqRel, Ordering::Relaxed);
-            }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task, and how often it was woken.
+    #[derive(Default)]
+    struct Task(AtomicU8);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_it_hears_it() {
+        let (task, disturbed) = (Arc::<Task>::default(), Arc::<Notify>::default());
+        let bell = Arc::new(Bell::new(Arc::clone(&disturbed)));
+        let (ring, waker) = (Waker::from(Arc::clone(&bell)), Waker::from(Arc::clone(&task)));
+        let woken = || task.0.load(Ordering::Relaxed);
+
+        assert!(!bell.ring_for(&waker));
+        ring.wake_by_ref();
+        assert_eq!(woken(), 1);
+
+        bell.hush();
+        assert!(!bell.ring_for(&waker), "nothing was missed");
+        bell.hush();
+        ring.wake_by_ref();
+        assert_eq!(woken(), 1, "the task looks by itself");
+        assert!(bell.ring_for(&waker), "and is told that it has to");
+
+        bell.rest();
+        ring.wake_by_ref();
+        assert_eq!(woken(), 1, "the call is over");
+        disturbed.notified().await;
     }
 }
