@@ -13,6 +13,7 @@ use gateway_call::Outcome;
 use gateway_protocol::{Pieces, Segments};
 use http_body::{Body, Frame, SizeHint};
 
+use crate::clock::turn;
 use crate::settle::Settlement;
 
 mod events;
@@ -115,15 +116,17 @@ impl Body for AnswerBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         let this = self.get_mut();
         let mut settlement = this.settlement.as_deref_mut();
-        let chunk = match &mut this.content {
-            Content::Whole { first, rest } => Poll::Ready(next_piece(first, rest).map(Ok)),
-            Content::Events(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()).map(|chunk| chunk.map(Ok)),
-            Content::Raw(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()),
-        };
-        if let (Poll::Ready(Some(Ok(bytes))), Some(settlement)) = (&chunk, settlement) {
-            settlement.note_bytes(bytes.len());
-        }
-        chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        turn(|| {
+            let chunk = match &mut this.content {
+                Content::Whole { first, rest } => Poll::Ready(next_piece(first, rest).map(Ok)),
+                Content::Events(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()).map(|chunk| chunk.map(Ok)),
+                Content::Raw(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()),
+            };
+            if let (Poll::Ready(Some(Ok(bytes))), Some(settlement)) = (&chunk, settlement) {
+                settlement.note_bytes(bytes.len());
+            }
+            chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,13 +11,13 @@ use gateway_call::{Endpoint, RequestId};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
-use tokio::time::Instant;
 
 use crate::accept::{Destination, accept, allowed_methods, check_head, destination};
 use crate::admit::admit;
 use crate::answer::{Answer, relay};
 use crate::attempt::{Passage, admit_passthrough, attempt, attempt_passthrough};
 use crate::authenticate::{Caller, authenticate};
+use crate::clock::{self, turn};
 use crate::cors::CorsRules;
 use crate::discard::discard;
 use crate::encode::{PassedThrough, encode};
@@ -59,10 +59,13 @@ impl<B: RequestSource> hyper::service::Service<Request<B>> for GatewayService {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<B>) -> Self::Future {
-        let (gateway, started) = (self.gateway.clone(), Instant::now());
+        let gateway = self.gateway.clone();
         // What an `async fn` takes by value is kept twice in its future, so the head is lent to all that follows.
         let (mut head, body) = request.into_parts();
-        Box::pin(async move { Ok(serve(&gateway, &mut head, body, started).await) })
+        Box::pin(async move {
+            let mut call = pin!(serve(&gateway, &mut head, body));
+            Ok(poll_fn(|cx| turn(|| call.as_mut().poll(cx))).await)
+        })
     }
 }
 
@@ -72,12 +75,8 @@ impl GatewayService {
     }
 }
 
-async fn serve<B: RequestSource>(
-    gateway: &Gateway,
-    head: &mut Parts,
-    body: B,
-    started: Instant,
-) -> Response<AnswerBody> {
+async fn serve<B: RequestSource>(gateway: &Gateway, head: &mut Parts, body: B) -> Response<AnswerBody> {
+    let started = clock::now();
     let snapshot = gateway.shared.snapshot.load_full();
     let request_id = request_id(&head.headers);
     let trace = gateway.shared.sampling.as_ref().map(|samples| continue_trace(&mut head.headers, &**samples));

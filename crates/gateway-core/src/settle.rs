@@ -15,12 +15,12 @@ use gateway_call::{
 };
 use gateway_keystore::VirtualKey;
 use gateway_protocol::ReportedUsage;
-use gateway_ratelimit::{Levels, Moment, NanoUsd, Price};
+use gateway_ratelimit::{Levels, NanoUsd, Price};
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::attempt::Admission;
-use crate::clock::wall_clock;
+use crate::clock::{self, moment, turn};
 use crate::gate::Place;
 use crate::reserve::Debt;
 use crate::trace::random_span;
@@ -234,7 +234,7 @@ impl Settlement {
     /// Notes what came of the answer. What began well may end badly, so a later verdict replaces an earlier.
     pub(crate) fn judge_answer(&mut self, outcome: Outcome) {
         let Some(answering) = &self.answering else { return };
-        self.attempts.judge(answering.number, outcome, answering.began.elapsed());
+        self.attempts.judge(answering.number, outcome, clock::now().saturating_duration_since(answering.began));
     }
 
     /// Notes that the caller left before the answer was complete.
@@ -299,9 +299,9 @@ impl Settlement {
     }
 
     /// Gives back what the call has taken from its key's limits, but for what the answer took.
-    fn settle_debt(&mut self, bill: Option<(Tokens, NanoUsd)>, now: Instant) {
+    fn settle_debt(&mut self, bill: Option<(Tokens, NanoUsd)>) {
         let Some(debt) = self.debt.take() else { return };
-        let at = Moment { now: now.into_std(), wall: wall_clock() };
+        let at = moment();
         match bill {
             Some((tokens, cost)) => debt.pay(tokens, cost, at),
             None => debt.forgive(at),
@@ -320,8 +320,8 @@ impl Settlement {
         }
     }
 
-    fn tell(&self, bill: Option<(Tokens, NanoUsd)>, now: Instant) {
-        let duration = now.saturating_duration_since(self.time.started());
+    fn tell(&self, bill: Option<(Tokens, NanoUsd)>) {
+        let duration = clock::now().saturating_duration_since(self.time.started());
         self.observer.on_event(&Event::Settled(&CallRecord {
             request_id: &self.request_id,
             trace: self.trace,
@@ -350,12 +350,14 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let (bill, now) = (self.bill(), Instant::now());
-        self.settle_debt(bill, now);
-        self.time.has_waited_since(self.attempts.running_since());
-        self.time.end_wait();
-        self.cancel_attempts(None);
-        self.release_target();
-        self.tell(bill, now);
+        turn(|| {
+            let bill = self.bill();
+            self.settle_debt(bill);
+            self.time.has_waited_since(self.attempts.running_since());
+            self.time.end_wait();
+            self.cancel_attempts(None);
+            self.release_target();
+            self.tell(bill);
+        });
     }
 }

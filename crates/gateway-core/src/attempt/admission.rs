@@ -6,6 +6,7 @@ use gateway_call::{Label, ModelName, Outcome};
 use gateway_resilience::{BreakerChange, Pass};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::gate::Place;
 use crate::plan::Aim;
 use crate::snapshot::Record;
@@ -49,14 +50,14 @@ impl Admission {
 
     /// The upstream has shown content; the attempt began at `began`.
     pub(super) fn first_content(&mut self, began: Instant) {
-        let now = Instant::now();
+        let now = clock::now();
         let change = self.pass.first_content(now.saturating_duration_since(began), now.into_std());
         report(change, &self.provider, &self.upstream_model);
     }
 
     /// Tells the target what came of it. True if that cost the provider a credential that had been good.
     pub(crate) fn finish(self, outcome: Outcome) -> bool {
-        let lesson = self.pass.finish(self.credential, outcome, Instant::now().into_std());
+        let lesson = self.pass.finish(self.credential, outcome, clock::now().into_std());
         self.record.note(outcome, &lesson);
         report(lesson.breaker, &self.provider, &self.upstream_model);
         lesson.has_lost_credential
@@ -68,7 +69,7 @@ fn report(change: Option<BreakerChange>, provider: &str, upstream_model: &ModelN
     match change {
         None => {}
         Some(BreakerChange::Opened { until }) => {
-            let seconds = until.saturating_duration_since(Instant::now().into_std()).as_secs_f64();
+            let seconds = until.saturating_duration_since(clock::now().into_std()).as_secs_f64();
             tracing::warn!(provider, upstream_model, seconds, "circuit breaker opened: the target is left alone");
         }
         Some(BreakerChange::Closed) => {

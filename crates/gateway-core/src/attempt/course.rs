@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::admission::{Admission, Door};
 use super::exchange::Attempt;
 use super::failure::Failure;
+use crate::clock;
 use crate::gate::{Crowded, Place};
 use crate::ingest::Asked;
 use crate::plan::{Aim, Leg};
@@ -73,7 +74,7 @@ impl<'c, 'a> Course<'c, 'a> {
             // A probe is one attempt.
             Door::LastResort => RetryPolicy { max_retries: 0, ..leg.retry },
         };
-        let ranking = leg.rank(asked, Instant::now());
+        let ranking = leg.rank(asked, clock::now());
         let retries = Retries::new(policy);
         let random = fastrand::u64(..);
         Self { leg, door, ranking, retries, lodged: None, crowded: None, used: Vec::new(), random }
@@ -83,7 +84,7 @@ impl<'c, 'a> Course<'c, 'a> {
     /// only if nothing else is.
     pub(super) fn is_resting(&self) -> bool {
         let best = self.ranking.first().and_then(|target| self.leg.health(target));
-        best.is_some_and(|best| best.cool_down(Instant::now().into_std()) > self.leg.retry.max_retry_after)
+        best.is_some_and(|best| best.cool_down(clock::now().into_std()) > self.leg.retry.max_retry_after)
     }
 
     /// The door behind which targets may be asked if none was behind this one.
@@ -110,7 +111,7 @@ impl<'c, 'a> Course<'c, 'a> {
         if let Some(lodged) = self.lodged.take() {
             return self.set_out(*lodged, settlement);
         }
-        let now = Instant::now();
+        let now = clock::now();
         let Candidate { step, aim } = self.next_step(&self.retries, now)?;
         if !step.delay.is_zero() || now.into_std() >= aim.deadline.instant() {
             return None;
@@ -123,7 +124,7 @@ impl<'c, 'a> Course<'c, 'a> {
     async fn next_in_time(&mut self, settlement: &mut Settlement) -> Result<Option<Attempt<'a>>, OutOfTime> {
         let mut is_late = false;
         loop {
-            let now = Instant::now();
+            let now = clock::now();
             let Some(next) = self.next_step(&self.retries, now) else {
                 return if is_late { Err(OutOfTime) } else { Ok(None) };
             };
@@ -135,7 +136,7 @@ impl<'c, 'a> Course<'c, 'a> {
             if !next.step.delay.is_zero() {
                 settlement.wait_for(sleep(next.step.delay)).await;
                 // Timers are a millisecond late, and more on a busy machine.
-                if Instant::now().into_std() >= next.aim.deadline.instant() {
+                if clock::now().into_std() >= next.aim.deadline.instant() {
                     return Err(OutOfTime);
                 }
             }
@@ -148,7 +149,7 @@ impl<'c, 'a> Course<'c, 'a> {
                 }
                 Err(crowded) => {
                     self.crowded = Some(crowded);
-                    is_late |= Instant::now().into_std() >= deadline;
+                    is_late |= clock::now().into_std() >= deadline;
                 }
             }
         }
@@ -172,7 +173,7 @@ impl<'c, 'a> Course<'c, 'a> {
         mut is_running: impl FnMut(usize) -> bool,
         settlement: &mut Settlement,
     ) -> Option<Attempt<'a>> {
-        let now = Instant::now().into_std();
+        let now = clock::now().into_std();
         let mut is_fresh = |target: &usize| {
             let standing = self.leg.health(*target).map(|health| health.standing(now));
             !is_running(*target) && !self.retries.has_tried(*target) && standing == Some(Standing::Available)
@@ -231,7 +232,7 @@ impl<'c, 'a> Course<'c, 'a> {
     /// Asks the target's breaker, and for a retry the provider's budget.
     fn admit(&self, target: usize, place: Option<Place>, aim: &Aim<'_>, toll: Toll) -> Option<Admission> {
         let health = self.leg.health(target)?;
-        let now = Instant::now().into_std();
+        let now = clock::now().into_std();
         // Asked first, because a pass that comes to nothing may have been the one probe of this second.
         if toll == Toll::Retry && !aim.provider.state.budget.has_room(now) {
             return None;
@@ -264,6 +265,6 @@ impl<'c, 'a> Course<'c, 'a> {
     fn has_other_credential(&self, target: usize) -> bool {
         self.leg
             .health(target)
-            .is_some_and(|health| health.has_other_credential(Instant::now().into_std(), self.used(target)))
+            .is_some_and(|health| health.has_other_credential(clock::now().into_std(), self.used(target)))
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use gateway_call::{Outcome, TimeoutPhase, TraceParent};
 use gateway_protocol::{AnswerScan, UpstreamFault, names_usage_question};
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, response};
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use super::events::Opening;
 use super::explanation::{self, Explanation};
 use super::failure::{self, Failure};
 use super::{Sending, events, whole};
+use crate::clock::{self, wall_clock};
 use crate::headers::{JSON, media_type};
 use crate::plan::Aim;
 use crate::relay::RawRelay;
@@ -172,7 +174,7 @@ impl<'a> Attempt<'a> {
     /// It is the same attempt, whose time goes on, but what is noted of it is what comes of this request: nothing of the answer
     /// before may stand beside a failure that had none, or count as the target's slowness.
     async fn exchange_unasked(&mut self, sending: Sending<'_>) -> Result<Opened, Failure> {
-        (self.asks_usage, self.answered, self.awaited_since) = (false, None, Instant::now());
+        (self.asks_usage, self.answered, self.awaited_since) = (false, None, clock::now());
         let opened = self.exchange(sending).await?;
         let (provider, upstream_model) = (self.aim.provider, &self.aim.upstream_model);
         let is_named = self.resents_asking == Some(Resentment::Named);
@@ -231,7 +233,8 @@ impl<'a> Attempt<'a> {
             _ if self.is_upload && self.status() == Some(StatusCode::REQUEST_TIMEOUT) => Outcome::Cancelled,
             // With a total timeout shorter than that for the head, a dead upstream would otherwise never be found out.
             Outcome::Timeout(TimeoutPhase::Total)
-                if self.answered.is_none() && self.began.elapsed() >= timeouts.total / 2 =>
+                if self.answered.is_none()
+                    && clock::now().saturating_duration_since(self.began) >= timeouts.total / 2 =>
             {
                 Outcome::Timeout(TimeoutPhase::Headers)
             }
@@ -245,12 +248,12 @@ impl<'a> Attempt<'a> {
         let output = poll_fn(|cx| {
             let polled = future.as_mut().poll(cx);
             if polled.is_pending() {
-                began.get_or_insert_with(Instant::now);
+                began.get_or_insert_with(clock::now);
             }
             polled
         });
         let output = output.await;
-        self.waited += began.map_or(Duration::ZERO, |began| began.elapsed());
+        self.waited += began.map_or(Duration::ZERO, |began| clock::now().saturating_duration_since(began));
         output
     }
 
@@ -267,9 +270,9 @@ impl<'a> Attempt<'a> {
         let is_first_token_sooner = is_stream && timeouts.first_token < timeouts.headers;
         let headers = if is_first_token_sooner { timeouts.first_token } else { timeouts.headers };
         let limits = SendLimits { connect: timeouts.connect, headers, deadline: *deadline };
-        let (upstream, idle, began) = (&provider.state.upstream, timeouts.idle, Instant::now());
+        let (upstream, idle, began) = (&provider.state.upstream, timeouts.idle, clock::now());
         let sent = upstream.send(self.traced(request(&self.aim, self.admission.credential)), limits).await;
-        let now = Instant::now();
+        let now = clock::now();
         self.waited += now.saturating_duration_since(began);
         let response = sent.map_err(|error| match error.kind() {
             UpstreamErrorKind::HeadersTimeout if is_first_token_sooner => {
@@ -296,11 +299,8 @@ impl<'a> Attempt<'a> {
 
     /// The verdict on an answer by its head.
     pub(super) fn classify(&self, head: &response::Parts) -> Outcome {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a `retry-after` may be a date, which only the wall clock can read"
-        )]
-        let received = SystemTime::now();
+        let received =
+            if head.headers.contains_key(RETRY_AFTER) { wall_clock().into() } else { SystemTime::UNIX_EPOCH };
         self.aim.provider.protocol.classify(head, received)
     }
 

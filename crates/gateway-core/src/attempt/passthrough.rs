@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::fault;
 use super::whole::error_words;
 use crate::authenticate::Caller;
+use crate::clock;
 use crate::gate::Place;
 use crate::plan::{Aim, Hurry};
 use crate::rejection::Rejection;
@@ -41,7 +42,7 @@ pub(crate) async fn admit_passthrough<'a>(
 ) -> Result<Passage<'a>, Rejection> {
     let deadline = Deadline::after(settlement.started().into_std(), provider.timeouts.total);
     let place = place(provider, caller, deadline, settlement).await?;
-    let now = Instant::now();
+    let now = clock::now();
     let pass = health.admit(now.into_std()).or_else(|| health.admit_last_resort(now.into_std()));
     let pass = pass.ok_or(Rejection::NoHealthyTarget)?;
     provider.state.budget.deposit(now.into_std());

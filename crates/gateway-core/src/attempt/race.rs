@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::Sending;
 use super::course::Course;
 use super::exchange::{Attempt, Finished};
+use crate::clock;
 use crate::settle::{MAX_RUNNING, Settlement};
 
 /// How others run beside an attempt.
@@ -40,13 +41,13 @@ pub(super) async fn run<'a>(
     sending: Sending<'_>,
     settlement: &mut Settlement,
 ) -> Finished<'a> {
-    let began = Instant::now();
+    let began = clock::now();
     let hedges_left = (most as usize).min(MAX_RUNNING - 1);
     let mut race = Race { runners: Vec::with_capacity(1 + hedges_left), after, hedges_left };
     race.start(first, sending);
     let finished = race.run(course, sending, settlement).await;
     settlement.cancel_attempts(Some(finished.attempt.number));
-    settlement.note_wait(began.elapsed());
+    settlement.note_wait(clock::now().saturating_duration_since(began));
     finished
 }
 
@@ -54,7 +55,7 @@ pub(super) async fn run<'a>(
 fn delay(hedge: Hedge, course: &Course<'_, '_>, target: usize) -> Option<Duration> {
     match hedge.after {
         HedgeDelay::Fixed(after) => Some(after),
-        HedgeDelay::Quantile(share) => course.leg.health(target)?.quantile(share, Instant::now().into_std()),
+        HedgeDelay::Quantile(share) => course.leg.health(target)?.quantile(share, clock::now().into_std()),
     }
 }
 
@@ -101,7 +102,7 @@ impl<'s, 'a: 's> Race<'s, 'a> {
                 }
                 continue;
             }
-            alarm.as_mut().reset(Instant::now() + self.after);
+            alarm.as_mut().reset(clock::now() + self.after);
             self.hedges_left -= 1;
             match course.hedge(|target| self.runners.iter().any(|it| it.target == target), settlement) {
                 Some(attempt) => self.start(attempt, sending),
@@ -129,7 +130,7 @@ impl<'s, 'a: 's> Race<'s, 'a> {
     /// Whoever was given more time than the model gives and has shown nothing is slow, and its target has to know: it would
     /// never find out otherwise, as its attempts are cut off before they fail.
     fn tell_losers(&self, course: &Course<'_, 'a>) {
-        let now = Instant::now();
+        let now = clock::now();
         for loser in &self.runners {
             let elapsed = now.saturating_duration_since(loser.began);
             if let Some(health) = course.leg.health(loser.target).filter(|_| elapsed >= self.after) {

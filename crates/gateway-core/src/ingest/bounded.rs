@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::clock;
 use crate::rejection::Rejection;
 use crate::service::RequestSource;
 use crate::snapshot::BodyLimits;
@@ -59,7 +60,7 @@ impl<B> BoundedBody<B> {
         let BodyLimits { idle, total, .. } = self.limits;
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(idle)));
         let limit = *self.waiting.get_or_insert_with(|| {
-            let silent_until = Instant::now() + idle;
+            let silent_until = clock::now() + idle;
             let sooner = self.deadline.filter(|deadline| *deadline < silent_until);
             silence.as_mut().reset(sooner.unwrap_or(silent_until));
             sooner.map_or(Limit::Idle, |_| Limit::Total)

@@ -18,6 +18,7 @@ use http::StatusCode;
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::clock;
 use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
 use crate::settle::{Measure, Settlement};
@@ -84,7 +85,7 @@ impl EventRelay {
             out: BytesMut::new(),
             phase: Phase::Flowing,
             is_whole: false,
-            last_sent: Instant::now(),
+            last_sent: clock::now(),
             silence: None,
         };
         for frame in held {
@@ -130,7 +131,7 @@ impl EventRelay {
             settlement.note_error(Some(failure_code(outcome)));
         }
         if !self.out.is_empty() {
-            self.last_sent = Instant::now();
+            self.last_sent = clock::now();
             return Poll::Ready(Some(self.out.split().freeze()));
         }
         match self.phase {
@@ -145,7 +146,7 @@ impl EventRelay {
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(MAX_SILENCE)));
         loop {
             ready!(silence.as_mut().poll(cx));
-            let now = Instant::now();
+            let now = clock::now();
             if now >= self.last_sent + MAX_SILENCE {
                 self.last_sent = now;
             }

@@ -6,6 +6,8 @@ use gateway_call::{AttemptRecord, Label, ModelName, Outcome, TraceParent};
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// How many attempts of one call may be under way at once: the first, and the hedges beside it.
 pub(crate) const MAX_RUNNING: usize = 4;
 
@@ -64,7 +66,7 @@ impl Attempts {
     /// Notes that an attempt begins, so long after its call. Until more is known of it, it counts as cancelled, which is what
     /// it is if the call is dropped now.
     pub(super) fn begin(&mut self, at: Addressee, trace: Option<TraceParent>, call_began: Instant) -> Begun {
-        let (number, now) = (self.records.len(), Instant::now());
+        let (number, now) = (self.records.len(), clock::read());
         let Addressee { model, entry, provider, provider_type, upstream_model } = at;
         self.records.push(AttemptRecord {
             model,
@@ -93,7 +95,7 @@ impl Attempts {
             attempt.outcome = outcome;
             attempt.status = answer.map(|head| head.status.as_u16());
             attempt.head = answer.map(|head| head.after);
-            attempt.elapsed = began.map_or(attempt.elapsed, |began| began.elapsed());
+            attempt.elapsed = began.map_or(attempt.elapsed, |began| clock::now().saturating_duration_since(began));
         }
     }
 
@@ -102,7 +104,7 @@ impl Attempts {
         let others = self.running.iter_mut().filter(|slot| slot.is_some_and(|(number, _)| Some(number) != but));
         for (number, began) in others.filter_map(Option::take) {
             if let Some(attempt) = self.records.get_mut(number) {
-                attempt.elapsed = began.elapsed();
+                attempt.elapsed = clock::now().saturating_duration_since(began);
             }
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// The time of one call, of which the gateway answers for what it did not wait for others.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
@@ -29,12 +31,12 @@ impl Stopwatch {
 
     /// How long the call has taken so far.
     pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        clock::read().saturating_duration_since(self.started)
     }
 
     /// From here on the call waits, unless it does already, until [`end_wait`](Self::end_wait).
     pub(super) fn begin_wait(&mut self) {
-        self.waiting.get_or_insert_with(Instant::now);
+        self.waiting.get_or_insert_with(clock::read);
     }
 
     /// Counts a wait as one that began then, unless one has begun already.
@@ -44,7 +46,8 @@ impl Stopwatch {
 
     /// Counts the wait that is over, or that the caller has put an end to.
     pub(super) fn end_wait(&mut self) {
-        self.waited += self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.waited +=
+            self.waiting.take().map_or(Duration::ZERO, |since| clock::now().saturating_duration_since(since));
     }
 
     /// Counts time that was not in the gateway's hands.
@@ -61,7 +64,7 @@ impl Stopwatch {
 
     /// Notes that bytes of the answer's body leave.
     pub(super) fn note_bytes(&mut self) {
-        self.first_byte.get_or_insert_with(|| self.started.elapsed());
+        self.first_byte.get_or_insert_with(|| clock::now().saturating_duration_since(self.started));
     }
 
     /// From the request's head to the first byte of the answer's body, where there was one.

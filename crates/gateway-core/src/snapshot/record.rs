@@ -7,6 +7,8 @@ use gateway_resilience::{BreakerChange, Lesson};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// The record of one provider, for as long as it stays at its address.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -41,7 +43,7 @@ impl Record {
             count(&self.rate_limit);
         }
         if is_failure(outcome) {
-            *self.last_failure.lock() = Some((outcome, Instant::now()));
+            *self.last_failure.lock() = Some((outcome, clock::now()));
         }
     }
 

@@ -13,6 +13,8 @@ use gateway_call::ModelName;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// How many refusals without a report between them are believed.
 const ENOUGH: u8 = 3;
 
@@ -46,7 +48,7 @@ impl Refusals {
 impl UsageRefusals {
     /// Whether a model may be asked, by its upstream name.
     pub(crate) fn can_ask(&self, model: &ModelName) -> bool {
-        let is_believed = || self.by_model.lock().get(model).is_some_and(|it| it.are_believed(Instant::now()));
+        let is_believed = || self.by_model.lock().get(model).is_some_and(|it| it.are_believed(clock::now()));
         !self.has_any.load(Ordering::Relaxed) || !is_believed()
     }
 
@@ -57,7 +59,7 @@ impl UsageRefusals {
             let oldest = by_model.iter().min_by_key(|(_, it)| it.last).map(|(model, _)| model.clone());
             oldest.map(|oldest| by_model.remove(&oldest));
         }
-        let now = Instant::now();
+        let now = clock::now();
         let refusals = by_model.entry(model.clone()).or_insert(Refusals { in_a_row: 0, last: now });
         let was_believed = refusals.are_believed(now);
         *refusals = Refusals { in_a_row: refusals.in_a_row.saturating_add(1), last: now };

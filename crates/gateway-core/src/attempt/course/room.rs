@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Course, Toll};
 use crate::attempt::admission::Door;
+use crate::clock;
 use crate::gate::{Crowded, Found, Place, wait_at};
 use crate::plan::Aim;
 use crate::settle::Settlement;
@@ -47,7 +48,7 @@ pub(in crate::attempt) async fn first_with_room(
     courses: &mut [Course<'_, '_>],
     settlement: &mut Settlement,
 ) -> Result<usize, Crowded> {
-    let now = Instant::now();
+    let now = clock::now();
     let (mut candidates, mut owners) = (Vec::new(), Vec::new());
     for (owner, course) in courses.iter().enumerate() {
         let Some(Candidate { step, .. }) = course.next_step(&course.retries, now) else { continue };
@@ -87,7 +88,7 @@ async fn wait_for_any(
     }
     let Found { at, place } = settlement.wait_for(wait_at(&entrances, account)).await?;
     // It may have come at the last moment, or been noticed behind it.
-    if Instant::now().into_std() >= candidates[at].aim.deadline.instant() {
+    if clock::now().into_std() >= candidates[at].aim.deadline.instant() {
         return Err(Crowded::NOW);
     }
     Ok((at, Some(place)))
@@ -119,11 +120,11 @@ impl<'a> Course<'_, 'a> {
             self.retries.refuse(step.target);
             return Err(Crowded::NOW);
         }
-        let (came, mut waited) = (Instant::now(), step.delay);
+        let (came, mut waited) = (clock::now(), step.delay);
         let mut options = self.options(step, waited, settlement);
         let mut found = wait_for_any(&options.candidates, &self.leg.account, options.more_at, settlement).await;
-        if found.is_err() && options.more_at.is_some_and(|more_at| Instant::now() >= more_at) {
-            waited += came.elapsed();
+        if found.is_err() && options.more_at.is_some_and(|more_at| clock::now() >= more_at) {
+            waited += clock::now().saturating_duration_since(came);
             options = self.options(step, waited, settlement);
             found = wait_for_any(&options.candidates, &self.leg.account, None, settlement).await;
         }
@@ -143,7 +144,7 @@ impl<'a> Course<'_, 'a> {
     /// This step, for which the call has waited so long, and those that could be made in its stead now. One is enough for each
     /// provider. What would not be let through is not worth a wait.
     fn options(&self, first: Step, waited: Duration, settlement: &Settlement) -> Options<'a> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut seen = self.retries.clone();
         let mut options = Options { candidates: Vec::new(), rest: self.retries.clone(), more_at: None };
         let mut next = self.candidate(first);
@@ -181,6 +182,6 @@ impl<'a> Course<'_, 'a> {
         let is_let_through = self.door == Door::LastResort || !matches!(standing, Some(Standing::Open { .. }));
         let is_charged = Toll::of(step, aim, settlement) == Toll::Retry;
         let has_time = at.into_std() < aim.deadline.instant();
-        has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(Instant::now().into_std()))
+        has_time && is_let_through && (!is_charged || aim.provider.state.budget.has_room(clock::now().into_std()))
     }
 }
