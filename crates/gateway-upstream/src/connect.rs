@@ -80,7 +80,7 @@ impl Connector {
             .and_then(|tcp| prepare(&tcp).map(|()| tcp))
             .map_err(|error| UpstreamError::with_source(UpstreamErrorKind::Connect, error))?;
         let Some(tls) = &self.tls else {
-            return Ok(Connected { socket: Socket::plain(tcp), speaks_h2: false });
+            return Ok(Connected { socket: Socket::Plain(tcp), speaks_h2: false });
         };
         let stream = tls
             .connector
@@ -88,7 +88,7 @@ impl Connector {
             .await
             .map_err(|error| UpstreamError::with_source(UpstreamErrorKind::Tls, error))?;
         let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Connected { socket: Socket::tls(stream), speaks_h2 })
+        Ok(Connected { socket: Socket::Tls(Box::new(stream)), speaks_h2 })
     }
 }
 

@@ -6,17 +6,17 @@
 mod h1;
 mod h2;
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use http_body::SizeHint;
+
 use crate::alarm::Alarm;
-use crate::request::Upload;
-use crate::socket::Hearing;
-pub(crate) use h1::H1;
+use crate::{UpstreamError, UpstreamErrorKind};
+pub(crate) use h1::{Fault, H1};
 pub(crate) use h2::{H2, H2Stream, drive};
 
-/// The most headers that the head of an answer may have. It is hyper's own limit for HTTP/1, and setting any makes hyper
-/// allocate its table of headers anew for every answer (2 allocations and 8 KB).
+/// The most headers that the head of an answer may have.
 pub(crate) const MAX_HEADERS: usize = 100;
 /// The largest head of an answer, in bytes: what nginx, HAProxy and Envoy let pass at most by default is 4 to 60 KiB.
 const MAX_HEAD: u32 = 64 * 1024;
@@ -24,8 +24,8 @@ const MAX_HEAD: u32 = 64 * 1024;
 /// The part of a connection that one exchange holds.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// A whole connection. Boxed for life: it is moved from pool to call and back.
-    H1(Box<H1>),
+    /// A whole connection.
+    H1(H1),
     /// One stream of a shared connection.
     H2(H2Stream),
 }
@@ -39,34 +39,41 @@ impl Link {
         }
     }
 
-    /// Makes ready to send a body that is still arriving.
-    pub(crate) fn send_behind(&mut self, upload: &Arc<Upload>) {
-        if let Self::H1(connection) = self {
-            connection.send_behind(Arc::clone(upload));
-        }
-    }
-
-    /// Asks hyper for what has come on this link, and sees to it that it comes. `ask` gets the context to wait in.
-    pub(crate) fn take<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    /// Waits for the next data of the answer's body.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         match self {
-            Self::H1(connection) => connection.take(cx, ask),
-            Self::H2(_) => ask(cx),
+            Self::H1(connection) => connection.poll_data(cx).map(|data| data.map(|data| data.map_err(body_fault))),
+            Self::H2(stream) => stream.poll_data(cx).map(|data| data.map(|data| data.map_err(body_error))),
         }
     }
 
-    /// Whether it is one of many that the connection may carry.
-    pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::H2(_))
-    }
-
-    pub(crate) fn hearing(&self) -> &Hearing {
+    /// Whether the whole answer was read.
+    pub(crate) fn is_over(&self) -> bool {
         match self {
-            Self::H1(connection) => &connection.hearing,
-            Self::H2(stream) => stream.hearing(),
+            Self::H1(connection) => connection.is_over(),
+            Self::H2(stream) => stream.is_over(),
         }
     }
+
+    /// How much of the answer's body is left.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(connection) => connection.left().map(SizeHint::with_exact).unwrap_or_default(),
+            Self::H2(stream) => stream.size_hint(),
+        }
+    }
+}
+
+/// What a fault of an HTTP/1 connection means in the middle of an answer's body.
+fn body_fault(fault: Fault) -> UpstreamError {
+    match fault {
+        Fault::Source => UpstreamError::new(UpstreamErrorKind::RequestBody),
+        Fault::Malformed(malformed) => UpstreamError::with_source(UpstreamErrorKind::Protocol, malformed),
+        Fault::Broken(error) => UpstreamError::with_source(UpstreamErrorKind::BodyReset, error),
+    }
+}
+
+/// The same of an HTTP/2 stream.
+fn body_error(error: hyper::Error) -> UpstreamError {
+    UpstreamError::with_source(UpstreamErrorKind::BodyReset, error)
 }

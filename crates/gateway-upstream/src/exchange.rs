@@ -6,7 +6,7 @@
 //! cross. The failure says nothing about the upstream, so it should not count as an attempt. How far the request got
 //! decides what may be done:
 //!
-//! * hyper hands the request back: nothing of it was written, so sending it elsewhere is no repetition at all.
+//! * Nothing of it was written, so sending it elsewhere is no repetition at all.
 //! * An HTTP/2 peer says that it did not process the stream, by `REFUSED_STREAM` or by a `GOAWAY` with a lower last
 //!   stream: "clients MAY automatically retry them, even those with non-idempotent methods" (RFC 9113, section 8.7).
 //! * A *reused* connection closes without a single byte in answer. RFC 9112, section 9.3.1, has the client open a new
@@ -19,28 +19,26 @@
 //! to answer, and above all a timeout of any kind, where the request may well be worked on.
 
 use std::error::Error;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{io, iter};
 
-use futures_util::future::Either;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
 use crate::alarm::{Alarm, within};
-use crate::connection::{Link, MAX_HEADERS};
+use crate::connection::{Fault, H1, H2Stream, MAX_HEADERS};
 use crate::request::Upload;
-use crate::{RequestBody, UpstreamError, UpstreamErrorKind};
+use crate::{RequestBody, SourceFailed, UpstreamError, UpstreamErrorKind};
 
 /// How an exchange failed, told by what the upstream can have seen of the request.
 pub(crate) enum Failure {
-    /// Nothing; here it is back.
-    Unsent(Box<Request<RequestBody>>, UpstreamError),
+    /// Nothing; the request is as it was.
+    Unsent(UpstreamError),
     /// Something perhaps, but the peer says that it did not process it.
     Unprocessed(UpstreamError),
     /// Something perhaps, and the connection closed without a byte in answer.
@@ -51,6 +49,8 @@ pub(crate) enum Failure {
 
 /// The wait for the head of an answer.
 pub(crate) struct Patience {
+    /// When it began.
+    pub(crate) since: Instant,
     pub(crate) headers: Duration,
     pub(crate) deadline: Instant,
     pub(crate) upload: Option<Arc<Upload>>,
@@ -79,60 +79,110 @@ impl Patience {
     }
 }
 
-/// Sends a request that was made ready for this connection, and waits for the head of the answer.
-pub(crate) async fn exchange(
-    link: &mut Link,
-    request: Request<RequestBody>,
+/// Sends a request on a connection of its own, and waits for the head of the answer.
+pub(crate) async fn exchange_h1(
+    connection: &mut H1,
+    request: &mut Request<RequestBody>,
+    host: &HeaderValue,
     patience: &Patience,
-) -> Result<Response<Incoming>, Failure> {
-    let heard_before = link.hearing().received();
-    if let Some(upload) = &patience.upload {
-        link.send_behind(upload);
-    }
-    let sending = match link {
-        Link::H1(connection) => Either::Left(connection.sender.try_send_request(request)),
-        Link::H2(stream) => Either::Right(stream.sender.try_send_request(request)),
-    };
-    link.alarm().set(within(Instant::now(), patience.headers, patience.deadline));
-    match await_head(sending, link, patience).await {
-        Ok(Ok(response)) => check_head(response).map_err(Failure::Final),
-        Ok(Err(failed)) => {
-            let unheard = link.hearing().received() == heard_before;
-            Err(judge(failed, unheard, patience.upload.as_deref()))
+) -> Result<Response<()>, Failure> {
+    connection.begin(request, host);
+    connection.alarm.set(within(patience.since, patience.headers, patience.deadline));
+    let answered = poll_fn(|cx| match connection.poll_head(cx) {
+        Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+        Poll::Pending => patience.poll_exhausted(&mut connection.alarm, cx).map(Err),
+    });
+    match answered.await {
+        Ok(Ok(head)) => Ok(head),
+        Ok(Err(fault)) => {
+            let returned = connection.give_back();
+            let is_untouched = returned.is_some();
+            if let Some(body) = returned {
+                *request.body_mut() = body;
+            }
+            Err(judge_h1(fault, is_untouched, connection.was_heard(), patience.upload.as_deref()))
         }
         Err(kind) => Err(Failure::Final(UpstreamError::new(kind))),
     }
 }
 
-async fn await_head<F: Future>(
-    sending: F,
-    link: &mut Link,
+fn judge_h1(fault: Fault, is_untouched: bool, was_heard: bool, upload: Option<&Upload>) -> Failure {
+    if let Some(failure) = failure_of(upload) {
+        return failure;
+    }
+    match fault {
+        Fault::Source => Failure::Final(UpstreamError::with_source(UpstreamErrorKind::RequestBody, SourceFailed)),
+        Fault::Malformed(error) => Failure::Final(UpstreamError::with_source(UpstreamErrorKind::Protocol, error)),
+        Fault::Broken(error) => {
+            let is_timeout = error.kind() == io::ErrorKind::TimedOut;
+            let error = UpstreamError::with_source(UpstreamErrorKind::Reset, error);
+            match () {
+                () if is_untouched => Failure::Unsent(error),
+                () if was_heard || is_timeout => Failure::Final(error),
+                () => Failure::Unanswered(error),
+            }
+        }
+    }
+}
+
+/// The failure of an exchange whose body has failed.
+fn failure_of(upload: Option<&Upload>) -> Option<Failure> {
+    let reason = upload.and_then(Upload::take_failure)?;
+    Some(Failure::Final(UpstreamError::with_source(UpstreamErrorKind::RequestBody, reason)))
+}
+
+/// Sends a request, made ready for it, on a stream of a shared connection, and waits for the head of the answer. A body that streams
+/// is put back into `body` if the peer has seen nothing of it.
+pub(crate) async fn exchange_h2(
+    stream: &mut H2Stream,
+    request: Request<RequestBody>,
+    body: &mut RequestBody,
     patience: &Patience,
-) -> Result<F::Output, UpstreamErrorKind> {
-    let mut sending = pin!(sending);
-    poll_fn(|cx| match link.take(cx, |cx| sending.as_mut().poll(cx)) {
-        Poll::Ready(result) => Poll::Ready(Ok(result)),
-        Poll::Pending => patience.poll_exhausted(link.alarm(), cx).map(Err),
-    })
-    .await
-}
-
-fn check_head(response: Response<Incoming>) -> Result<Response<Incoming>, UpstreamError> {
-    // Nobody asked for another protocol. hyper limits the headers of HTTP/1 by number, those of HTTP/2 only by size.
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || response.headers().len() > MAX_HEADERS {
-        return Err(UpstreamError::new(UpstreamErrorKind::Protocol));
+) -> Result<Response<()>, Failure> {
+    let heard_before = stream.hearing().received();
+    let mut sending = pin!(stream.sender.try_send_request(request));
+    stream.alarm.set(within(patience.since, patience.headers, patience.deadline));
+    let answered = poll_fn(|cx| match sending.as_mut().poll(cx) {
+        Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+        Poll::Pending => patience.poll_exhausted(&mut stream.alarm, cx).map(Err),
+    });
+    match answered.await {
+        // hyper limits the headers of HTTP/2 only by size, and nobody asked for another protocol.
+        Ok(Ok(response))
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS || response.headers().len() > MAX_HEADERS =>
+        {
+            Err(Failure::Final(UpstreamError::new(UpstreamErrorKind::Protocol)))
+        }
+        Ok(Ok(response)) => {
+            let (head, incoming) = response.into_parts();
+            stream.answer = Some(incoming);
+            Ok(Response::from_parts(head, ()))
+        }
+        Ok(Err(mut failed)) => {
+            let returned = failed.take_message().map(Request::into_body);
+            let is_untouched = returned.is_some();
+            if let Some(returned) = returned {
+                *body = returned;
+            }
+            let was_heard = stream.hearing().received() != heard_before;
+            Err(judge_h2(failed, is_untouched, was_heard, patience.upload.as_deref()))
+        }
+        Err(kind) => Err(Failure::Final(UpstreamError::new(kind))),
     }
-    Ok(response)
 }
 
-fn judge(mut failed: TrySendError<Request<RequestBody>>, unheard: bool, upload: Option<&Upload>) -> Failure {
-    let returned = failed.take_message();
+fn judge_h2(
+    failed: TrySendError<Request<RequestBody>>,
+    is_untouched: bool,
+    was_heard: bool,
+    upload: Option<&Upload>,
+) -> Failure {
+    if let Some(failure) = failure_of(upload) {
+        return failure;
+    }
     let error = failed.into_error();
-    if let Some(reason) = upload.and_then(Upload::take_failure) {
-        return Failure::Final(UpstreamError::with_source(UpstreamErrorKind::RequestBody, reason));
-    }
-    if let Some(request) = returned {
-        return Failure::Unsent(Box::new(request), UpstreamError::with_source(UpstreamErrorKind::Reset, error));
+    if is_untouched {
+        return Failure::Unsent(UpstreamError::with_source(UpstreamErrorKind::Reset, error));
     }
     let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     if h2.is_some_and(is_unprocessed) {
@@ -141,7 +191,7 @@ fn judge(mut failed: TrySendError<Request<RequestBody>>, unheard: bool, upload: 
     if error.is_parse() || h2.is_some_and(h2::Error::is_library) {
         return Failure::Final(UpstreamError::with_source(UpstreamErrorKind::Protocol, error));
     }
-    let only_closed = unheard && !is_timeout(&error) && !h2.is_some_and(h2::Error::is_reset);
+    let only_closed = !was_heard && !is_timeout(&error) && !h2.is_some_and(h2::Error::is_reset);
     let error = UpstreamError::with_source(UpstreamErrorKind::Reset, error);
     if only_closed { Failure::Unanswered(error) } else { Failure::Final(error) }
 }

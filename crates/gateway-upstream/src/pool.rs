@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -31,7 +32,9 @@ pub(crate) struct Pool {
     idle_timeout: Duration,
     contents: Mutex<Contents>,
     /// That something happened to a connection at rest, or to the pool.
-    disturbed: Arc<Notify>,
+    disturbed: Arc<Disturbed>,
+    /// Notes it.
+    waker: Waker,
 }
 
 #[derive(Debug)]
@@ -48,8 +51,22 @@ struct Contents {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Box<H1>,
+    connection: H1,
     since: Instant,
+}
+
+/// What connections at rest wake.
+#[derive(Debug, Default)]
+struct Disturbed(Notify);
+
+impl Wake for Disturbed {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 /// What a call has to do for a connection.
@@ -102,20 +119,22 @@ impl Pool {
     pub(crate) fn new(max_idle: usize, idle_timeout: Duration, may_share: bool) -> Self {
         let contents =
             Contents { idle: VecDeque::new(), shared: Vec::new(), may_share, dialed: None, has_keeper: false };
-        Self { max_idle, idle_timeout, contents: Mutex::new(contents), disturbed: Arc::default() }
+        let disturbed = Arc::<Disturbed>::default();
+        let waker = Waker::from(Arc::clone(&disturbed));
+        Self { max_idle, idle_timeout, contents: Mutex::new(contents), disturbed, waker }
     }
 
     /// A connection that can be used at once.
     pub(crate) fn take_ready(&self, now: Instant) -> Option<Link> {
         let mut contents = self.contents.lock();
         contents.reap(now, self.idle_timeout, self.max_idle);
-        contents.take_ready(Handle::current().id())
+        contents.take_ready(Handle::current().id(), &self.waker)
     }
 
     /// A connection that can be used at once, or what to do instead.
     pub(crate) fn checkout(self: &Arc<Self>) -> Checkout {
         let mut contents = self.contents.lock();
-        if let Some(link) = contents.take_ready(Handle::current().id()) {
+        if let Some(link) = contents.take_ready(Handle::current().id(), &self.waker) {
             return Checkout::Ready(link);
         }
         if !contents.may_share {
@@ -130,23 +149,18 @@ impl Pool {
     }
 
     /// Takes a connection back whose exchange is complete.
-    pub(crate) fn put_back(self: &Arc<Self>, mut connection: Box<H1>, now: Instant) {
+    pub(crate) fn put_back(self: &Arc<Self>, mut connection: H1, now: Instant) {
         // From within, so that whatever happens to it from now on finds it here.
         let mut contents = self.contents.lock();
-        if !connection.rest() {
+        if !connection.is_clean() || !connection.is_quiet(&self.waker) {
             return;
         }
         contents.idle.push_back(Idle { connection, since: now });
         contents.reap(now, self.idle_timeout, self.max_idle);
         if !contents.has_keeper {
             contents.has_keeper = true;
-            tokio::spawn(keep(Keeping(Arc::downgrade(self)), self.disturbed()));
+            tokio::spawn(keep(Keeping(Arc::downgrade(self)), Arc::clone(&self.disturbed)));
         }
-    }
-
-    /// What a connection at rest notifies when something happens to it.
-    pub(crate) fn disturbed(&self) -> Arc<Notify> {
-        Arc::clone(&self.disturbed)
     }
 
     /// Offers a connection to all calls.
@@ -164,10 +178,10 @@ impl Pool {
 
 impl Contents {
     /// The connection used last of those that live in this runtime. Streams of a shared one can be used in any.
-    fn take_ready(&mut self, home: Id) -> Option<Link> {
+    fn take_ready(&mut self, home: Id, waker: &Waker) -> Option<Link> {
         while let Some(newest) = self.idle.iter().rposition(|idle| idle.connection.home() == home) {
-            let Idle { mut connection, .. } = self.idle.remove(newest)?;
-            if connection.take_up() {
+            let Idle { connection, .. } = self.idle.remove(newest)?;
+            if connection.is_quiet(waker) {
                 return Some(Link::H1(connection));
             }
         }
@@ -193,7 +207,7 @@ impl Contents {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.disturbed.notify_one();
+        self.disturbed.0.notify_one();
     }
 }
 
@@ -209,10 +223,10 @@ impl Drop for Keeping {
 }
 
 /// Drops connections at rest that their upstream has closed, until the pool is gone.
-async fn keep(keeping: Keeping, disturbed: Arc<Notify>) {
+async fn keep(keeping: Keeping, disturbed: Arc<Disturbed>) {
     loop {
-        disturbed.notified().await;
+        disturbed.0.notified().await;
         let Some(pool) = keeping.0.upgrade() else { return };
-        pool.contents.lock().idle.retain_mut(|idle| idle.connection.is_ready());
+        pool.contents.lock().idle.retain(|idle| idle.connection.is_quiet(&pool.waker));
     }
 }

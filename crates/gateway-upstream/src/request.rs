@@ -29,7 +29,7 @@ enum Source {
     Stream(Stream),
 }
 
-/// A body that is still arriving. It counts as sent once hyper has dropped it, which it does right after its end.
+/// A body that is still arriving. It counts as sent once the connection has dropped it, which it does at its end.
 struct Stream {
     body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
     upload: Arc<Upload>,
@@ -67,6 +67,11 @@ impl RequestBody {
             Source::Segments(segments) => Some(Self(Source::Segments(segments.clone()))),
             Source::Stream(_) => None,
         }
+    }
+
+    /// Whether it is still arriving, and can be sent once only.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(self.0, Source::Stream(_))
     }
 
     /// The shared state of a body that streams.

@@ -2,7 +2,7 @@
 //!
 //! The body holds the connection that it comes from. Reaching the end puts the connection back into the pool, and
 //! dropping the body earlier drops the connection with it, which is the whole of cancellation. Nothing is read ahead
-//! of the caller but what fits the buffers of hyper and the kernel.
+//! of the caller but what is read from the socket at once, and what fits the buffers of HTTP/2 and the kernel.
 
 mod decoded;
 mod received;

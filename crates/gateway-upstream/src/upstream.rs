@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::alarm::within;
 use crate::connect::{Connected, Connector};
 use crate::connection::{H1, H2, H2Stream, Link, drive};
-use crate::exchange::{Failure, Patience, exchange};
+use crate::exchange::{Failure, Patience, exchange_h1, exchange_h2};
 use crate::pool::{Checkout, Dialing, Pool};
 use crate::response::{Hold, Received};
 use crate::{
@@ -84,41 +84,34 @@ impl Upstream {
         limits: SendLimits,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let upload = request.body().upload();
-        let patience = Patience { headers: limits.headers, deadline: limits.deadline.instant().into(), upload };
-        let mut may_repeat = true;
+        let can_repeat = upload.is_none();
+        let (headers, deadline) = (limits.headers, limits.deadline.instant().into());
+        let mut is_first = true;
         loop {
-            let Lease { mut link, reused } = self.0.lease(limits.connect, patience.deadline, may_repeat).await?;
-            self.0.address(&mut request, &link);
-            // A new HTTP/1 connection leaves nothing to repeat: whatever it does is an answer or an error.
-            let spare = if may_repeat && (reused || link.is_shared()) { copy(&request) } else { None };
-            let (returned, error) = match exchange(&mut link, request, &patience).await {
-                Ok(response) => return self.0.receive(response, link, patience),
-                // A pooled connection that was dead already. It is gone from the pool, so this ends.
-                Err(Failure::Unsent(request, error)) if reused => (Some(*request), error),
-                Err(Failure::Unanswered(error)) if reused => {
-                    may_repeat = false;
-                    (spare, error)
+            let Lease { mut link, reused, at } = self.0.lease(limits.connect, deadline, is_first).await?;
+            let patience = Patience { since: at, headers, deadline, upload: upload.clone() };
+            let answered = match &mut link {
+                Link::H1(connection) => exchange_h1(connection, &mut request, &self.0.host, &patience).await,
+                Link::H2(stream) => {
+                    let addressed = self.0.address(&mut request);
+                    exchange_h2(stream, addressed, request.body_mut(), &patience).await
                 }
-                Err(Failure::Unprocessed(error)) => {
-                    may_repeat = false;
-                    (spare, error)
-                }
-                Err(Failure::Unsent(_, error) | Failure::Unanswered(error) | Failure::Final(error)) => (None, error),
             };
-            request = returned.ok_or(error)?;
+            match answered {
+                Ok(head) => return self.0.receive(head, link, patience),
+                // A pooled connection that was dead already. It is gone from the pool, so this ends.
+                Err(Failure::Unsent(_)) if reused => {}
+                Err(Failure::Unanswered(_)) if reused && is_first && can_repeat => is_first = false,
+                Err(Failure::Unprocessed(_)) if is_first && can_repeat => is_first = false,
+                Err(
+                    Failure::Unsent(error)
+                    | Failure::Unprocessed(error)
+                    | Failure::Unanswered(error)
+                    | Failure::Final(error),
+                ) => return Err(error),
+            }
         }
     }
-}
-
-/// A copy to send in case the connection turns out to be dead, or the peer not to have processed the request.
-///
-/// Costs two allocations for the header map. Parts are not shared instead because hyper takes the request as a value.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut spare = Request::new(request.body().try_clone()?);
-    *spare.method_mut() = request.method().clone();
-    *spare.uri_mut() = request.uri().clone();
-    *spare.headers_mut() = request.headers().clone();
-    Some(spare)
 }
 
 /// A connection for one exchange.
@@ -126,11 +119,13 @@ struct Lease {
     link: Link,
     /// Whether it has served, or is serving, other exchanges.
     reused: bool,
+    /// When it was there.
+    at: Instant,
 }
 
 /// A new connection, with the first stream of one that has streams.
 enum Opened {
-    H1(Box<H1>),
+    H1(H1),
     H2(Arc<H2>, H2Stream),
 }
 
@@ -142,7 +137,7 @@ impl Shared {
             return Err(UpstreamError::new(UpstreamErrorKind::TotalTimeout));
         }
         if pooled && let Some(link) = self.pool.take_ready(now) {
-            return Ok(Lease { link, reused: true });
+            return Ok(Lease { link, reused: true, at: now });
         }
         // Boxed because a handshake is large, and the future of every call would carry its size.
         let opening = Box::pin(self.open(connect, pooled));
@@ -163,7 +158,7 @@ impl Shared {
         }
         loop {
             match self.pool.checkout() {
-                Checkout::Ready(link) => return Ok(Lease { link, reused: true }),
+                Checkout::Ready(link) => return Ok(Lease { link, reused: true, at: Instant::now() }),
                 Checkout::Dial(dialing) => return self.dial(dialing, connect).await,
                 Checkout::Wait(dialed) => dialed.ended().await?,
             }
@@ -187,50 +182,45 @@ impl Shared {
                 return Err(error);
             }
         };
-        Ok(Lease { link, reused: false })
+        Ok(Lease { link, reused: false, at: Instant::now() })
     }
 
     async fn connect(&self) -> Result<Opened, UpstreamError> {
         let Connected { socket, speaks_h2 } = self.connector.connect().await?;
         if !speaks_h2 {
-            return Ok(Opened::H1(H1::open(socket, self.pool.disturbed()).await?));
+            return Ok(Opened::H1(H1::new(socket)));
         }
         let connection = Arc::new(H2::open(socket).await?);
         let stream = connection.claim().ok_or(UpstreamError::new(UpstreamErrorKind::Protocol))?;
         Ok(Opened::H2(connection, stream))
     }
 
-    /// Addresses a request to the configured origin, in the form that the connection's protocol has for it.
-    fn address(&self, request: &mut Request<RequestBody>, link: &Link) {
-        let target = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        match link {
-            Link::H1(_) => {
-                // RFC 9112, section 3.2.1: origin-form, with the authority in `Host`.
-                *request.uri_mut() = Uri::from(target);
-                *request.version_mut() = Version::HTTP_11;
-                request.headers_mut().insert(HOST, self.host.clone());
-            }
-            Link::H2(_) => {
-                // RFC 9113, section 8.3.1: the authority stands in the URI only.
-                let origin = self.connector.origin();
-                let mut parts = http::uri::Parts::default();
-                parts.scheme = Some(origin.scheme().clone());
-                parts.authority = Some(origin.authority().clone());
-                parts.path_and_query = Some(target);
-                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-                *request.version_mut() = Version::HTTP_2;
-                request.headers_mut().remove(HOST);
-            }
-        }
+    /// The request as HTTP/2 has it: the authority stands in the URI only (RFC 9113, section 8.3.1).
+    ///
+    /// A body that can be sent again is copied, because hyper takes what it sends, and the peer may refuse to process it.
+    fn address(&self, request: &mut Request<RequestBody>) -> Request<RequestBody> {
+        let origin = self.connector.origin();
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(origin.scheme().clone());
+        parts.authority = Some(origin.authority().clone());
+        parts.path_and_query = Some(request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")));
+        let body = request.body().try_clone().unwrap_or_else(|| std::mem::take(request.body_mut()));
+        let mut addressed = Request::new(body);
+        *addressed.method_mut() = request.method().clone();
+        *addressed.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        *addressed.version_mut() = Version::HTTP_2;
+        *addressed.headers_mut() = request.headers().clone();
+        addressed.headers_mut().remove(HOST);
+        addressed
     }
 
     fn receive(
         &self,
-        response: Response<hyper::body::Incoming>,
+        head: Response<()>,
         link: Link,
         patience: Patience,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let hold = Hold { link, pool: Arc::clone(&self.pool), upload: patience.upload };
-        ResponseBody::decode(response.map(|incoming| Received::new(incoming, hold, patience.deadline)))
+        ResponseBody::decode(head.map(|()| Received::new(hold, patience.deadline)))
     }
 }

@@ -1,77 +1,58 @@
 //! One HTTP/1.1 connection, driven by whoever holds it.
 //!
-//! hyper splits a connection into a sender of requests and a future that does the reading and writing, and expects the
-//! future in a task of its own. Two tasks to a call cost a switch for the request and one for each part of the answer.
-//! So the call that holds the connection polls that future itself, in its own task. A connection that rests in the pool is
-//! polled by nobody; if the upstream closes it, the keeper of the pool is woken.
+//! hyper serves callers and speaks HTTP/2, but not HTTP/1.1 to upstreams: its client wants a task for each connection, hands
+//! requests and answers over through channels, and keeps four buffers, which together took more of a call's time and of a waiting
+//! stream's memory than all that the gateway itself does. What is needed of the protocol towards an upstream is little: one
+//! exchange at a time, no upgrades, no pipelining. Heads are read by `httparse`, as hyper does.
+//!
+//! A connection that rests in the pool is polled by nobody; if the upstream closes it, the keeper of the pool is woken.
 
-mod bell;
+mod chunks;
+mod framing;
+mod head;
+mod outgoing;
+mod wire;
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use parking_lot::Mutex;
+use thiserror::Error;
 use tokio::runtime::{Handle, Id};
-use tokio::sync::Notify;
-use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::debug;
 
-use self::bell::Bell;
-use super::MAX_HEAD;
+pub(crate) use self::wire::Fault;
+use self::wire::Wire;
+use crate::RequestBody;
 use crate::alarm::Alarm;
-use crate::request::Upload;
-use crate::socket::{Hearing, Socket};
-use crate::{RequestBody, UpstreamError, UpstreamErrorKind};
+use crate::socket::Socket;
 
-type Connection = http1::Connection<TokioIo<Socket>, RequestBody>;
+/// An answer breaks the rules of HTTP/1.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[error("{0}")]
+pub(crate) struct Malformed(&'static str);
 
-/// A connection that serves one exchange at a time.
-///
-/// Dropping it closes the socket, whatever the state of the exchange. hyper closes after a dropped future or body as
-/// well, but first finishes or drains what it is at, which is not ours to depend on.
+/// A connection that serves one exchange at a time. Dropping it closes the socket, whatever the state of the exchange.
 #[derive(Debug)]
 pub(crate) struct H1 {
-    pub(crate) sender: http1::SendRequest<RequestBody>,
-    pub(crate) hearing: Arc<Hearing>,
     pub(crate) alarm: Alarm,
-    driver: Driver,
-    bell: Arc<Bell>,
-    /// Wakes whoever has to poll the driver; made once, since hyper and tokio keep it.
-    waker: Waker,
+    /// Locked for as long as it takes to look; only an upload shares it.
+    wire: Arc<Mutex<Wire>>,
+    /// Sends a body that streams: the caller may read nothing of an answer until all of its body was taken, and who is not read from
+    /// polls nothing.
+    upload: Option<AbortOnDropHandle<()>>,
     home: Id,
 }
 
-/// Who polls hyper's half of the connection.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the connection around it is boxed, and this is what it usually is")]
-enum Driver {
-    /// Whoever holds the connection, while they wait for something from it.
-    Holder(Connection),
-    /// A task, for as long as a body is streamed up: the caller may read nothing of an answer until all of its body was taken, and
-    /// who is not read from polls nothing.
-    Upload(AbortOnDropHandle<Option<Connection>>),
-    /// Nobody any more, since it has ended.
-    Ended,
-}
-
 impl H1 {
-    /// A connection over a socket of the present runtime. `disturbed` is notified when something happens to it at rest.
-    pub(crate) async fn open(socket: Socket, disturbed: Arc<Notify>) -> Result<Box<Self>, UpstreamError> {
-        let hearing = socket.hearing();
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(MAX_HEAD as usize)
-            .handshake(TokioIo::new(socket.read_on_hang_up()))
-            .await
-            .map_err(|error| UpstreamError::with_source(UpstreamErrorKind::Connect, error))?;
-        let bell = Arc::new(Bell::new(disturbed));
-        let waker = Waker::from(Arc::clone(&bell));
-        let driver = Driver::Holder(connection);
-        let home = Handle::current().id();
-        Ok(Box::new(Self { sender, hearing, alarm: Alarm::new(), driver, bell, waker, home }))
+    /// A connection over a socket of the present runtime.
+    pub(crate) fn new(socket: Socket) -> Self {
+        let wire = Arc::new(Mutex::new(Wire::new(socket)));
+        Self { alarm: Alarm::new(), wire, upload: None, home: Handle::current().id() }
     }
 
     /// The runtime whose threads hear of what happens on the socket.
@@ -79,118 +60,74 @@ impl H1 {
         self.home
     }
 
-    /// Has the connection driven for as long as this body is sent.
-    pub(crate) fn send_behind(&mut self, upload: Arc<Upload>) {
-        self.driver = match std::mem::replace(&mut self.driver, Driver::Ended) {
-            Driver::Holder(connection) => {
-                Driver::Upload(AbortOnDropHandle::new(tokio::spawn(drive_upload(connection, upload))))
-            }
-            other => other,
-        };
+    /// Begins an exchange. The body of the request is taken if it streams, else copied.
+    pub(crate) fn begin(&mut self, request: &mut Request<RequestBody>, host: &HeaderValue) {
+        let is_streaming = request.body().is_streaming();
+        self.wire.lock().begin(request, host);
+        self.upload = is_streaming.then(|| AbortOnDropHandle::new(tokio::spawn(upload(Arc::clone(&self.wire)))));
     }
 
-    /// Goes on with whatever can be gone on with, and arranges for `cx` to be woken when there is more.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        self.bell.ring_for(cx.waker());
-        if let Driver::Upload(task) = &mut self.driver {
-            let Poll::Ready(connection) = Pin::new(task).poll(cx) else { return };
-            self.driver = Driver::returned(connection.ok().flatten());
-        }
-        self.driver.poll(&self.waker);
+    /// Waits for the head of the answer, and sends the request meanwhile.
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
+        self.poll(cx, Wire::poll_head)
     }
 
-    /// Takes what the driver may have left, by asking one of hyper's ends for it, and drives if there is nothing.
-    ///
-    /// The end that is asked tells the driver that there is room again, which would wake the very task that is here. That is not let
-    /// through: either it has got something and will ask again, or the driver is polled at once.
-    pub(crate) fn take<T>(
+    /// Waits for the next data of the answer's body, and sends what is left of the request meanwhile.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        self.poll(cx, Wire::poll_data)
+    }
+
+    fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
+        receive: impl FnOnce(&mut Wire, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        if matches!(self.driver, Driver::Upload(_)) {
-            self.drive(cx);
-            return ask(cx);
-        }
-        let unheard = &mut Context::from_waker(Waker::noop());
-        loop {
-            self.bell.hush();
-            let left = ask(unheard);
-            if left.is_ready() {
-                return left;
-            }
-            self.drive(cx);
-            self.bell.hush();
-            let come = ask(unheard);
-            if come.is_ready() || !self.bell.ring_for(cx.waker()) {
-                // Where the task has used up its turn, whoever was asked says so to a waker that nobody hears.
-                if !has_budget_remaining() {
-                    cx.waker().wake_by_ref();
-                }
-                return come;
-            }
-        }
-    }
-
-    /// Lets go of the connection: it finishes what it is at, and says whether it can serve another call.
-    pub(crate) fn rest(&mut self) -> bool {
-        if let Driver::Upload(task) = &mut self.driver {
-            // It has nothing more to send, but may not have noticed yet.
-            match pin!(unconstrained(task)).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(connection) => self.driver = Driver::returned(connection.ok().flatten()),
-                Poll::Pending => return false,
-            }
-        }
-        self.bell.rest();
-        self.is_ready()
-    }
-
-    /// Whether it can serve another call. Notices if the upstream has closed it meanwhile.
-    pub(crate) fn is_ready(&mut self) -> bool {
-        self.driver.poll(&self.waker);
-        self.sender.is_ready()
-    }
-
-    /// Takes the connection for a call, if it can serve one. The request that it is given next is no disturbance.
-    pub(crate) fn take_up(&mut self) -> bool {
-        let is_ready = self.is_ready();
-        if is_ready {
-            self.bell.hush();
-        }
-        is_ready
-    }
-}
-
-impl Driver {
-    fn returned(connection: Option<Connection>) -> Self {
-        connection.map_or(Self::Ended, Self::Holder)
-    }
-
-    fn poll(&mut self, waker: &Waker) {
-        if let Self::Holder(connection) = self
-            && let Poll::Ready(ended) = Pin::new(connection).poll(&mut Context::from_waker(waker))
+        if let Some(upload) = &mut self.upload
+            && Pin::new(upload).poll(cx).is_ready()
         {
-            note(ended);
-            *self = Self::Ended;
+            self.upload = None;
         }
+        let mut wire = self.wire.lock();
+        if self.upload.is_none() {
+            // Whatever becomes of it shows in the answer.
+            let _ = wire.poll_send(cx);
+        }
+        receive(&mut wire, cx)
+    }
+
+    /// Whether a byte has come in answer to the present request.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.wire.lock().was_heard()
+    }
+
+    /// The body of a request of which the connection has not taken a byte.
+    pub(crate) fn give_back(&mut self) -> Option<RequestBody> {
+        self.wire.lock().give_back()
+    }
+
+    /// Whether the whole answer was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.wire.lock().is_over()
+    }
+
+    /// How many bytes of the answer's body are left, where that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.wire.lock().left()
+    }
+
+    /// Whether it can serve another call behind a complete answer.
+    pub(crate) fn is_clean(&mut self) -> bool {
+        self.upload = None;
+        self.wire.lock().is_clean()
+    }
+
+    /// Whether its upstream leaves it alone, so that it can serve a call; else `disturbed` is woken when that changes.
+    pub(crate) fn is_quiet(&self, disturbed: &Waker) -> bool {
+        self.wire.lock().is_quiet(&mut Context::from_waker(disturbed))
     }
 }
 
-/// Drives a connection until the body was sent; returns it if it lives on.
-async fn drive_upload(mut connection: Connection, upload: Arc<Upload>) -> Option<Connection> {
-    let is_sent = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(ended) => {
-            note(ended);
-            Poll::Ready(false)
-        }
-        Poll::Pending if upload.ended().is_some() => Poll::Ready(true),
-        Poll::Pending => Poll::Pending,
-    });
-    is_sent.await.then_some(connection)
-}
-
-fn note(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        debug!(%error, "upstream connection ended");
-    }
+/// Sends the request of a connection, as far as it can be sent.
+async fn upload(wire: Arc<Mutex<Wire>>) {
+    poll_fn(|cx| wire.lock().poll_send(cx)).await;
 }

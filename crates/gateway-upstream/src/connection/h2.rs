@@ -5,22 +5,29 @@
 //! connection. The limit is the connection's own, read when a stream is claimed; to be readable from there, the
 //! connection future stands in a slot that its task and the claims share.
 
+mod hearing;
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, SizeHint};
+use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use self::hearing::HeardSocket;
+pub(crate) use self::hearing::Hearing;
 use super::MAX_HEAD;
 use crate::alarm::Alarm;
 use crate::pool::{Dialing, Pool};
-use crate::socket::{Hearing, Socket};
+use crate::socket::Socket;
 use crate::{RequestBody, UpstreamError, UpstreamErrorKind};
 
 /// Streams that we open on one connection at most, even where the peer allows more. RFC 9113, section 6.5.2,
@@ -32,7 +39,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the answer to that may take before the connection counts as dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Connection = http2::Connection<TokioIo<Socket>, RequestBody, TokioExecutor>;
+type Connection = http2::Connection<TokioIo<HeardSocket>, RequestBody, TokioExecutor>;
 
 /// Where the connection future stands; empty once it has ended.
 type Slot = Arc<Mutex<Option<Connection>>>;
@@ -54,6 +61,7 @@ struct Usage {
 
 impl H2 {
     pub(crate) async fn open(socket: Socket) -> Result<Self, UpstreamError> {
+        let socket = HeardSocket::new(socket);
         let hearing = socket.hearing();
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -76,7 +84,8 @@ impl H2 {
         }
         usage.streams += 1;
         drop(usage);
-        Some(H2Stream { sender: self.sender.clone(), alarm: Alarm::new(), connection: Arc::clone(self) })
+        let sender = self.sender.clone();
+        Some(H2Stream { sender, alarm: Alarm::new(), answer: None, connection: Arc::clone(self) })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -95,12 +104,38 @@ impl H2 {
 pub(crate) struct H2Stream {
     pub(crate) sender: http2::SendRequest<RequestBody>,
     pub(crate) alarm: Alarm,
+    /// The body of the answer, once its head has come.
+    pub(crate) answer: Option<Incoming>,
     connection: Arc<H2>,
 }
 
 impl H2Stream {
     pub(crate) fn hearing(&self) -> &Hearing {
         &self.connection.hearing
+    }
+
+    /// Waits for the next data of the answer's body. Trailers are nobody's business but the upstream's.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Bytes>>> {
+        let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
+        loop {
+            match ready!(Pin::new(&mut *answer).poll_frame(cx)).transpose()? {
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Whether the whole answer was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.answer.as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.answer.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 

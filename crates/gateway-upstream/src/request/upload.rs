@@ -1,6 +1,6 @@
-//! What the exchange has to know of a body that it handed to hyper.
+//! What the exchange has to know of a body that its connection sends.
 //!
-//! hyper owns the body while it is sent, and for HTTP/2 it keeps a failure of the body to itself. The state here is
+//! The connection owns the body while it is sent, and hyper, for HTTP/2, keeps a failure of it to itself. The state here is
 //! shared between the body and the exchange: why the source failed, when it ended, and that nobody wants it any more.
 
 use std::pin::Pin;
@@ -43,7 +43,7 @@ impl Upload {
         self.ended.get().copied()
     }
 
-    /// Makes the body fail at its next poll, which makes hyper reset its stream: the answer is not wanted any more.
+    /// Makes the body fail at its next poll, which makes an HTTP/2 connection reset its stream: the answer is not wanted any more.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.waker.wake();

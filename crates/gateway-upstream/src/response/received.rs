@@ -1,7 +1,5 @@
 //! A body as it comes off the connection.
 
-use std::error::Error;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::alarm::within;
@@ -20,13 +17,12 @@ use crate::{UpstreamError, UpstreamErrorKind};
 
 /// A body with the connection it comes from.
 pub(crate) struct Received {
-    incoming: Incoming,
+    /// None once the whole answer was read, or has failed.
     hold: Option<Hold>,
     idle: Option<Duration>,
     deadline: Instant,
     /// Whether the alarm stands for the present wait.
     waiting: bool,
-    failed: bool,
 }
 
 /// What a body holds until its end.
@@ -61,8 +57,8 @@ impl Hold {
 }
 
 impl Received {
-    pub(crate) fn new(incoming: Incoming, hold: Hold, deadline: Instant) -> Self {
-        let mut received = Self { incoming, hold: Some(hold), idle: None, deadline, waiting: false, failed: false };
+    pub(crate) fn new(hold: Hold, deadline: Instant) -> Self {
+        let mut received = Self { hold: Some(hold), idle: None, deadline, waiting: false };
         received.release_at_end();
         received
     }
@@ -74,7 +70,7 @@ impl Received {
 
     /// Some readers stop when the announced length is reached and never ask for the end, so this looks after each part.
     fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
+        if self.hold.as_ref().is_some_and(|hold| hold.link.is_over()) {
             self.release();
         }
     }
@@ -93,23 +89,12 @@ impl Received {
 
     /// Ends the body with an error, and drops the connection.
     fn fail(&mut self, error: UpstreamError) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        self.failed = true;
         self.abandon();
         Poll::Ready(Some(Err(error)))
     }
 
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut incoming = Pin::new(&mut self.incoming);
-        match &mut self.hold {
-            Some(hold) => hold.link.take(cx, |cx| incoming.as_mut().poll_frame(cx)),
-            // The last of it is there.
-            None => incoming.poll_frame(cx),
-        }
-    }
-
     /// Waits for the end of patience: the idle timeout or the deadline, whichever is first.
     fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamErrorKind> {
-        // Without a hold the answer is complete, and its end only has to be noticed.
         let Some(hold) = &mut self.hold else { return Poll::Pending };
         let alarm = hold.link.alarm();
         if !self.waiting {
@@ -141,22 +126,17 @@ impl Body for Received {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = self.get_mut();
-        if this.failed {
-            return Poll::Ready(None);
-        }
-        match this.poll_incoming(cx) {
+        let Some(hold) = &mut this.hold else { return Poll::Ready(None) };
+        match hold.link.poll_data(cx) {
             Poll::Ready(Some(Ok(_))) if this.is_overdue() => {
                 this.fail(UpstreamError::new(UpstreamErrorKind::TotalTimeout))
             }
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(data))) => {
                 this.waiting = false;
                 this.release_at_end();
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(Frame::data(data))))
             }
-            Poll::Ready(Some(Err(error))) => {
-                let kind = kind_of(&error);
-                this.fail(UpstreamError::with_source(kind, error))
-            }
+            Poll::Ready(Some(Err(error))) => this.fail(error),
             Poll::Ready(None) => {
                 this.release();
                 Poll::Ready(None)
@@ -169,19 +149,10 @@ impl Body for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.failed || self.incoming.is_end_stream()
+        self.hold.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.hold.as_ref().map_or(SizeHint::with_exact(0), |hold| hold.link.size_hint())
     }
-}
-
-/// Whether a body was cut, or is framed in a way that HTTP does not know.
-fn kind_of(error: &hyper::Error) -> UpstreamErrorKind {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    // This is how hyper's decoder of chunks reports what it cannot read; a cut is `UnexpectedEof`.
-    let is_malformed =
-        io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
-    if is_malformed { UpstreamErrorKind::Protocol } else { UpstreamErrorKind::BodyReset }
 }

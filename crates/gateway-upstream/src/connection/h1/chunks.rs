@@ -1,0 +1,212 @@
+//! The chunked coding of an answer's body (RFC 9112, section 7.1), taken apart.
+//!
+//! Lines have to end as the RFC says, with CR and LF: whoever accepts less can be made to disagree with others about where an
+//! answer ends. Extensions and trailers are read over; nothing that the gateway talks to says anything in them that a caller
+//! could do without.
+
+use bytes::{Buf, Bytes};
+use memchr::memchr2;
+
+use super::Malformed;
+
+/// Bytes of extensions in one body, and of its trailers, at most; real ones have none, or a signature.
+const MAX_ASIDE: usize = 16 * 1024;
+
+/// Where the decoder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first digit of a size.
+    SizeStart,
+    /// Behind a digit of it.
+    Size,
+    /// Behind the digits, before CR.
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    TrailerStart,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    Over,
+}
+
+/// A decoder of one body.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    place: Place,
+    /// What is left of the chunk.
+    size: u64,
+    /// Bytes of extensions and trailers so far.
+    aside: usize,
+}
+
+impl Chunks {
+    pub(super) fn new() -> Self {
+        Self { place: Place::SizeStart, size: 0, aside: 0 }
+    }
+
+    /// Whether the end has been read.
+    pub(super) fn is_over(&self) -> bool {
+        self.place == Place::Over
+    }
+
+    /// The next data of what was received; none if there is no more of it in there.
+    pub(super) fn next(&mut self, received: &mut Bytes) -> Result<Option<Bytes>, Malformed> {
+        self.read_framing(received)?;
+        if self.place != Place::Data || received.is_empty() {
+            return Ok(None);
+        }
+        let len = usize::try_from(self.size).map_or(received.len(), |size| size.min(received.len()));
+        let data = received.split_to(len);
+        self.size -= len as u64;
+        if self.size == 0 {
+            self.place = Place::DataCr;
+        }
+        // So that the end is known with the last data.
+        self.read_framing(received)?;
+        Ok(Some(data))
+    }
+
+    /// Reads up to the next data, or to the end.
+    fn read_framing(&mut self, received: &mut Bytes) -> Result<(), Malformed> {
+        let mut at = 0;
+        while !matches!(self.place, Place::Data | Place::Over)
+            && let Some(rest) = received.get(at..).filter(|rest| !rest.is_empty())
+        {
+            at += match self.place {
+                Place::Extension | Place::Trailer => self.read_over(rest)?,
+                _ => {
+                    self.place =
+                        self.behind(rest[0]).ok_or(Malformed("the chunks of the body are not framed as such"))?;
+                    1
+                }
+            };
+        }
+        received.advance(at);
+        Ok(())
+    }
+
+    /// Reads over free text up to the end of its line; says how much that was.
+    fn read_over(&mut self, text: &[u8]) -> Result<usize, Malformed> {
+        let end = memchr2(b'\r', b'\n', text);
+        self.aside += end.unwrap_or(text.len());
+        if self.aside > MAX_ASIDE {
+            return Err(Malformed("the extensions and trailers of the body are too long"));
+        }
+        let Some(end) = end else { return Ok(text.len()) };
+        if text[end] == b'\n' {
+            return Err(Malformed("a line in the framing of the body ends without CR"));
+        }
+        self.place = if self.place == Place::Extension { Place::SizeLf } else { Place::TrailerLf };
+        Ok(end + 1)
+    }
+
+    /// The place behind one byte of the framing; none if it may not stand there.
+    fn behind(&mut self, byte: u8) -> Option<Place> {
+        Some(match (self.place, byte) {
+            (Place::SizeStart, _) => {
+                self.size = hex_digit(byte)?;
+                Place::Size
+            }
+            (Place::Size, b' ' | b'\t' | b';') => Place::Extension,
+            (Place::Size, b'\r') => Place::SizeLf,
+            (Place::Size, _) => {
+                self.size = self.size.checked_mul(16)?.checked_add(hex_digit(byte)?)?;
+                Place::Size
+            }
+            (Place::SizeLf, b'\n') if self.size == 0 => Place::TrailerStart,
+            (Place::SizeLf, b'\n') => Place::Data,
+            (Place::DataCr, b'\r') => Place::DataLf,
+            (Place::DataLf, b'\n') => Place::SizeStart,
+            (Place::TrailerStart, b'\r') => Place::EndLf,
+            (Place::TrailerStart, _) if byte != b'\n' => Place::Trailer,
+            (Place::TrailerLf, b'\n') => Place::TrailerStart,
+            (Place::EndLf, b'\n') => Place::Over,
+            _ => return None,
+        })
+    }
+}
+
+fn hex_digit(byte: u8) -> Option<u64> {
+    char::from(byte).to_digit(16).map(u64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All data of a body that arrives in these parts, and whether it has come to its end; what is behind it stays.
+    fn decode(parts: &[&[u8]]) -> Result<(Vec<u8>, bool, Vec<u8>), Malformed> {
+        let (mut chunks, mut data, mut left) = (Chunks::new(), Vec::new(), Vec::new());
+        for part in parts {
+            let mut received = Bytes::copy_from_slice(part);
+            while let Some(some) = chunks.next(&mut received)? {
+                assert!(!some.is_empty());
+                data.extend_from_slice(&some);
+            }
+            left.extend_from_slice(&received);
+        }
+        Ok((data, chunks.is_over(), left))
+    }
+
+    #[test]
+    fn bodies_and_what_is_none() {
+        for (text, data, is_over, left) in [
+            ("3\r\nabc\r\n0\r\n\r\n", "abc", true, ""),
+            ("3\r\nabc\r\n0\r\n\r\nHTTP/1.1 200", "abc", true, "HTTP/1.1 200"),
+            ("00003 ;a=\"b\"\r\nabc\r\nA\t;x\r\n0123456789\r\n0;y\r\nt: 1\r\nu: 2\r\n\r\n", "abc0123456789", true, ""),
+            ("0\r\n\r\n", "", true, ""),
+            ("3\r\nabc\r\n0\r\n", "abc", false, ""),
+            ("5\r\nabc", "abc", false, ""),
+            ("", "", false, ""),
+        ] {
+            let expected = (data.into(), is_over, left.into());
+            assert_eq!(decode(&[text.as_bytes()]).unwrap(), expected, "{text:?}");
+        }
+        let long = format!("1;{}\r\na\r\n", "x".repeat(MAX_ASIDE + 1));
+        for text in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "3 \nabc",
+            "3\nabc",
+            "3\r\rabc",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n",
+            "0\r\n\n",
+            "0\r\na: b\n\r\n",
+            "10000000000000000\r\n",
+            "1;\n",
+            &long,
+        ] {
+            assert!(decode(&[text.as_bytes()]).is_err(), "{text:.40?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_a_body_arrives(
+            chunks in vec(vec(any::<u8>(), 1..40), 0..6),
+            cuts in vec(0..300_usize, 0..12),
+        ) {
+            let mut text = Vec::new();
+            for chunk in &chunks {
+                text.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                text.extend_from_slice(chunk);
+                text.extend_from_slice(b"\r\n");
+            }
+            text.extend_from_slice(b"0\r\n\r\n");
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).chain([0, text.len()]).collect();
+            cuts.sort_unstable();
+            let parts: Vec<_> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(decode(&parts).unwrap(), (chunks.concat(), true, Vec::new()));
+        }
+    }
+}
