@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioTimer;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,6 +28,7 @@ use crate::guard::RequestGuard;
 use crate::meter::MeteredSocket;
 use crate::multiplexed::StreamExecutor;
 use crate::noted::NotedService;
+use crate::spoken::{Protocols, Spoken};
 use crate::supervisor::{Order, Supervisor};
 use crate::{Certificates, HeadLimits};
 
@@ -71,7 +72,7 @@ pub(crate) struct Door {
     tls: Option<Certificates>,
     limits: HeadLimits,
     drain_limits: DrainLimits,
-    http: auto::Builder<StreamExecutor>,
+    protocols: Protocols,
     /// The HTTP/2 streams of all connections.
     streams: TaskTracker,
 }
@@ -79,7 +80,7 @@ pub(crate) struct Door {
 impl Door {
     pub(crate) fn new(tls: Option<Certificates>, limits: HeadLimits, drain_limits: DrainLimits) -> Self {
         let streams = TaskTracker::new();
-        Self { tls, limits, drain_limits, http: http_builder(limits, streams.clone()), streams }
+        Self { tls, limits, drain_limits, protocols: protocols(limits, streams.clone()), streams }
     }
 
     /// Waits for what is left of connections that are gone: an HTTP/2 stream that was cut drops its call a moment later. One that
@@ -139,12 +140,12 @@ impl Door {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_limits);
-        let io = TokioIo::new(RequestGuard::new(io, Arc::clone(&activity)));
-        let mut connection = pin!(self.http.serve_connection(io, NotedService::new(service, activity)));
+        let io = RequestGuard::new(io, Arc::clone(&activity), max_head(self.limits));
+        let mut connection = pin!(Spoken::new(io, NotedService::new(service, activity)));
         let was_cut = poll_fn(|cx| {
             supervisor.poll_drain(cx);
             loop {
-                if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                if let Poll::Ready(end) = connection.as_mut().poll(&self.protocols, cx) {
                     note_end(end);
                     return Poll::Ready(false);
                 }
@@ -166,22 +167,26 @@ impl fmt::Debug for Door {
     }
 }
 
-fn http_builder(limits: HeadLimits, streams: TaskTracker) -> auto::Builder<StreamExecutor> {
-    let mut builder = auto::Builder::new(StreamExecutor::new(limits.write_timeout, streams));
-    let mut http1 = builder.http1();
+fn protocols(limits: HeadLimits, streams: TaskTracker) -> Protocols {
+    let mut http1 = http1::Builder::new();
     // A head has to fit into the read buffer, which also bounds what a connection reads ahead of a body.
-    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.max_head.max(HYPER_LEAST_BUFFER));
+    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(max_head(limits));
     if limits.max_headers != HYPER_DEFAULT_MAX_HEADERS {
         http1.max_headers(limits.max_headers);
     }
-    builder
-        .http2()
+    let mut http2 = http2::Builder::new(StreamExecutor::new(limits.write_timeout, streams));
+    http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
-    builder
+    Protocols { http1, http2 }
+}
+
+/// The largest head, in bytes.
+fn max_head(limits: HeadLimits) -> usize {
+    limits.max_head.max(HYPER_LEAST_BUFFER)
 }
 
 /// Small writes leave at once, large ones in small steps. Either only fails on a dead socket, which the first read
@@ -192,7 +197,7 @@ fn tune(stream: &TcpStream) {
     drop(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT));
 }
 
-fn note_end(end: Result<(), Box<dyn StdError + Send + Sync>>) {
+fn note_end(end: hyper::Result<()>) {
     if let Err(error) = end {
         tracing::debug!(%error, "connection closed early");
     }

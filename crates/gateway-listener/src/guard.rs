@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub(crate) use self::framing::PREFACE;
 use self::framing::{Framing, Refusal};
 use crate::activity::{Activity, Phase};
 
@@ -47,13 +48,14 @@ enum Verdict {
     Plain,
     /// A head was refused; this many bytes of the poison have been handed over.
     Poisoned(usize),
-    /// A body was refused.
+    /// A body was refused, or what is too large of a head.
     Broken,
 }
 
 impl<IO> RequestGuard<IO> {
-    pub(crate) fn new(io: IO, activity: Arc<Activity>) -> Self {
-        let framing = Framing::new();
+    /// A guard over a connection whose heads may have so many bytes.
+    pub(crate) fn new(io: IO, activity: Arc<Activity>, max_head: usize) -> Self {
+        let framing = Framing::new(max_head);
         Self { io, activity, framing, phase: Phase::Fresh, verdict: Verdict::Plain, peer_is_done: false }
     }
 
@@ -67,7 +69,8 @@ impl<IO> RequestGuard<IO> {
                 buf.set_filled(before + at);
                 self.verdict = Verdict::Poisoned(pour_poison(buf, 0));
             }
-            Err(Refusal::Body { at }) => {
+            // Of a head that is too large hyper gets as much as it takes, and says so.
+            Err(Refusal::Large { at } | Refusal::Body { at }) => {
                 buf.set_filled(before + at);
                 self.verdict = Verdict::Broken;
             }

@@ -40,6 +40,7 @@ mod listener;
 mod meter;
 mod multiplexed;
 mod noted;
+mod spoken;
 mod supervisor;
 mod tls;
 mod workers;

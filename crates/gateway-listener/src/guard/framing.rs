@@ -5,13 +5,15 @@ use super::head::{BodyFraming, HeadScanner};
 use crate::activity::Phase;
 
 /// How an HTTP/2 client begins (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes that are not let through: everything from `at` on, an offset into the slice given to [`Framing::advance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// In a head; there is a byte at this offset.
     Head { at: usize },
+    /// In a head that is larger than heads may be.
+    Large { at: usize },
     /// In the framing of a body.
     Body { at: usize },
 }
@@ -21,6 +23,9 @@ pub(super) enum Refusal {
 pub(super) struct Framing {
     place: Place,
     head: HeadScanner,
+    /// Bytes of the present head so far.
+    head_len: usize,
+    max_head: usize,
 }
 
 #[derive(Debug)]
@@ -36,8 +41,9 @@ enum Place {
 }
 
 impl Framing {
-    pub(super) fn new() -> Self {
-        Self { place: Place::Opening(0), head: HeadScanner::default() }
+    /// The start of a connection whose heads may have so many bytes.
+    pub(super) fn new(max_head: usize) -> Self {
+        Self { place: Place::Opening(0), head: HeadScanner::default(), head_len: 0, max_head }
     }
 
     /// Follows the next bytes of the connection. Nothing may be passed on after a refusal.
@@ -50,6 +56,7 @@ impl Framing {
                     self.place = Place::Refused;
                     return Err(match refusal {
                         Refusal::Head { at: offset } => Refusal::Head { at: at + offset },
+                        Refusal::Large { at: offset } => Refusal::Large { at: at + offset },
                         Refusal::Body { at: offset } => Refusal::Body { at: at + offset },
                     });
                 }
@@ -133,8 +140,12 @@ impl Framing {
 
     fn scan_head(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         let (taken, framing) = self.head.scan(bytes).map_err(|at| Refusal::Head { at })?;
+        if self.head_len + taken > self.max_head {
+            return Err(Refusal::Large { at: self.max_head - self.head_len });
+        }
+        self.head_len += taken;
         if let Some(framing) = framing {
-            self.head = HeadScanner::default();
+            (self.head, self.head_len) = (HeadScanner::default(), 0);
             self.place = match framing {
                 BodyFraming::Length(0) => Place::Head,
                 BodyFraming::Length(length) => Place::Length(length),

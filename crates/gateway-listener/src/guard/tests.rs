@@ -59,7 +59,7 @@ impl AsyncWrite for Peer {
 }
 
 fn guard(peer: Peer) -> RequestGuard<Peer> {
-    RequestGuard::new(peer, Arc::new(Activity::new()))
+    RequestGuard::new(peer, Arc::new(Activity::new()), 64 * 1024)
 }
 
 /// What the guard passes on.

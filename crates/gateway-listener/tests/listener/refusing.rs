@@ -78,6 +78,14 @@ async fn heads_have_a_size() {
     let line = |count: usize| "X-Line: 1\r\n".repeat(count);
     assert_refused(&format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", line(200)), "431").await;
     assert_refused(&format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(64 * 1024)), "431").await;
+    // The limit is exact, however much was read at once.
+    let full = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(count));
+    let rest = 64 * 1024 - full(0).len();
+    assert_refused(&full(rest + 1), "431").await;
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.send(full(rest)).await;
+    client.read_until("GET / ").await;
     // The path is not complete when the buffer is full.
     assert_refused(&format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)), "431").await;
 
