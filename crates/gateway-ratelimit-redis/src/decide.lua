@@ -121,51 +121,64 @@ local function common_divisor(a, b)
   return a
 end
 
--- What was spent of a bucket at a moment, as the time of another rate, though not more than all. Exact as long as the product
--- is; beyond 2^53 a double may be off by its last digit.
-local function backlog_in(bucket, quota, moment)
+-- What is spent of a bucket at a moment, but for what is spared, as the time of another rate, though not more than all. Exact
+-- as long as the product is; beyond 2^53 a double may be off by its last digit.
+local function backlog_in(bucket, spared, quota, moment)
   local times, over = bucket.units * quota.micros, bucket.micros * quota.units
   if times < EXACT and over < EXACT then
     local divisor = common_divisor(times, over)
     times, over = times / divisor, over / divisor
   end
-  return math.min(math.ceil(math.max(bucket.arrival - moment, 0) * times / over), quota.capacity)
+  return math.min(math.ceil(math.max(bucket.arrival - spared - moment, 0) * times / over), quota.capacity)
 end
 
--- A rate that is new begins with what the fullest of some others had spent when it was last changed; what has come back since
--- has done so at the faster of both rates.
-local function fullest(others, quota, is_heard)
-  local arrival
-  for _, other in pairs(others) do
-    if is_heard(other) then
-      local converted = math.min(
-        other.changed + backlog_in(other, quota, other.changed), now + backlog_in(other, quota, now))
-      arrival = math.max(arrival or converted, converted)
-    end
+-- The last part of a rate's name; of a name that others have written it may be none.
+local function burst_of(rate) return tonumber(string.match(rate, '%d+$') or 0) end
+
+-- What a rate that is new begins with for the sake of another: with all that was spent when that was last changed, if it takes
+-- the other's place; else with what a bucket of its own burst could not have held, so that it has no more room. What has come
+-- back since has done so at the faster of both rates.
+local function passed_on(field, other, quota, is_replaced)
+  local more = is_replaced and 0 or math.max(burst_of(field) - burst_of(quota.rate), 0)
+  local spared = math.ceil(more * other.micros / other.units)
+  return math.min(
+    other.changed + backlog_in(other, spared, quota, other.changed), now + backlog_in(other, spared, quota, now))
+end
+
+-- The most that any other makes of it.
+local function beginning(quota, buckets, asked)
+  local has_place, arrival = false, now
+  for _, other in pairs(buckets) do has_place = has_place or other.slot == quota.slot end
+  for field, other in pairs(buckets) do
+    -- Of a slot that the call does not have, the quota may have been moved to this one.
+    local is_moved = not has_place and not asked[other.slot]
+    arrival = math.max(arrival, passed_on(field, other, quota, other.slot == quota.slot or is_moved))
   end
   return arrival
 end
 
--- Of a slot that the call does not have, the quota has been moved to this one.
 local function arrival_of(quota, buckets, asked)
   local own = buckets[quota.kind .. quota.rate]
-  return own and own.arrival
-    or fullest(buckets, quota, function(other) return other.slot == quota.slot end)
-    or fullest(buckets, quota, function(other) return not asked[other.slot] end)
-    or now
+  return own and own.arrival or beginning(quota, buckets, asked)
+end
+
+-- Whether a bucket is forgotten before another.
+local function knows_less(field, other, buckets)
+  local burst, others = burst_of(field), burst_of(other)
+  return burst < others or burst == others and buckets[field].arrival < buckets[other].arrival
 end
 
 local function add_bucket(quota, buckets, asked, arrival)
-  local others, first = 0, nil
+  local others, least = 0, nil
   for field, other in pairs(buckets) do
     if other.slot == quota.slot and not asked[field] then
       others = others + 1
-      if not first or other.arrival < buckets[first].arrival then first = field end
+      if not least or knows_less(field, least, buckets) then least = field end
     end
   end
   if others >= MOST_RATES then
-    buckets[first] = nil
-    forget(first)
+    buckets[least] = nil
+    forget(least)
   end
   buckets[quota.kind .. quota.rate] = {
     slot = quota.slot, arrival = arrival, changed = now,

@@ -13,9 +13,10 @@
 //! A change of limits does not reach all nodes at once. So there is a bucket for each rate (limit, period, burst) that calls of
 //! an account are limited to, and a call that is let through is taken from all of them, whichever node let it through; what it
 //! gives back is given back to all. A rate that is new begins with what the fullest of its place (second, minute, period) has
-//! spent. Nodes with different limits so let through, together and over any time, no more than the largest burst and the
-//! fastest rate among them, and a call that is refused changes nothing. The buckets of requests, and those of tokens, are
-//! forgotten when nothing is spent of any; of each place eight are kept at most.
+//! spent, and has no more room than any other leaves it. Nodes with different limits so let through, together and over any
+//! time, no more than the largest burst and the fastest rate among them, and a call that is refused changes nothing. The
+//! buckets of requests, and those of tokens, are forgotten when nothing is spent of any; of each place eight are kept at most,
+//! those of the largest bursts.
 //!
 //! An account whose hash others have written nonsense into is counted anew, which the log says; nobody else is concerned.
 //!

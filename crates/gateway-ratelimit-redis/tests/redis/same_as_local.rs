@@ -69,7 +69,13 @@ fn limits() -> Vec<Arc<Limits>> {
     let none = RateLimit { max_concurrent: Some(6), ..RateLimit::default() };
     let budget = Budget { limit: NanoUsd(1_000), period: BudgetPeriod::Day };
     let limits = |rate_limit: RateLimit| Arc::new(rate_limit.limits(Some(budget)).unwrap());
-    [all, faster, own_period, longer, twice, of_one_period, none].map(limits).into()
+    // More than are counted at once, and some of periods that have places of their own.
+    let many = (1..13_u32).map(|number| RateLimit {
+        limit: Some((5 * number % 13).into()),
+        period_seconds: Some(number * number % 60),
+        ..RateLimit::default()
+    });
+    [all, faster, own_period, longer, twice, of_one_period, none].into_iter().chain(many).map(limits).collect()
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -78,7 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..2_000_000_u64).prop_map(Step::Wait),
         // Now and then longer than anything lasts.
         1 => (1..100_000_000_u64).prop_map(Step::Wait),
-        6 => (prop_oneof![3 => Just(0_usize), 3 => 0..7_usize], amount())
+        6 => (prop_oneof![2 => Just(0_usize), 4 => 0..19_usize], amount())
             .prop_map(|(limits, (tokens, cost))| Step::Reserve { limits, demand: Demand { tokens, cost: NanoUsd(cost) } }),
         4 => (any::<prop::sample::Index>(), amount())
             .prop_map(|(call, (tokens, cost))| Step::Settle { call, used: Used { tokens, cost: NanoUsd(cost) } }),

@@ -2,13 +2,19 @@
 //!
 //! Limits change, and gateways that share an account do not all hear of it at once, so what is spent belongs to no single
 //! limit: there is a bucket for each rate, and whatever is let through is taken from all of them, whoever asked. A rate that
-//! is new begins with what the fullest other one of its place has spent; from then on each counts for itself, and none is
-//! ever filled or emptied by a change. So nobody gains by changing limits to and fro: over any time, no more is let through
-//! than the largest burst and the fastest rate of them allow. All are forgotten together, when nothing is spent of any.
+//! is new begins with what the fullest other one of its place has spent, and has no more room than any other leaves it; from
+//! then on each counts for itself, and none is ever filled or emptied by a change. So nobody gains by changing limits to and
+//! fro: over any time, no more is let through than the largest burst and the fastest rate of them allow. All are forgotten
+//! together, when nothing is spent of any.
+//!
+//! Why that holds: a bucket counts no more than its own burst, so it may have seen less than others. But it never has more
+//! room than a bucket of the largest burst and the fastest rate would have, and the one of the largest burst has missed
+//! nothing. What is new learns from that one, or becomes it.
 
 use crate::{Bucket, Quota};
 
-/// How many rates of one place are counted at once; beyond, the one that would be full again first is forgotten.
+/// How many rates of one place are counted at once; beyond, the one of the smallest burst is forgotten, which may know least.
+/// At least 2, so that it is never the one of the largest.
 const MOST: usize = 8;
 
 /// The buckets of requests, or of tokens.
@@ -121,25 +127,25 @@ impl Rates {
 
     fn bucket(&self, quota: &Quota, slot: usize, asked: &[Option<Quota>], now: u64) -> Bucket {
         let own = self.counts.iter().find(|count| count.quota == *quota);
-        let fullest = |is_heard: &dyn Fn(&Count) -> bool| {
-            let others = self.counts.iter().filter(|count| is_heard(count));
-            let others = others.map(|count| count.bucket.converted(&count.quota, quota, count.changed_at, now));
-            others.max_by_key(|bucket| bucket.backlog(now))
-        };
-        // Of a place that the call does not have, the quota has been moved to this one.
-        own.map(|count| count.bucket)
-            .or_else(|| fullest(&|count| count.slot == slot))
-            .or_else(|| fullest(&|count| asked.get(count.slot).is_none_or(Option::is_none)))
-            .unwrap_or_default()
+        own.map_or_else(|| self.beginning(quota, slot, asked, now), |count| count.bucket)
+    }
+
+    /// What a rate that is new begins with: the most that any other makes of it.
+    fn beginning(&self, quota: &Quota, slot: usize, asked: &[Option<Quota>], now: u64) -> Bucket {
+        let has_place = self.counts.iter().any(|count| count.slot == slot);
+        // Of a place that the call does not have, the quota may have been moved to this one.
+        let is_moved = |from: usize| !has_place && asked.get(from).is_none_or(Option::is_none);
+        let begins = |count: &Count| count.passed_on(quota, count.slot == slot || is_moved(count.slot), now);
+        self.counts.iter().map(begins).max_by_key(|bucket| bucket.backlog(now)).unwrap_or_default()
     }
 
     fn make_room(&mut self, slot: usize, asked: &[Option<Quota>]) {
         let is_other = |count: &Count| count.slot == slot && !asked.contains(&Some(count.quota));
         let others = self.counts.iter().enumerate().filter(|(_, count)| is_other(count));
         if others.clone().count() >= MOST
-            && let Some((first, _)) = others.min_by_key(|(_, count)| count.bucket.backlog(0))
+            && let Some((least, _)) = others.min_by_key(|(_, count)| (count.quota.burst(), count.bucket.backlog(0)))
         {
-            self.counts.remove(first);
+            self.counts.remove(least);
         }
     }
 }
@@ -154,5 +160,15 @@ impl Count {
             self.bucket = self.bucket.capped(&self.quota, before, now);
         }
         self.changed_at = now;
+    }
+
+    /// What another rate begins with for the sake of this one: with all that is spent, if it takes this one's place; else with
+    /// what a bucket of its own burst could not have held, so that it has no more room.
+    fn passed_on(&self, quota: &Quota, is_replaced: bool, now: u64) -> Bucket {
+        let more = self.quota.burst().saturating_sub(quota.burst());
+        let spared = if is_replaced { 0 } else { self.quota.time_of(more) };
+        // Its arrival, so much earlier.
+        let bucket = Bucket::until(self.bucket.backlog(spared));
+        bucket.converted(&self.quota, quota, self.changed_at, now)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{DenialCause, Quota};
+use crate::{DenialCause, Quota, RequestQuotas};
 
 const FREE: Demand = Demand { tokens: 0, cost: NanoUsd(0) };
 
@@ -133,45 +133,120 @@ fn what_is_spent_outlives_a_change_of_limits() {
     assert_eq!(bench.reserve("key", &blocked, demand(0), 0).unwrap_err().cause, DenialCause::Blocked);
 }
 
+fn in_seconds(limit: u64, seconds: u32) -> RateLimit {
+    RateLimit { limit: Some(limit), period_seconds: Some(seconds), ..RateLimit::default() }
+}
+
+#[test]
+fn a_burst_is_not_had_twice_by_changing_limits() {
+    let minute = |limit, rest| RateLimit { requests_per_minute: Some(limit), ..rest };
+    let none = RateLimit::default;
+    let all = 100;
+    for (name, changes, most) in [
+        (
+            "what another place has seen counts in one that has seen less",
+            vec![(in_seconds(1, 2), all), (in_seconds(2, 1), all), (in_seconds(5, 2), all)],
+            5,
+        ),
+        (
+            "what comes beside another has no more room, and goes on without it",
+            vec![(in_seconds(4, 40), 3), (minute(2, in_seconds(4, 40)), 1), (minute(2, none()), all)],
+            4,
+        ),
+        (
+            "the larger that comes beside another begins with what that has seen",
+            vec![(in_seconds(2, 40), 1), (minute(4, in_seconds(2, 40)), 1), (minute(4, none()), all)],
+            4,
+        ),
+        (
+            "one of a place is replaced by two of others",
+            vec![(in_seconds(3, 1), 2), (minute(3, in_seconds(4, 40)), 1), (in_seconds(4, 40), all)],
+            4,
+        ),
+    ] {
+        let bench = Bench::new();
+        let calls = changes.into_iter().flat_map(|(rate_limit, calls)| vec![limits(&rate_limit, None); calls]);
+        let admitted = calls.filter(|limits| bench.reserve("key", limits, FREE, 0).is_ok()).count();
+        assert_eq!(admitted, most, "{name}");
+    }
+}
+
+fn quotas() -> impl Strategy<Value = (u64, u32)> {
+    (1_u64..30, prop_oneof![Just(1_u32), Just(60), 2_u32..200])
+}
+
+fn steps() -> impl Strategy<Value = Vec<(usize, u64)>> {
+    let gap = prop_oneof![3 => Just(0_u64), 2 => 0_u64..2_000_000, 1 => 0_u64..90_000_000];
+    prop::collection::vec((0_usize..20, gap), 1..200)
+}
+
 /// Limits among which administrators change their mind.
-fn changing() -> impl Strategy<Value = (Vec<Arc<Limits>>, Vec<(usize, u64)>)> {
-    let quota = (1_u64..30, prop_oneof![Just(1_u32), Just(60), 2_u32..200]);
-    let quotas = prop::collection::vec(quota, 1..5).prop_map(|quotas| {
-        let rate =
-            |(limit, period)| RateLimit { limit: Some(limit), period_seconds: Some(period), ..RateLimit::default() };
-        quotas.into_iter().map(|quota| limits(&rate(quota), None)).collect::<Vec<_>>()
+fn changing(most: usize) -> impl Strategy<Value = (Vec<Arc<Limits>>, Vec<(usize, u64)>)> {
+    let limits = |(limit, seconds)| limits(&in_seconds(limit, seconds), None);
+    (prop::collection::vec(quotas().prop_map(limits), 1..most), steps())
+}
+
+/// The same of limits that are several each.
+fn changing_sets() -> impl Strategy<Value = (Vec<Arc<Limits>>, Vec<(usize, u64)>)> {
+    let few = || prop::option::of(1_u64..12);
+    let set = (few(), few(), quotas()).prop_map(|(requests_per_second, requests_per_minute, (limit, seconds))| {
+        limits(&RateLimit { requests_per_second, requests_per_minute, ..in_seconds(limit, seconds) }, None)
     });
-    let step = (0_usize..4, prop_oneof![3 => Just(0_u64), 2 => 0_u64..2_000_000, 1 => 0_u64..90_000_000]);
-    (quotas, prop::collection::vec(step, 1..200))
+    (prop::collection::vec(set, 1..5), steps())
+}
+
+/// When calls are let through. Whoever is refused waits as long as it is told and is let through then, as nothing has changed.
+fn admitted(all: &[Arc<Limits>], steps: Vec<(usize, u64)>) -> Result<Vec<u64>, TestCaseError> {
+    let (bench, mut now, mut admitted) = (Bench::new(), 0, Vec::new());
+    for (which, gap) in steps {
+        now += gap;
+        let limits = &all[which % all.len()];
+        if let Err(denial) = bench.reserve("key", limits, FREE, now) {
+            now += u64::try_from(denial.retry_after.unwrap().as_micros()).unwrap();
+            prop_assert!(bench.reserve("key", limits, FREE, now).is_ok());
+        }
+        admitted.push(now);
+    }
+    Ok(admitted)
+}
+
+/// In any time, the largest burst and what the fastest rate makes of that time.
+fn assert_lawful(quotas: &[Quota], admitted: &[u64]) -> Result<(), TestCaseError> {
+    let burst = quotas.iter().map(Quota::burst).max().unwrap();
+    let each = quotas.iter().map(|quota| quota.time_of(1)).min().unwrap();
+    for (first, since) in admitted.iter().enumerate() {
+        for (last, until) in admitted.iter().enumerate().skip(first) {
+            let most = burst + (until - since) / each;
+            prop_assert!(((last - first) as u64) < most, "{} from {} to {}", last - first + 1, since, until);
+        }
+    }
+    Ok(())
+}
+
+/// One quota of each.
+fn one_of_each(all: &[Arc<Limits>], which: usize) -> Vec<Quota> {
+    let one = |limits: &Arc<Limits>| limits.requests[which % limits.requests.iter().count()];
+    all.iter().map(one).collect()
 }
 
 proptest! {
-    /// In any time, the largest burst and what the fastest rate makes of that time.
     #[test]
-    fn changing_limits_to_and_fro_frees_nothing((all, steps) in changing()) {
-        let (bench, mut now, mut admitted) = (Bench::new(), 0, Vec::new());
-        for (which, gap) in steps {
-            now += gap;
-            let limits = &all[which % all.len()];
-            match bench.reserve("key", limits, FREE, now) {
-                Ok(_) => admitted.push(now),
-                Err(denial) => {
-                    // Nothing has changed: whoever waits as long as it is told is let through, by a store that is like this one.
-                    let wait = u64::try_from(denial.retry_after.unwrap().as_micros()).unwrap();
-                    now += wait;
-                    prop_assert!(bench.reserve("key", limits, FREE, now).is_ok());
-                    admitted.push(now);
-                }
-            }
-        }
-        let quotas = || all.iter().flat_map(|limits| limits.requests.iter());
-        let burst = quotas().map(Quota::burst).max().unwrap();
-        let each = quotas().map(|quota| quota.time_of(1)).min().unwrap();
-        for (first, since) in admitted.iter().enumerate() {
-            for (last, until) in admitted.iter().enumerate().skip(first) {
-                let most = burst + (until - since) / each;
-                prop_assert!(((last - first) as u64) < most, "{} from {} to {}", last - first + 1, since, until);
-            }
+    fn changing_limits_to_and_fro_frees_nothing((all, steps) in changing(5)) {
+        assert_lawful(&one_of_each(&all, 0), &admitted(&all, steps)?)?;
+    }
+
+    /// Nor does being forgotten.
+    #[test]
+    fn changing_among_more_limits_than_are_counted_frees_nothing((all, steps) in changing(20)) {
+        assert_lawful(&one_of_each(&all, 0), &admitted(&all, steps)?)?;
+    }
+
+    /// Of limits that are several each, every one would hold calls to the law without the others.
+    #[test]
+    fn changing_limits_that_come_beside_others_frees_nothing((all, steps) in changing_sets()) {
+        let admitted = admitted(&all, steps)?;
+        for which in 0..RequestQuotas::SLOTS {
+            assert_lawful(&one_of_each(&all, which), &admitted)?;
         }
     }
 }

@@ -10,10 +10,21 @@ use super::{MINUTE, SECOND, Scenario, a_minute, per_minute, tokens_per_minute};
 use crate::limit_vectors::story::{Story, requests, tokens, wait};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    [up_and_down(), other_period(), other_place(), one_more(), of_tokens(), many()]
-        .into_iter()
-        .map(Story::end)
-        .collect()
+    [
+        up_and_down(),
+        other_period(),
+        other_place(),
+        two_places(),
+        one_more(),
+        one_that_stays(),
+        raised_beside_a_longer(),
+        of_tokens(),
+        many(),
+        the_largest(),
+    ]
+    .into_iter()
+    .map(Story::end)
+    .collect()
 }
 
 fn in_seconds(limit: u64, seconds: u32) -> RateLimit {
@@ -83,6 +94,19 @@ fn other_place() -> Story {
         .call(10 * SECOND, 0, wait(a_minute(4), 15 * SECOND, requests(4, 0, MINUTE)))
 }
 
+/// 2 s, 500 ms and 400 ms a request.
+fn two_places() -> Story {
+    Story::new("what another place has seen counts in one that has seen less", in_seconds(1, 2))
+        .call(0, 0, Ok(requests(1, 0, 2 * SECOND)))
+        .limits(in_seconds(2, 1))
+        .call(0, 0, Ok(requests(2, 0, SECOND)))
+        .limits(in_seconds(5, 2))
+        .call(0, 0, Ok(requests(5, 2, 1_200_000)))
+        .call(0, 0, Ok(requests(5, 1, 1_600_000)))
+        .call(0, 0, Ok(requests(5, 0, 2 * SECOND)))
+        .call(0, 0, wait(within(5, 2), 400_000, requests(5, 0, 2 * SECOND)))
+}
+
 fn one_more() -> Story {
     let both = RateLimit { requests_per_minute: Some(2), ..in_seconds(4, 40) };
     Story::new("of a limit that comes beside another nothing is spent", in_seconds(4, 40))
@@ -93,6 +117,32 @@ fn one_more() -> Story {
         .call(0, 0, Ok(requests(4, 1, 30 * SECOND)))
         .limits(per_minute(2))
         .call(0, 0, wait(a_minute(2), 30 * SECOND, requests(2, 0, MINUTE)))
+}
+
+/// 10 s and 30 s a request.
+fn one_that_stays() -> Story {
+    let both = RateLimit { requests_per_minute: Some(2), ..in_seconds(4, 40) };
+    Story::new("a limit that comes beside another has no more room than that", in_seconds(4, 40))
+        .call(0, 0, Ok(requests(4, 3, 10 * SECOND)))
+        .call(0, 0, Ok(requests(4, 2, 20 * SECOND)))
+        .call(0, 0, Ok(requests(4, 1, 30 * SECOND)))
+        .limits(both)
+        .call(0, 0, Ok(requests(2, 0, MINUTE)))
+        .limits(per_minute(2))
+        .call(0, 0, wait(a_minute(2), 30 * SECOND, requests(2, 0, MINUTE)))
+        .call(30 * SECOND, 0, Ok(requests(2, 0, MINUTE)))
+}
+
+/// 15 s and 7.5 s a request, beside one of 100 s.
+fn raised_beside_a_longer() -> Story {
+    let beside = |limit| RateLimit { requests_per_minute: Some(limit), ..in_seconds(20, 2_000) };
+    let mut story = Story::new("a limit that is raised beside a longer one goes on with its own", beside(4));
+    for at in [0, MINUTE] {
+        for spent in 1..=4 {
+            story = story.call(at, 0, Ok(requests(4, 4 - spent, spent * 15 * SECOND)));
+        }
+    }
+    story.limits(beside(8)).call(MINUTE, 0, Ok(requests(8, 3, 37_500_000)))
 }
 
 /// 100 ms and 200 ms a token.
@@ -124,4 +174,20 @@ fn many() -> Story {
             story.limits(per_minute(limit)).call(0, 0, Ok(requests(limit, limit - spent, spent * (MINUTE / limit))));
     }
     story.limits(per_minute(10)).call(0, 0, wait(a_minute(10), 6 * SECOND, requests(10, 0, MINUTE)))
+}
+
+/// 1 s a request, and 100 s.
+fn the_largest() -> Story {
+    let large = in_seconds(20, 20);
+    let mut story = Story::new("of too many rates those of the largest bursts are counted", large.clone());
+    story = story.call(0, 0, Ok(requests(20, 19, SECOND)));
+    for number in 0..9 {
+        let limit = 10 + number;
+        let (at, spent) = (2 * number * SECOND, (2 + number) * 100 * SECOND);
+        let slow = in_seconds(limit, 100 * u32::try_from(limit).unwrap_or(u32::MAX));
+        story = story.limits(slow).call(at, 0, Ok(requests(limit, 8, spent - at)));
+    }
+    story = story.limits(large).call(16 * SECOND, 0, Ok(requests(20, 18, 2 * SECOND)));
+    let full = wait(within(10, 1_000), 100 * SECOND, requests(10, 0, 1_000 * SECOND));
+    story.limits(in_seconds(10, 1_000)).call(16 * SECOND, 0, full)
 }
