@@ -12,9 +12,12 @@ use crate::peer::{Deployment, Peer, Population, Running};
 use crate::rows::{Row, Rows};
 
 const CONNECTIONS: usize = 64;
+/// As many as there are connections.
+const CALLERS: usize = CONNECTIONS;
 const TIMES_ONE: &str = "x one worker";
 const ONE_OF_EACH: &str = "one of each";
 const MANY: &str = "many";
+const MANY_CALLERS: &str = "many, 64 callers";
 const ONE_WORKER: &str = "one worker";
 const TWO_WORKERS: &str = "two workers";
 const MOST_WORKERS: usize = 2;
@@ -26,6 +29,7 @@ pub(super) const GROWTH: Case = Case {
     goals: &[
         Goal { word: "must", column: CPU_CALL, who: MANY, bound: Bound::Times(1.1, ONE_OF_EACH) },
         Goal { word: "aim", column: CPU_CALL, who: MANY, bound: Bound::Times(1.0, ONE_OF_EACH) },
+        Goal { word: "must", column: CPU_CALL, who: MANY_CALLERS, bound: Bound::Times(1.1, ONE_OF_EACH) },
     ],
     upstream: None,
     run: run_growth,
@@ -82,7 +86,12 @@ fn run_growth(case: &Case, bench: &Bench, rows: &mut Rows) -> Result<()> {
         tell(case.name, 0, bench.rounds, &format!("preparing {name}"));
         Form::start(bench, name, bench.machine.apart(), &Deployment { workers: 1, population })
     };
-    let forms = [start(ONE_OF_EACH, Population::OneOfEach)?, start(MANY, Population::Many)?];
+    let forms = [
+        start(ONE_OF_EACH, Population::OneOfEach)?,
+        start(MANY, Population::Many { callers: 1 })?,
+        // What they take more is what active callers take, and how large the processor's caches are.
+        start(MANY_CALLERS, Population::Many { callers: CALLERS })?,
+    ];
     in_turn(case, bench, &forms, |_| None)?.into_iter().for_each(|row| rows.0.push(row));
     Ok(())
 }
@@ -95,7 +104,8 @@ fn run_workers(case: &Case, bench: &Bench, rows: &mut Rows) -> Result<()> {
     };
     let forms = [start(ONE_WORKER, 1)?, start(TWO_WORKERS, MOST_WORKERS)?];
     let is_disjoint = bench.machine.disjoint(MOST_WORKERS).is_some();
-    let times = |[one, two]: [&Outcome; 2]| {
+    let times = |outcomes: &[Outcome]| {
+        let [one, two] = outcomes else { return None };
         let times = if is_disjoint { rate(two) / rate(one) } else { 2.0 * per_call(one) / per_call(two) };
         Some((TIMES_ONE, times))
     };
@@ -103,29 +113,28 @@ fn run_workers(case: &Case, bench: &Bench, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Measures both forms round by round, the first one first in every other round. What compares them is noted with the second.
+/// Measures all forms round by round, another one first in each. What compares them is noted with the last.
 fn in_turn(
     case: &Case,
     bench: &Bench,
-    [first, second]: &[Form<'_>; 2],
-    compare: impl Fn([&Outcome; 2]) -> Option<(&'static str, f64)>,
+    forms: &[Form<'_>],
+    compare: impl Fn(&[Outcome]) -> Option<(&'static str, f64)>,
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for round in 0..bench.rounds {
-        let measure = |form: &Form<'_>| {
-            tell(case.name, round, bench.rounds, form.name);
-            form.measure()
-        };
-        let (one, two) = if round % 2 == 0 {
-            let one = measure(first)?;
-            (one, measure(second)?)
-        } else {
-            let two = measure(second)?;
-            (measure(first)?, two)
-        };
-        let mut values = [plain_values(&one, None), plain_values(&two, None)];
-        values[1].extend(compare([&one, &two]));
-        for ((form, outcome), values) in [(first, one), (second, two)].into_iter().zip(values) {
+        let mut measured = Vec::new();
+        for place in 0..forms.len() {
+            let at = (place + round) % forms.len();
+            tell(case.name, round, bench.rounds, forms[at].name);
+            measured.push((at, forms[at].measure()?));
+        }
+        measured.sort_by_key(|(at, _)| *at);
+        let outcomes: Vec<_> = measured.into_iter().map(|(_, outcome)| outcome).collect();
+        let mut values: Vec<_> = outcomes.iter().map(|outcome| plain_values(outcome, None)).collect();
+        if let Some(last) = values.last_mut() {
+            last.extend(compare(&outcomes));
+        }
+        for ((form, outcome), values) in forms.iter().zip(outcomes).zip(values) {
             rows.push(Row { case: case.name, who: form.name.to_owned(), round, values, outcome: Some(outcome) });
         }
     }

@@ -1,6 +1,7 @@
 //! What the socket takes. Measured below TLS, which holds back as much as it likes before it is blocked itself.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,6 +9,10 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::activity::Activity;
+
+/// Slices of so many bytes together are written as one: to copy them is cheaper than what the system does for each write of
+/// several, which is half a microsecond.
+const JOINED: usize = 4096;
 
 /// A socket that notes when it is blocked: the peer, or the way to it, takes nothing of what is to be written.
 #[derive(Debug)]
@@ -55,7 +60,14 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for MeteredSocket<IO> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        let written = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= JOINED {
+            let mut space = [MaybeUninit::uninit(); JOINED];
+            let mut joined = ReadBuf::uninit(&mut space);
+            slices.iter().for_each(|slice| joined.put_slice(slice));
+            Pin::new(&mut self.io).poll_write(cx, joined.filled())
+        } else {
+            Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        };
         self.note(&written);
         written
     }

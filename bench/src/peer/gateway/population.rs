@@ -14,10 +14,6 @@ const MAPPINGS_EACH: usize = 10;
 const KEYS: usize = 100_000;
 /// Keys of one file. A file of 16 MiB with a million values, which is the most that the gateway reads, does not hold all.
 const KEYS_A_FILE: usize = 25_000;
-/// Different calls that are made in turn where there is much to ask for: as many callers as there are connections. With thousands, the
-/// proportion would tell how much memory active callers take, and how large the processor's caches are.
-const ASKS: usize = 64;
-
 /// How much the gateway knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Population {
@@ -25,8 +21,9 @@ pub(crate) enum Population {
     Ordinary,
     /// One provider, one model, one key.
     OneOfEach,
-    /// 1,000 providers with ten models each, and 100,000 keys in the store.
-    Many,
+    /// 1,000 providers with ten models each, and 100,000 keys in the store. So many callers make calls, each with a key and a model of
+    /// its own at another provider.
+    Many { callers: usize },
 }
 
 impl Population {
@@ -34,7 +31,7 @@ impl Population {
     pub(crate) fn asks(self, kind: Kind) -> Vec<Ask> {
         match self {
             Self::Ordinary | Self::OneOfEach => vec![Ask { model: kind.public_model(), key: key(0) }],
-            Self::Many => (0..ASKS).map(ask_of_many).collect(),
+            Self::Many { callers } => (0..callers).map(|number| ask_of_many(number, callers)).collect(),
         }
     }
 
@@ -45,7 +42,7 @@ impl Population {
         match self {
             Self::Ordinary => ["first", "second"].iter().for_each(|name| provider(&mut text, name, upstream, kinds())),
             Self::OneOfEach => provider(&mut text, "first", upstream, kinds().take(1)),
-            Self::Many => (0..PROVIDERS).for_each(|number| {
+            Self::Many { .. } => (0..PROVIDERS).for_each(|number| {
                 let models = (0..MAPPINGS_EACH).map(|index| (model(number, index), Kind::Plain.upstream_model()));
                 provider(&mut text, &format!("provider-{number}"), upstream, models);
             }),
@@ -58,16 +55,16 @@ impl Population {
         let count = match self {
             Self::Ordinary => 0,
             Self::OneOfEach => 1,
-            Self::Many => KEYS,
+            Self::Many { .. } => KEYS,
         };
         (0..count).step_by(KEYS_A_FILE).map(move |first| keys(first..count.min(first + KEYS_A_FILE)))
     }
 }
 
-/// One of many calls: its key and its model are far from those of its neighbours.
-fn ask_of_many(number: usize) -> Ask {
+/// One of so many calls: its key and its model are far from those of its neighbours.
+fn ask_of_many(number: usize, count: usize) -> Ask {
     let provider = number * 7 % PROVIDERS;
-    Ask { model: model(provider, number % MAPPINGS_EACH), key: key(number * KEYS / ASKS) }
+    Ask { model: model(provider, number % MAPPINGS_EACH), key: key(number * KEYS / count) }
 }
 
 fn model(provider: usize, index: usize) -> String {
@@ -104,15 +101,15 @@ mod tests {
 
     #[test]
     fn calls_name_many_keys_and_providers() {
-        let asks = Population::Many.asks(Kind::Plain);
+        let asks = Population::Many { callers: 64 }.asks(Kind::Plain);
         let keys: HashSet<_> = asks.iter().map(|ask| &ask.key).collect();
         let models: HashSet<_> = asks.iter().map(|ask| ask.model.split('-').nth(1)).collect();
-        assert_eq!((keys.len(), models.len()), (ASKS, ASKS));
+        assert_eq!((keys.len(), models.len()), (64, 64));
     }
 
     #[test]
     fn all_keys_are_stored_in_files_that_can_be_read() {
-        let files: Vec<_> = Population::Many.in_store().collect();
+        let files: Vec<_> = Population::Many { callers: 1 }.in_store().collect();
         assert_eq!(files.iter().map(|file| file.lines().count() - 1).sum::<usize>(), KEYS);
         assert!(files.iter().all(|file| file.len() < 16 << 20));
     }

@@ -4,13 +4,14 @@
 //! more when what it gave before was taken.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, Request};
 use http_body::Body;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::head::{Length, write_head};
 use crate::RequestBody;
@@ -18,6 +19,9 @@ use crate::socket::Socket;
 
 /// Pieces that are gathered for one write: more than a head and the slices of a usual body.
 const PIECES: usize = 5;
+
+/// Pieces of so many bytes together are written as one.
+const JOINED: usize = 4096;
 
 /// What keeps a request from being sent whole.
 #[derive(Debug)]
@@ -66,21 +70,30 @@ impl Outgoing {
     pub(super) fn poll_send(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Result<(), SendFault>> {
         loop {
             let gathered = self.gather(cx)?;
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let filled = self.pieces.iter().filter(|piece| !piece.is_empty());
-            let count = filled.zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
-            if count == 0 {
+            if self.pieces.iter().all(Bytes::is_empty) {
                 ready!(Pin::new(&mut *socket).poll_flush(cx)).map_err(SendFault::Io)?;
                 ready!(gathered);
                 self.body = None;
                 return Poll::Ready(Ok(()));
             }
-            let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, &slices[..count]));
+            let written = ready!(self.poll_write(socket, cx));
             match written.map_err(SendFault::Io)? {
                 0 => return Poll::Ready(Err(SendFault::Io(io::ErrorKind::WriteZero.into()))),
                 written => self.advance(written),
             }
         }
+    }
+
+    /// Writes what was gathered; little of it in one piece, which is cheaper to copy than to have the system gather it again.
+    fn poll_write(&self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.pieces.iter().map(Bytes::len).sum::<usize>() <= JOINED {
+            let mut space = [MaybeUninit::uninit(); JOINED];
+            let mut joined = ReadBuf::uninit(&mut space);
+            self.pieces.iter().for_each(|piece| joined.put_slice(piece));
+            return Pin::new(socket).poll_write(cx, joined.filled());
+        }
+        let slices = self.pieces.each_ref().map(|piece| IoSlice::new(piece));
+        Pin::new(socket).poll_write_vectored(cx, &slices)
     }
 
     fn advance(&mut self, mut written: usize) {
