@@ -52,6 +52,12 @@ reloads *ARGS:
 bench-micro *ARGS:
     cargo run --profile micro --locked --package gateway-tests --bin instructions -- {{ ARGS }}
 
+# Record anew which functions a start runs, for the linker to put them into one place (needs valgrind and curl), then build again
+record-start:
+    cargo build --release --locked --bin gateway-server
+    bash bins/gateway-server/record-start.sh "${CARGO_TARGET_DIR:-target}/release/gateway-server"
+    cargo build --release --locked --bin gateway-server
+
 # Measure the gateway beside nginx, HAProxy and a bare proxy, about eleven minutes long; ARGS such as --quick or --case plain
 bench *ARGS:
     cargo build --release --locked --bin gateway-server

@@ -8,11 +8,14 @@ use std::hash::{Hash, Hasher};
 use std::ptr;
 
 use gateway_call::Label;
-use papaya::{HashMap, HashMapRef, LocalGuard};
+use papaya::{HashMap, HashMapRef, LocalGuard, ResizeMode};
 use rustc_hash::FxBuildHasher;
 
 use super::name::{Names, OTHER, UNKNOWN, Value};
 use super::table::is_gone;
+
+/// Combinations that there is room for at the start, in 24 kB.
+const AT_FIRST: usize = 1024;
 
 /// Stands for a name that is absent. Labels are numbered from 0.
 const ABSENT: u64 = u64::MAX;
@@ -77,10 +80,13 @@ type Pinned<'a, K, C> = HashMapRef<'a, K, Combination<C>, FxBuildHasher, LocalGu
 impl<K: Key, C> Combinations<K, C> {
     /// Room for so many combinations. Threads that come at the same time may go a little beyond it.
     ///
-    /// The room is made at once, 24 bytes a combination: while the map grows, bit by bit, each look-up searches several tables, which made it
-    /// three times as dear, for as long as nothing new comes to finish the growth.
+    /// The map begins small: room for all would take half a megabyte of memory at once, for a table that nearly nobody fills. It grows in one
+    /// step rather than bit by bit, because as long as a growth is not over, each look-up searches several tables, which made it three
+    /// times as dear, for as long as nothing new comes to finish it. The step is taken by a call that is the first of its kind.
     pub(super) fn new(most: usize) -> Self {
-        Self { found: HashMap::with_capacity_and_hasher(most, FxBuildHasher), most }
+        let found =
+            HashMap::builder().hasher(FxBuildHasher).resize_mode(ResizeMode::Blocking).capacity(most.min(AT_FIRST));
+        Self { found: found.build(), most }
     }
 
     /// Shows `each` what counts the things of a key, which `begin` puts together for the first of them.

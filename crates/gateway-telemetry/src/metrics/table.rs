@@ -3,6 +3,7 @@
 //! Nothing here is on the path of a call: whoever counts keeps the handle that it got.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use papaya::HashMap;
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
@@ -14,7 +15,8 @@ use super::name::Value;
 pub(super) struct Table<const N: usize, S> {
     labels: [&'static str; N],
     new: fn() -> S,
-    series: HashMap<[Value; N], S, FxBuildHasher>,
+    /// Made with the first series: an empty map takes 16 kB, and most deployments never see some of the families.
+    series: OnceLock<HashMap<[Value; N], S, FxBuildHasher>>,
 }
 
 /// The labels of one series.
@@ -26,22 +28,26 @@ pub(super) struct LabelSet<const N: usize> {
 impl<const N: usize, S: Clone> Table<N, S> {
     /// A table whose series have these labels, and are made by `new`.
     pub(super) fn new(labels: [&'static str; N], new: fn() -> S) -> Self {
-        Self { labels, new, series: HashMap::with_hasher(FxBuildHasher) }
+        Self { labels, new, series: OnceLock::new() }
     }
 
     /// The one series of these values, which begins here if there is none.
     pub(super) fn series(&self, values: [Value; N]) -> S {
-        self.series.pin().get_or_insert_with(values, self.new).clone()
+        let series = self.series.get_or_init(|| HashMap::with_hasher(FxBuildHasher));
+        series.pin().get_or_insert_with(values, self.new).clone()
     }
 
     /// Every series whose names are still there, sorted. The others are forgotten.
     pub(super) fn rows(&self) -> impl Iterator<Item = (LabelSet<N>, S)> {
-        let series = self.series.pin();
-        let mut rows: Vec<_> = series.iter().map(|(values, series)| (values.clone(), series.clone())).collect();
-        // Whoever takes a name that another has had takes it after that one was gone. So if both have been seen, the first is gone
-        // by now, and no two rows have the same labels.
-        rows.retain(|(values, _)| !is_gone(values));
-        series.retain(|values, _| !is_gone(values));
+        let mut rows = Vec::new();
+        if let Some(series) = self.series.get() {
+            let series = series.pin();
+            rows.extend(series.iter().map(|(values, series)| (values.clone(), series.clone())));
+            // Whoever takes a name that another has had takes it after that one was gone. So if both have been seen, the first is gone
+            // by now, and no two rows have the same labels.
+            rows.retain(|(values, _)| !is_gone(values));
+            series.retain(|values, _| !is_gone(values));
+        }
         rows.sort_by(|(one, _), (other, _)| {
             let orders = one.iter().zip(other).map(|(one, other)| one.order(other));
             orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
