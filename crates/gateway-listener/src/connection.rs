@@ -23,12 +23,12 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::activity::{Activity, Phase};
+use crate::detect::{HttpConnection, Protocols};
 use crate::drain::{Drain, DrainLimits};
 use crate::guard::RequestGuard;
 use crate::meter::MeteredSocket;
 use crate::multiplexed::StreamExecutor;
 use crate::noted::NotedService;
-use crate::spoken::{Protocols, Spoken};
 use crate::supervisor::{Order, Supervisor};
 use crate::{Certificates, HeadLimits};
 
@@ -104,9 +104,31 @@ impl Door {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         tune(&stream);
-        let activity = Arc::new(Activity::new());
-        let stream = MeteredSocket::new(stream, Arc::clone(&activity));
-        let Some(tls) = &self.tls else { return self.drive(stream, activity, service, drain).await };
+        match &self.tls {
+            None => {
+                let (stream, activity) = metered(stream);
+                self.drive(stream, activity, service, drain).await
+            }
+            // Boxed: a handshake is large, and every connection would have room for it.
+            Some(tls) => Box::pin(self.attend_secured(tls, stream, service, drain)).await,
+        }
+    }
+
+    async fn attend_secured<S, B>(
+        &self,
+        tls: &Certificates,
+        stream: TcpStream,
+        service: S,
+        drain: Drain,
+    ) -> ConnectionEnd
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (stream, activity) = metered(stream);
         let handshake = timeout(self.limits.header_timeout, tls.acceptor().accept(stream));
         let secured = tokio::select! {
             biased;
@@ -141,7 +163,7 @@ impl Door {
     {
         let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_limits);
         let io = RequestGuard::new(io, Arc::clone(&activity), max_head(self.limits));
-        let mut connection = pin!(Spoken::new(io, NotedService::new(service, activity)));
+        let mut connection = pin!(HttpConnection::new(io, NotedService::new(service, activity)));
         let was_cut = poll_fn(|cx| {
             supervisor.poll_drain(cx);
             loop {
@@ -187,6 +209,12 @@ fn protocols(limits: HeadLimits, streams: TaskTracker) -> Protocols {
 /// The largest head, in bytes.
 fn max_head(limits: HeadLimits) -> usize {
     limits.max_head.max(HYPER_LEAST_BUFFER)
+}
+
+/// A socket with the record of what its connection is doing.
+fn metered(stream: TcpStream) -> (MeteredSocket<TcpStream>, Arc<Activity>) {
+    let activity = Arc::new(Activity::new());
+    (MeteredSocket::new(stream, Arc::clone(&activity)), activity)
 }
 
 /// Small writes leave at once, large ones in small steps. Either only fails on a dead socket, which the first read

@@ -7,7 +7,8 @@
 //!
 //! The guard buffers nothing and allocates nothing. In place of the first offending byte hyper is handed [`POISON`],
 //! which no head can contain; it answers 400 and closes, and the request reaches no service. In a body there is no such
-//! byte, so there the read fails. After an HTTP/2 preface the guard steps aside: frames have one meaning.
+//! byte, so there the read fails. A head beyond the limit is cut there, and hyper answers 431: by itself it would go by its buffer, which may
+//! hold more where much was read at once. After an HTTP/2 preface the guard steps aside: frames have one meaning.
 
 mod chunked;
 mod framing;
@@ -48,7 +49,7 @@ enum Verdict {
     Plain,
     /// A head was refused; this many bytes of the poison have been handed over.
     Poisoned(usize),
-    /// A body was refused, or what is too large of a head.
+    /// A body was refused, or a head is too large; nothing more is passed on.
     Broken,
 }
 

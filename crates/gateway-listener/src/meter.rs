@@ -63,7 +63,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for MeteredSocket<IO> {
         let written = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= JOINED {
             let mut space = [MaybeUninit::uninit(); JOINED];
             let mut joined = ReadBuf::uninit(&mut space);
-            slices.iter().for_each(|slice| joined.put_slice(slice));
+            for slice in slices {
+                joined.put_slice(slice);
+            }
             Pin::new(&mut self.io).poll_write(cx, joined.filled())
         } else {
             Pin::new(&mut self.io).poll_write_vectored(cx, slices)

@@ -30,8 +30,9 @@ impl Alarm {
         self.0.is_elapsed()
     }
 
-    pub(crate) fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+    /// Waits for it. That it has gone off shows also to a task that has used up its turn, as one does whose peer never stops sending.
+    pub(crate) fn poll_rung(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_rung() { Poll::Ready(()) } else { self.0.as_mut().poll(cx) }
     }
 }
 

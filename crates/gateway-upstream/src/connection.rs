@@ -12,11 +12,11 @@ use bytes::Bytes;
 use http_body::SizeHint;
 
 use crate::alarm::Alarm;
-use crate::{UpstreamError, UpstreamErrorKind};
+use crate::{SourceFailed, UpstreamError, UpstreamErrorKind};
 pub(crate) use h1::{Fault, H1};
 pub(crate) use h2::{H2, H2Stream, drive};
 
-/// The most headers that the head of an answer may have.
+/// The most headers that the head of an answer may have; hyper's default too.
 pub(crate) const MAX_HEADERS: usize = 100;
 /// The largest head of an answer, in bytes: what nginx, HAProxy and Envoy let pass at most by default is 4 to 60 KiB.
 const MAX_HEAD: u32 = 64 * 1024;
@@ -67,7 +67,7 @@ impl Link {
 /// What a fault of an HTTP/1 connection means in the middle of an answer's body.
 fn body_fault(fault: Fault) -> UpstreamError {
     match fault {
-        Fault::Source => UpstreamError::new(UpstreamErrorKind::RequestBody),
+        Fault::Source => UpstreamError::with_source(UpstreamErrorKind::RequestBody, SourceFailed),
         Fault::Malformed(malformed) => UpstreamError::with_source(UpstreamErrorKind::Protocol, malformed),
         Fault::Broken(error) => UpstreamError::with_source(UpstreamErrorKind::BodyReset, error),
     }

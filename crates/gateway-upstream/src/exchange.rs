@@ -70,7 +70,7 @@ impl Patience {
 
     fn poll_exhausted(&self, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<UpstreamErrorKind> {
         loop {
-            ready!(alarm.poll_ring(cx));
+            ready!(alarm.poll_rung(cx));
             match self.renew(Instant::now()) {
                 Ok(until) => alarm.set(until),
                 Err(kind) => return Poll::Ready(kind),
@@ -95,9 +95,8 @@ pub(crate) async fn exchange_h1(
     match answered.await {
         Ok(Ok(head)) => Ok(head),
         Ok(Err(fault)) => {
-            let returned = connection.give_back();
-            let is_untouched = returned.is_some();
-            if let Some(body) = returned {
+            let is_untouched = connection.is_untouched();
+            if let Some(body) = connection.give_back() {
                 *request.body_mut() = body;
             }
             Err(judge_h1(fault, is_untouched, connection.was_heard(), patience.upload.as_deref()))

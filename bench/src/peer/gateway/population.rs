@@ -14,6 +14,7 @@ const MAPPINGS_EACH: usize = 10;
 const KEYS: usize = 100_000;
 /// Keys of one file. A file of 16 MiB with a million values, which is the most that the gateway reads, does not hold all.
 const KEYS_A_FILE: usize = 25_000;
+
 /// How much the gateway knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Population {

@@ -248,7 +248,7 @@ impl<'a> Attempt<'a> {
         let output = poll_fn(|cx| {
             let polled = future.as_mut().poll(cx);
             if polled.is_pending() {
-                began.get_or_insert_with(clock::now);
+                began.get_or_insert_with(clock::read);
             }
             polled
         });

@@ -146,7 +146,8 @@ impl EventRelay {
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(MAX_SILENCE)));
         loop {
             ready!(silence.as_mut().poll(cx));
-            let now = clock::now();
+            // Read anew: the timer may have fired since the turn began.
+            let now = clock::read();
             if now >= self.last_sent + MAX_SILENCE {
                 self.last_sent = now;
             }

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection, driven by whoever holds it.
 //!
 //! hyper serves callers and speaks HTTP/2, but not HTTP/1.1 to upstreams: its client wants a task for each connection, hands
-//! requests and answers over through channels, and keeps four buffers, which together took more of a call's time and of a waiting
+//! requests and answers over through channels, and keeps two buffers of 8 KiB, which together took more of a call's time and of a waiting
 //! stream's memory than all that the gateway itself does. What is needed of the protocol towards an upstream is little: one
 //! exchange at a time, no upgrades, no pipelining. Heads are read by `httparse`, as hyper does.
 //!
@@ -40,7 +40,7 @@ pub(crate) struct Malformed(&'static str);
 #[derive(Debug)]
 pub(crate) struct H1 {
     pub(crate) alarm: Alarm,
-    /// Locked for as long as it takes to look; only an upload shares it.
+    /// Locked for one poll at a time, never across a wait; only an upload shares it.
     wire: Arc<Mutex<Wire>>,
     /// Sends a body that streams: the caller may read nothing of an answer until all of its body was taken, and who is not read from
     /// polls nothing.
@@ -100,7 +100,12 @@ impl H1 {
         self.wire.lock().was_heard()
     }
 
-    /// The body of a request of which the connection has not taken a byte.
+    /// Whether the connection has not taken a byte of the present request.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.wire.lock().is_untouched()
+    }
+
+    /// The body that streams, of a request of which the connection has not taken a byte.
     pub(crate) fn give_back(&mut self) -> Option<RequestBody> {
         self.wire.lock().give_back()
     }

@@ -102,7 +102,7 @@ impl Received {
             alarm.set(self.idle.map_or(self.deadline, |idle| within(now, idle, self.deadline)));
             self.waiting = true;
         }
-        ready!(alarm.poll_ring(cx));
+        ready!(alarm.poll_rung(cx));
         let past_deadline = Instant::now() >= self.deadline;
         Poll::Ready(if past_deadline { UpstreamErrorKind::TotalTimeout } else { UpstreamErrorKind::IdleTimeout })
     }

@@ -72,6 +72,8 @@ async fn answers_that_are_not_http_are_errors() {
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
         &format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
         &large,
+        &"\r\n".repeat(40 * 1024),
+        &"HTTP/1.1 100 Continue\r\n\r\n".repeat(3000),
     ] {
         assert_eq!(answered(answer).await.unwrap_err(), UpstreamErrorKind::Protocol, "{answer:.60}");
     }

@@ -11,3 +11,4 @@ mod refused_streams;
 mod refused_uploads;
 mod time_limits;
 mod tls;
+mod uploads;

@@ -72,9 +72,14 @@ impl Wire {
     }
 
     pub(crate) async fn read_head(&mut self) -> String {
+        String::from_utf8(self.read_until(b"\r\n\r\n").await).unwrap()
+    }
+
+    /// What comes up to the end of these bytes.
+    pub(crate) async fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                return String::from_utf8(self.buffer.drain(..end + 4).collect()).unwrap();
+            if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end) {
+                return self.buffer.drain(..at + end.len()).collect();
             }
             self.fill().await;
         }

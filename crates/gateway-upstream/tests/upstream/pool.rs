@@ -6,6 +6,7 @@ use bytes::Bytes;
 use gateway_upstream::{BoxError, RequestBody, SendLimits, Upstream, UpstreamErrorKind};
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use tokio::io::AsyncWriteExt;
 use tokio::join;
 
 use crate::peer::{OK, Peer, call, limits, post, read, send, within_patience};
@@ -260,4 +261,74 @@ async fn a_reused_connection_that_breaks_under_a_large_body_is_replaced() {
     let (received, peer) = serving.await.unwrap();
     assert!(received == large);
     assert!(peer.is_next().await);
+}
+
+/// RFC 9112, section 9.3, and whatever else makes it doubtful where an answer ends.
+#[tokio::test]
+async fn a_connection_is_not_used_again_where_its_answer_forbids_it() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nconnection: x, close\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok?",
+    ] {
+        let (peer, upstream) = Peer::plain().await;
+        let serving = async {
+            let mut first = peer.accept().await;
+            first.serve(answer).await;
+            assert_eq!(first.closed().await, b"", "{answer}");
+            peer.accept().await.serve(OK).await;
+        };
+        let calls = async {
+            assert_eq!(call(&upstream, "a").await.unwrap(), "ok");
+            assert_eq!(call(&upstream, "b").await.unwrap(), "ok");
+        };
+        join!(serving, calls);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_is_dropped_as_soon_as_its_upstream_closes_it_or_speaks() {
+    for speaks in [false, true] {
+        let (peer, upstream) = Peer::plain().await;
+        let serving = async {
+            let mut wire = peer.accept().await;
+            wire.serve(OK).await;
+            wire
+        };
+        let (mut wire, answer) = join!(serving, call(&upstream, "a"));
+        answer.unwrap();
+        if speaks {
+            wire.write("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await;
+        } else {
+            wire.stream.shutdown().await.unwrap();
+        }
+        // Without a call that would look.
+        assert_eq!(wire.closed().await, b"");
+        drop(upstream);
+    }
+}
+
+/// The reset has come before the request, but nobody has heard of it yet: nothing of the request can be written.
+#[tokio::test]
+async fn a_request_that_could_not_be_written_is_sent_whole_on_a_new_connection() {
+    let streaming =
+        || RequestBody::streaming(Full::new(Bytes::from("again")).map_err(|never| -> BoxError { match never {} }));
+    for body in [|| RequestBody::from(Bytes::from("again")), streaming] {
+        let (peer, upstream) = Peer::plain().await;
+        let serving = async {
+            let mut wire = peer.accept().await;
+            wire.serve(OK).await;
+            wire
+        };
+        let (wire, answer) = join!(serving, call(&upstream, "a"));
+        answer.unwrap();
+        wire.stream.set_zero_linger().unwrap();
+        drop(wire);
+        let request = Request::post("/").body(body()).unwrap();
+        let serving = async { peer.accept().await.serve(OK).await.1 };
+        let (answer, sent) = join!(within_patience(upstream.send(request, limits())), serving);
+        assert_eq!(read(answer.unwrap()).await.unwrap(), "ok");
+        assert_eq!(sent, b"again");
+    }
 }

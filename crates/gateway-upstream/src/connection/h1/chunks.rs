@@ -3,6 +3,9 @@
 //! Lines have to end as the RFC says, with CR and LF: whoever accepts less can be made to disagree with others about where an
 //! answer ends. Extensions and trailers are read over; nothing that the gateway talks to says anything in them that a caller
 //! could do without.
+//!
+//! `gateway-listener` follows the same grammar (`guard/chunked.rs`), but passes the bytes on instead of taking them apart; what one
+//! refuses the other should.
 
 use bytes::{Buf, Bytes};
 use memchr::memchr2;
@@ -12,6 +15,9 @@ use super::Malformed;
 /// Bytes of extensions in one body, and of its trailers, at most; real ones have none, or a signature.
 const MAX_ASIDE: usize = 16 * 1024;
 
+/// Digits of a size at most: those of 64 bits.
+const MAX_DIGITS: u8 = 16;
+
 /// Where the decoder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -19,7 +25,8 @@ enum Place {
     SizeStart,
     /// Behind a digit of it.
     Size,
-    /// Behind the digits, before CR.
+    /// Behind white space after the digits.
+    SizePad,
     Extension,
     SizeLf,
     Data,
@@ -38,13 +45,16 @@ pub(super) struct Chunks {
     place: Place,
     /// What is left of the chunk.
     size: u64,
+    digits: u8,
     /// Bytes of extensions and trailers so far.
     aside: usize,
+    /// What was wrong behind the last data.
+    fault: Option<Malformed>,
 }
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Self { place: Place::SizeStart, size: 0, aside: 0 }
+        Self { place: Place::SizeStart, size: 0, digits: 0, aside: 0, fault: None }
     }
 
     /// Whether the end has been read.
@@ -54,6 +64,9 @@ impl Chunks {
 
     /// The next data of what was received; none if there is no more of it in there.
     pub(super) fn next(&mut self, received: &mut Bytes) -> Result<Option<Bytes>, Malformed> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         self.read_framing(received)?;
         if self.place != Place::Data || received.is_empty() {
             return Ok(None);
@@ -64,8 +77,8 @@ impl Chunks {
         if self.size == 0 {
             self.place = Place::DataCr;
         }
-        // So that the end is known with the last data.
-        self.read_framing(received)?;
+        // So that the end is known with the last data. What is wrong behind it makes it no less good.
+        self.fault = self.read_framing(received).err();
         Ok(Some(data))
     }
 
@@ -91,7 +104,8 @@ impl Chunks {
     /// Reads over free text up to the end of its line; says how much that was.
     fn read_over(&mut self, text: &[u8]) -> Result<usize, Malformed> {
         let end = memchr2(b'\r', b'\n', text);
-        self.aside += end.unwrap_or(text.len());
+        // With the end of the line, so that short lines count as well.
+        self.aside += end.map_or(text.len(), |end| end + 2);
         if self.aside > MAX_ASIDE {
             return Err(Malformed("the extensions and trailers of the body are too long"));
         }
@@ -107,13 +121,15 @@ impl Chunks {
     fn behind(&mut self, byte: u8) -> Option<Place> {
         Some(match (self.place, byte) {
             (Place::SizeStart, _) => {
-                self.size = hex_digit(byte)?;
+                (self.size, self.digits) = (hex_digit(byte)?, 1);
                 Place::Size
             }
-            (Place::Size, b' ' | b'\t' | b';') => Place::Extension,
-            (Place::Size, b'\r') => Place::SizeLf,
-            (Place::Size, _) => {
+            (Place::Size | Place::SizePad, b' ' | b'\t') => Place::SizePad,
+            (Place::Size | Place::SizePad, b';') => Place::Extension,
+            (Place::Size | Place::SizePad, b'\r') => Place::SizeLf,
+            (Place::Size, _) if self.digits < MAX_DIGITS => {
                 self.size = self.size.checked_mul(16)?.checked_add(hex_digit(byte)?)?;
+                self.digits += 1;
                 Place::Size
             }
             (Place::SizeLf, b'\n') if self.size == 0 => Place::TrailerStart,
@@ -171,6 +187,7 @@ mod tests {
             assert_eq!(decode(&[text.as_bytes()]).unwrap(), expected, "{text:?}");
         }
         let long = format!("1;{}\r\na\r\n", "x".repeat(MAX_ASIDE + 1));
+        let many = format!("0\r\n{}", "a\r\n".repeat(MAX_ASIDE));
         for text in [
             "\r\n",
             "x\r\n",
@@ -183,11 +200,22 @@ mod tests {
             "0\r\n\n",
             "0\r\na: b\n\r\n",
             "10000000000000000\r\n",
+            "00000000000000003\r\nabc\r\n",
             "1;\n",
             &long,
+            &many,
+            "1 0\r\n",
+            "3 x\r\nabc\r\n",
         ] {
             assert!(decode(&[text.as_bytes()]).is_err(), "{text:.40?}");
         }
+    }
+
+    #[test]
+    fn data_is_good_although_nonsense_follows_it() {
+        let (mut chunks, mut received) = (Chunks::new(), Bytes::from_static(b"3\r\nabc\r\nno chunk"));
+        assert_eq!(chunks.next(&mut received).unwrap().unwrap(), "abc");
+        assert!(chunks.next(&mut received).is_err());
     }
 
     proptest! {

@@ -41,6 +41,9 @@ impl Announced {
             return Ok(Self { framing: Framing::Length(0), is_kept });
         }
         if headers.contains_key(TRANSFER_ENCODING) {
+            if headers.get_all(TRANSFER_ENCODING).iter().any(|value| value.to_str().is_err()) {
+                return Err(Malformed("the answer has a transfer coding that cannot be read"));
+            }
             if version != Version::HTTP_11 {
                 return Err(Malformed("the answer is of HTTP/1.0 and has a transfer coding"));
             }
@@ -125,7 +128,7 @@ mod tests {
     fn announced(version: Version, status: u16, is_head: bool, lines: &[(&'static str, &'static str)]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let status = StatusCode::from_u16(status).unwrap();
         match Announced::by(status, version, &headers, is_head) {
@@ -161,6 +164,7 @@ mod tests {
             (&[(TE, "chunked, gzip")], "close"),
             (&[(TE, "chunked"), (CL, "3")], "chunked"),
             (&[(TE, "chunked"), (CL, "x")], "malformed"),
+            (&[(TE, "chunked"), (TE, "\t\u{e9}")], "malformed"),
             (&[], "close"),
         ] {
             assert_eq!(announced(v11, 200, false, lines), expected, "{lines:?}");

@@ -31,10 +31,11 @@ impl Length {
 
 /// Writes the head of a request in origin-form, with this host (RFC 9112, section 3.2.1).
 pub(super) fn write_head<B>(head: &mut BytesMut, request: &Request<B>, host: &HeaderValue, length: Length) {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     head.reserve(request.headers().iter().map(size).sum::<usize>() + target.len() + host.len() + 80);
-    for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\nhost: "] {
+    let root = if target.starts_with('/') { "" } else { "/" };
+    for part in [request.method().as_str(), " ", root, target, " HTTP/1.1\r\nhost: "] {
         head.extend_from_slice(part.as_bytes());
     }
     head.extend_from_slice(host.as_bytes());
@@ -78,7 +79,10 @@ pub(super) fn take_head(received: &mut Bytes, seen: usize) -> Result<Option<Resp
     let status = ParserConfig::default()
         .parse_response_with_uninit_headers(&mut parsed, received, &mut room)
         .map_err(|_| NO_HEAD)?;
-    let Status::Complete(len) = status else { return Ok(None) };
+    let Status::Complete(len) = status else {
+        // Empty lines before a head are skipped, but not without end.
+        return if received.len() >= MAX_HEAD as usize { Err(TOO_LARGE) } else { Ok(None) };
+    };
     if len > MAX_HEAD as usize {
         return Err(TOO_LARGE);
     }

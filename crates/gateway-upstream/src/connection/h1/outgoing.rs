@@ -20,7 +20,7 @@ use crate::socket::Socket;
 /// Pieces that are gathered for one write: more than a head and the slices of a usual body.
 const PIECES: usize = 5;
 
-/// Pieces of so many bytes together are written as one.
+/// Pieces of so many bytes together are written as one: to copy them is cheaper than what the system does for each write of several.
 const JOINED: usize = 4096;
 
 /// What keeps a request from being sent whole.
@@ -61,9 +61,15 @@ impl Outgoing {
         Self { pieces, body: Some(body), is_gathered: false, length, left, has_written: false }
     }
 
-    /// The body, if the connection has not taken a byte of the request.
+    /// Whether the connection has not taken a byte of it.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.has_written
+    }
+
+    /// The body that streams, of a request that is untouched: it has not been asked for anything yet. Of a copy a part may have been
+    /// gathered already, so that is not given back.
     pub(super) fn give_back(&mut self) -> Option<RequestBody> {
-        self.body.take_if(|_| !self.has_written)
+        self.body.take_if(|body| !self.has_written && body.is_streaming())
     }
 
     /// Sends as much as can be sent now; ready when that was all.
@@ -89,7 +95,9 @@ impl Outgoing {
         if self.pieces.iter().map(Bytes::len).sum::<usize>() <= JOINED {
             let mut space = [MaybeUninit::uninit(); JOINED];
             let mut joined = ReadBuf::uninit(&mut space);
-            self.pieces.iter().for_each(|piece| joined.put_slice(piece));
+            for piece in &self.pieces {
+                joined.put_slice(piece);
+            }
             return Pin::new(socket).poll_write(cx, joined.filled());
         }
         let slices = self.pieces.each_ref().map(|piece| IoSlice::new(piece));

@@ -22,6 +22,7 @@ use super::framing::{Announced, Framing};
 use super::head::take_head;
 use super::outgoing::{Outgoing, SendFault};
 use crate::RequestBody;
+use crate::connection::MAX_HEAD;
 use crate::socket::Socket;
 
 /// How much is read at once: as much as a record of TLS holds.
@@ -53,6 +54,8 @@ pub(super) struct Wire {
     /// Where the next is put, once nobody has a part of what was there before.
     room: BytesMut,
     answer: Answer,
+    /// Bytes of answers before the final one.
+    interim: usize,
     /// Whether the request was `HEAD`, whose answers have no body.
     is_head: bool,
     was_heard: bool,
@@ -61,7 +64,6 @@ pub(super) struct Wire {
 
 /// How far the request was sent.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lies on the heap, and every call sends something")]
 enum Sending {
     /// There is nothing more to send.
     Done,
@@ -89,6 +91,7 @@ impl Wire {
             received: Bytes::new(),
             room: BytesMut::new(),
             answer: Answer::Head(0),
+            interim: 0,
             is_head: false,
             was_heard: false,
             is_kept: true,
@@ -99,7 +102,7 @@ impl Wire {
     pub(super) fn begin(&mut self, request: &mut Request<RequestBody>, host: &HeaderValue) {
         self.is_head = request.method() == Method::HEAD;
         self.sending = Sending::Under(Outgoing::new(request, host, &mut self.heads));
-        (self.answer, self.was_heard) = (Answer::Head(0), false);
+        (self.answer, self.interim, self.was_heard) = (Answer::Head(0), 0, false);
     }
 
     /// Whether a byte has come in answer.
@@ -107,7 +110,15 @@ impl Wire {
         self.was_heard
     }
 
-    /// The body of a request of which the connection has not taken a byte.
+    /// Whether the connection has not taken a byte of the request.
+    pub(super) fn is_untouched(&self) -> bool {
+        match &self.sending {
+            Sending::Under(outgoing) | Sending::HungUp(outgoing) => outgoing.is_untouched(),
+            Sending::Done | Sending::Failed => false,
+        }
+    }
+
+    /// The body that streams, of a request of which the connection has not taken a byte.
     pub(super) fn give_back(&mut self) -> Option<RequestBody> {
         match &mut self.sending {
             Sending::Under(outgoing) | Sending::HungUp(outgoing) => outgoing.give_back(),
@@ -133,14 +144,11 @@ impl Wire {
     /// Reads the head of the answer. Answers before the final one (RFC 9110, section 15.2) are skipped.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Fault>> {
         loop {
-            if matches!(self.sending, Sending::Failed) {
-                return Poll::Ready(Err(Fault::Source));
-            }
             if let Some(head) = self.take_head().map_err(Fault::Malformed)? {
                 return Poll::Ready(Ok(head));
             }
-            if !ready!(self.poll_fill(cx)).map_err(Fault::Broken)? {
-                return Poll::Ready(Err(Fault::Broken(io::ErrorKind::UnexpectedEof.into())));
+            if !ready!(self.poll_more(cx))? {
+                return Poll::Ready(Err(Self::broken()));
             }
         }
     }
@@ -149,8 +157,9 @@ impl Wire {
         while let Answer::Head(seen) = &mut self.answer
             && !self.received.is_empty()
         {
+            let len = self.received.len();
             let Some(head) = take_head(&mut self.received, *seen)? else {
-                *seen = self.received.len();
+                *seen = len;
                 break;
             };
             *seen = 0;
@@ -161,6 +170,10 @@ impl Wire {
                 let announced = Announced::by(head.status(), head.version(), head.headers(), self.is_head)?;
                 (self.answer, self.is_kept) = (Answer::Body(announced.framing), announced.is_kept);
                 return Ok(Some(head));
+            }
+            self.interim += len - self.received.len();
+            if self.interim > MAX_HEAD as usize {
+                return Err(Malformed("there is no end of answers before the final one"));
             }
         }
         Ok(None)
@@ -176,17 +189,14 @@ impl Wire {
             if framing.is_over() {
                 return Poll::Ready(None);
             }
-            if matches!(self.sending, Sending::Failed) {
-                return Poll::Ready(Some(Err(Fault::Source)));
-            }
             let ends_with_connection = matches!(framing, Framing::Close);
-            if !ready!(self.poll_fill(cx)).map_err(Fault::Broken)? {
+            if !ready!(self.poll_more(cx))? {
                 self.is_kept = false;
                 if ends_with_connection {
                     self.answer = Answer::Body(Framing::Length(0));
                     return Poll::Ready(None);
                 }
-                return Poll::Ready(Some(Err(Fault::Broken(io::ErrorKind::UnexpectedEof.into()))));
+                return Poll::Ready(Some(Err(Self::broken())));
             }
         }
     }
@@ -216,6 +226,21 @@ impl Wire {
         Pin::new(&mut self.socket).poll_read(cx, &mut ReadBuf::uninit(&mut space)).is_pending()
     }
 
+    /// Reads more; false at the end. A request whose source has failed is a fault once nothing more of an answer is there.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        let has_failed = matches!(self.sending, Sending::Failed);
+        match self.poll_fill(cx) {
+            Poll::Ready(Ok(true)) => Poll::Ready(Ok(true)),
+            _ if has_failed => Poll::Ready(Err(Fault::Source)),
+            polled => polled.map_err(Fault::Broken),
+        }
+    }
+
+    /// The connection ended before the answer did.
+    fn broken() -> Fault {
+        Fault::Broken(io::ErrorKind::UnexpectedEof.into())
+    }
+
     /// Reads what there is; false at the end of it.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut space = [MaybeUninit::uninit(); READ];
@@ -226,17 +251,18 @@ impl Wire {
             return Poll::Ready(Ok(false));
         }
         self.was_heard = true;
-        self.received = match std::mem::take(&mut self.received) {
-            none if none.is_empty() && fresh.len() <= USUAL => {
-                self.room.extend_from_slice(fresh);
-                self.room.split().freeze()
-            }
-            none if none.is_empty() => Bytes::copy_from_slice(fresh),
-            some => {
-                let mut joined = some.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
-                joined.extend_from_slice(fresh);
-                joined.freeze()
-            }
+        let before = std::mem::take(&mut self.received);
+        self.received = if !before.is_empty() {
+            let mut joined = before.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+            joined.extend_from_slice(fresh);
+            joined.freeze()
+        } else if fresh.len() <= USUAL {
+            // Dropped first: an empty rest would keep the room from being used again.
+            drop(before);
+            self.room.extend_from_slice(fresh);
+            self.room.split().freeze()
+        } else {
+            Bytes::copy_from_slice(fresh)
         };
         Poll::Ready(Ok(true))
     }
