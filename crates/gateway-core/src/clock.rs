@@ -70,9 +70,10 @@ pub(crate) fn wall_clock() -> Timestamp {
     })
 }
 
-/// The time by both clocks.
+/// The time by both clocks. Read anew, because limits are shared with other threads: to one that was kept from running in the middle
+/// of its turn, what they have noted meanwhile would lie in the future.
 pub(crate) fn moment() -> Moment {
-    Moment { now: now().into_std(), wall: wall_clock() }
+    Moment { now: read().into_std(), wall: wall_clock() }
 }
 
 #[cfg(test)]
