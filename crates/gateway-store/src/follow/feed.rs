@@ -7,7 +7,7 @@ use std::time::Duration;
 use gateway_keystore::{Changes, KeyDirectory, Position, StoreError, UnreadableSettings};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{FollowerStatus, Following, LoadedFrom, SettingsBook, needs_attention};
 use crate::Backend;
@@ -16,6 +16,9 @@ use crate::snapshot::Snapshot;
 /// How long to wait before the store is tried again, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long the store may take over the last answer once the process is to stop. Who does not wait for it leaves a connection
+/// that nobody sees closed, and the log of an SQLite file beside it.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 pub(super) struct Feed {
     backend: Arc<dyn Backend>,
@@ -55,13 +58,18 @@ impl Feed {
 
     /// Follows until it is time to stop.
     pub(super) async fn follow(mut self, hurry: Arc<Notify>, mut stopping: watch::Receiver<bool>) {
+        let end = stopping.clone();
+        let too_late = async {
+            stop_is_due(&mut stopping).await;
+            sleep(LAST_ANSWER).await;
+        };
         tokio::select! {
-            () = self.follow_for_ever(&hurry) => {}
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = self.follow_until(end, &hurry) => {}
+            () = too_late => {}
         }
     }
 
-    async fn follow_for_ever(&mut self, hurry: &Notify) {
+    async fn follow_until(&mut self, mut end: watch::Receiver<bool>, hurry: &Notify) {
         let backend = Arc::clone(&self.backend);
         let mut wait = FIRST_WAIT;
         let mut changed = None;
@@ -69,7 +77,10 @@ impl Feed {
             if let Err(error) = self.catch_up().await {
                 changed = None;
                 self.lose(&error);
-                sleep(wait.mul_f64(fastrand::f64().midpoint(1.0))).await;
+                let jittered = wait.mul_f64(fastrand::f64().midpoint(1.0));
+                if timeout(jittered, stop_is_due(&mut end)).await.is_ok() {
+                    return;
+                }
                 wait = (wait * 2).min(LONGEST_WAIT);
                 continue;
             }
@@ -84,6 +95,7 @@ impl Feed {
                         self.lose(&error);
                     }
                 }
+                () = stop_is_due(&mut end) => return,
             }
         }
     }
@@ -210,6 +222,11 @@ impl Feed {
             Err(_) => Err(unavailable("the process is stopping")),
         }
     }
+}
+
+/// Returns when it is time to stop, or when nobody is left to say so.
+async fn stop_is_due(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 fn say_why_everything(since: &Position, position: &Position) {
