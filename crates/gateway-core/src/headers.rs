@@ -66,7 +66,7 @@ pub(crate) fn forward_answer(from: &HeaderMap, is_edited: bool) -> HeaderMap {
 }
 
 /// How many headers of its own the gateway adds to an answer, less those that nearly every upstream's loses here.
-const OWN: usize = 4;
+const OWN: usize = 7;
 
 enum Rule {
     Keep,

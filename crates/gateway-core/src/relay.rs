@@ -17,7 +17,9 @@ use crate::clock::turn;
 use crate::settle::Settlement;
 
 mod events;
+mod quiet;
 mod raw;
+mod room;
 
 pub(crate) use events::{EventRelay, Judge};
 pub(crate) use raw::RawRelay;
@@ -27,6 +29,8 @@ pub struct AnswerBody {
     content: Content,
     /// None for answers that are no calls, such as those to health checks.
     settlement: Option<Box<Settlement>>,
+    /// How many bytes were handed to the connection. Told to the settlement at the end, which lies elsewhere in memory.
+    bytes_out: u64,
 }
 
 /// Where the bytes of an answer come from.
@@ -91,7 +95,7 @@ impl BrokenAnswer {
 impl AnswerBody {
     /// A body from its content, and the account that it settles.
     pub(crate) fn new(content: Content, settlement: Option<Box<Settlement>>) -> Self {
-        Self { content, settlement }
+        Self { content, settlement, bytes_out: 0 }
     }
 
     /// Leaves nothing to send; the account stays.
@@ -122,8 +126,13 @@ impl Body for AnswerBody {
                 Content::Events(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()).map(|chunk| chunk.map(Ok)),
                 Content::Raw(relay) => relay.poll_chunk(cx, settlement.as_deref_mut()),
             };
-            if let (Poll::Ready(Some(Ok(bytes))), Some(settlement)) = (&chunk, settlement) {
-                settlement.note_bytes(bytes.len());
+            if let Poll::Ready(Some(Ok(bytes))) = &chunk {
+                if this.bytes_out == 0
+                    && let Some(settlement) = settlement
+                {
+                    settlement.note_first_byte();
+                }
+                this.bytes_out += bytes.len() as u64;
             }
             chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
         })
@@ -148,12 +157,13 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     /// Dropped before its end, the body had a caller who left. However it went, what a stream has brought is known by now.
     fn drop(&mut self) {
-        if let (Content::Events(relay), Some(settlement)) = (&self.content, &mut self.settlement) {
+        let is_complete = self.is_complete();
+        let Some(settlement) = &mut self.settlement else { return };
+        settlement.note_bytes(self.bytes_out);
+        if let Content::Events(relay) = &self.content {
             settlement.measure(relay.measure());
         }
-        if !self.is_complete()
-            && let Some(settlement) = &mut self.settlement
-        {
+        if !is_complete {
             settlement.note_caller_left();
         }
     }

@@ -281,10 +281,14 @@ impl Settlement {
         self.refused_by = refused_by;
     }
 
-    /// Notes bytes of the answer's body that were handed to the connection.
-    pub(crate) fn note_bytes(&mut self, count: usize) {
-        self.time.note_bytes();
-        self.bytes_out += count as u64;
+    /// Notes that the first bytes of the answer's body leave.
+    pub(crate) fn note_first_byte(&mut self) {
+        self.time.note_first_byte();
+    }
+
+    /// Notes how many bytes of the answer's body were handed to the connection.
+    pub(crate) fn note_bytes(&mut self, count: u64) {
+        self.bytes_out = count;
     }
 
     /// What the answer took and what that costs. An answer is paid for as far as it went; whatever else the call came to is free.

@@ -156,7 +156,7 @@ impl Supervisor {
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else {
             // HTTP/2 calls end in other tasks, so a busy connection too is looked at again now and then.
-            if self.timer.is_elapsed() {
+            if self.activity.is_multiplexed() && self.timer.is_elapsed() {
                 self.timer.as_mut().reset(Instant::now() + self.limits.keep_alive);
                 // Polled to be woken; a limit of zero is over already and needs no second look.
                 let _ = self.timer.as_mut().poll(cx);

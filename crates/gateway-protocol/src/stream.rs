@@ -170,7 +170,9 @@ impl StreamRewriter {
     }
 
     fn judge(&mut self, findings: &Findings, payload: &[u8], named_error: bool) -> FrameKind {
-        self.usage.merge(findings.usage.unwrap_or_default());
+        if let Some(usage) = findings.usage {
+            self.usage.merge(usage);
+        }
         if let Some(error) = &findings.error {
             return FrameKind::Error(UpstreamFault::read(&payload[error.clone()]));
         }

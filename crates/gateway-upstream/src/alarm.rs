@@ -1,38 +1,52 @@
 //! One timer for all the waits of an exchange.
 //!
-//! Registering a tokio timer takes a lock and an allocation, moving an existing one to a later time takes one
-//! compare-and-swap. So a connection owns one timer for life, and every wait only moves it. It may go off early (for a
-//! wait that is over already), never late: whoever waits looks at the clock before believing it.
+//! Registering a tokio timer takes a lock and an allocation, and even to move one or to ask it touches memory that nothing
+//! else of a frame does. So a connection owns one timer for life, and a wait leaves it alone as long as it goes off before the
+//! wait is over and wakes who waits: it goes off too early then, once in the time of a whole wait, and is moved.
 
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is moved from wait to wait.
 #[derive(Debug)]
-pub(crate) struct Alarm(Pin<Box<Sleep>>);
+pub(crate) struct Alarm {
+    timer: Pin<Box<Sleep>>,
+    goes_off: Instant,
+    /// Who is woken by it.
+    wakes: Option<Waker>,
+}
 
 impl Alarm {
     pub(crate) fn new() -> Self {
-        Self(Box::pin(sleep_until(Instant::now())))
+        let now = Instant::now();
+        Self { timer: Box::pin(sleep_until(now)), goes_off: now, wakes: None }
     }
 
-    /// Goes off at this moment, and not before.
-    pub(crate) fn set(&mut self, at: Instant) {
-        self.0.as_mut().reset(at);
-    }
-
-    /// Whether the moment last set has passed. Costs one atomic load.
-    pub(crate) fn has_rung(&self) -> bool {
-        self.0.is_elapsed()
-    }
-
-    /// Waits for it. That it has gone off shows also to a task that has used up its turn, as one does whose peer never stops sending.
-    pub(crate) fn poll_rung(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.has_rung() { Poll::Ready(()) } else { self.0.as_mut().poll(cx) }
+    /// Waits for a moment, from `now` on.
+    pub(crate) fn poll_until(&mut self, end: Instant, mut now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        while now < end {
+            if now < self.goes_off && self.goes_off <= end {
+                if self.wakes.as_ref().is_some_and(|wakes| wakes.will_wake(cx.waker())) {
+                    return Poll::Pending;
+                }
+            } else {
+                self.timer.as_mut().reset(end);
+                self.goes_off = end;
+            }
+            // A task that has used up its turn would not get to the timer, and not be woken by it.
+            if pin!(unconstrained(self.timer.as_mut())).poll(cx).is_pending() {
+                self.wakes = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.wakes = None;
+            now = Instant::now();
+        }
+        Poll::Ready(())
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// What to do when the alarm rings: wait until another moment, or give up.
+    /// What to do when it ends: wait until another moment, or give up.
     fn renew(&self, now: Instant) -> Result<Instant, UpstreamErrorKind> {
         if now >= self.deadline {
             return Err(UpstreamErrorKind::TotalTimeout);
@@ -68,11 +68,17 @@ impl Patience {
         if until > now { Ok(until) } else { Err(UpstreamErrorKind::HeadersTimeout) }
     }
 
-    fn poll_exhausted(&self, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<UpstreamErrorKind> {
+    /// When it ends, as far as can be told before the request was sent.
+    fn end(&self) -> Instant {
+        within(self.since, self.headers, self.deadline)
+    }
+
+    /// Waits until it is exhausted; `end` is when that is to be looked into.
+    fn poll_exhausted(&self, end: &mut Instant, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<UpstreamErrorKind> {
         loop {
-            ready!(alarm.poll_rung(cx));
+            ready!(alarm.poll_until(*end, Instant::now(), cx));
             match self.renew(Instant::now()) {
-                Ok(until) => alarm.set(until),
+                Ok(until) => *end = until,
                 Err(kind) => return Poll::Ready(kind),
             }
         }
@@ -87,10 +93,10 @@ pub(crate) async fn exchange_h1(
     patience: &Patience,
 ) -> Result<Response<()>, Failure> {
     connection.begin(request, host);
-    connection.alarm.set(within(patience.since, patience.headers, patience.deadline));
+    let mut end = patience.end();
     let answered = poll_fn(|cx| match connection.poll_head(cx) {
         Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-        Poll::Pending => patience.poll_exhausted(&mut connection.alarm, cx).map(Err),
+        Poll::Pending => patience.poll_exhausted(&mut end, &mut connection.alarm, cx).map(Err),
     });
     match answered.await {
         Ok(Ok(head)) => Ok(head),
@@ -140,10 +146,10 @@ pub(crate) async fn exchange_h2(
 ) -> Result<Response<()>, Failure> {
     let heard_before = stream.hearing().received();
     let mut sending = pin!(stream.sender.try_send_request(request));
-    stream.alarm.set(within(patience.since, patience.headers, patience.deadline));
+    let mut end = patience.end();
     let answered = poll_fn(|cx| match sending.as_mut().poll(cx) {
         Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-        Poll::Pending => patience.poll_exhausted(&mut stream.alarm, cx).map(Err),
+        Poll::Pending => patience.poll_exhausted(&mut end, &mut stream.alarm, cx).map(Err),
     });
     match answered.await {
         // hyper limits the headers of HTTP/2 only by size, and nobody asked for another protocol.

@@ -28,15 +28,9 @@ impl ShortText {
         self.len = end;
     }
 
-    /// Adds a number; of one that does not fit, its last digits.
-    pub(crate) fn push_number(&mut self, mut number: u64) {
-        let digits = number.checked_ilog10().map_or(1, |last| last as usize + 1);
-        let end = (self.len + digits).min(MOST);
-        for place in self.bytes[self.len..end].iter_mut().rev() {
-            *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
-        }
-        self.len = end;
+    /// Adds a number, as far as it fits.
+    pub(crate) fn push_number(&mut self, number: u64) {
+        self.push(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// The text as a value; none if it holds what no header can.

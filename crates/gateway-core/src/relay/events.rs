@@ -4,7 +4,7 @@
 //! no event ever waits for another.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,8 +16,11 @@ use gateway_sse::{Frame, SseDecoder};
 use gateway_upstream::ResponseBody;
 use http::StatusCode;
 use http_body::Body;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::quiet::Quiet;
+use super::room;
 use crate::clock;
 use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
@@ -49,6 +52,7 @@ pub(crate) struct EventRelay {
     decoder: SseDecoder,
     rewriter: StreamRewriter,
     provider: Judge,
+    /// What was written and has not left; empty between two turns, but before the first.
     out: BytesMut,
     phase: Phase,
     /// Whether the upstream has brought the stream to its proper end.
@@ -56,6 +60,7 @@ pub(crate) struct EventRelay {
     last_sent: Instant,
     /// Made at the first wait. It runs on while events pass, and is set anew only when it has run out.
     silence: Option<Pin<Box<Sleep>>>,
+    quiet: Quiet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +92,7 @@ impl EventRelay {
             is_whole: false,
             last_sent: clock::now(),
             silence: None,
+            quiet: Quiet::new(),
         };
         for frame in held {
             if relay.rewriter.frame(frame, &mut relay.out) == FrameKind::Done {
@@ -118,10 +124,23 @@ impl EventRelay {
         cx: &mut Context<'_>,
         settlement: Option<&mut Settlement>,
     ) -> Poll<Option<Bytes>> {
-        let mut failure = None;
-        while self.phase == Phase::Flowing && self.out.len() < MAX_CHUNK {
+        if self.quiet.lasts(cx) {
+            return Poll::Pending;
+        }
+        let ear = self.quiet.end();
+        if self.out.is_empty() {
+            self.out = room::take();
+        }
+        let polled = self.poll_events(&mut Context::from_waker(&ear), settlement);
+        room::put_back(std::mem::take(&mut self.out), &polled);
+        polled
+    }
+
+    fn poll_events(&mut self, cx: &mut Context<'_>, settlement: Option<&mut Settlement>) -> Poll<Option<Bytes>> {
+        let (mut failure, mut is_waiting) = (None, false);
+        while self.phase == Phase::Flowing && self.out.len() < MAX_CHUNK && !is_waiting {
             match self.advance(cx) {
-                Poll::Pending => break,
+                Poll::Pending => is_waiting = true,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(outcome)) => failure = Some(outcome),
             }
@@ -131,6 +150,10 @@ impl EventRelay {
             settlement.note_error(Some(failure_code(outcome)));
         }
         if !self.out.is_empty() {
+            // A timer that is there has been asked and wakes the ear, as the body does.
+            if is_waiting && self.silence.is_some() {
+                self.quiet.begin();
+            }
             self.last_sent = clock::now();
             return Poll::Ready(Some(self.out.split().freeze()));
         }
@@ -144,18 +167,20 @@ impl EventRelay {
     /// Waits until the caller has heard nothing for too long, and then says that the stream is alive.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(MAX_SILENCE)));
-        loop {
-            ready!(silence.as_mut().poll(cx));
+        // A task that has used up its turn would not get to the timer, and not be woken by it.
+        while pin!(unconstrained(silence.as_mut())).poll(cx).is_ready() {
             // Read anew: the timer may have fired since the turn began.
             let now = clock::read();
-            if now >= self.last_sent + MAX_SILENCE {
+            let end = self.last_sent + MAX_SILENCE;
+            if now >= end {
                 self.last_sent = now;
-            }
-            silence.as_mut().reset(self.last_sent + MAX_SILENCE);
-            if self.last_sent == now {
+                self.silence = None;
                 return Poll::Ready(Bytes::from_static(KEEP_ALIVE));
             }
+            silence.as_mut().reset(end);
         }
+        self.quiet.begin();
+        Poll::Pending
     }
 
     /// Moves what is decoded into `out`, and decodes one more part of the upstream's body once there is nothing left.

@@ -62,9 +62,9 @@ impl Stopwatch {
         overhead
     }
 
-    /// Notes that bytes of the answer's body leave.
-    pub(super) fn note_bytes(&mut self) {
-        self.first_byte.get_or_insert_with(|| clock::now().saturating_duration_since(self.started));
+    /// Notes that the first bytes of the answer's body leave.
+    pub(super) fn note_first_byte(&mut self) {
+        self.first_byte = Some(clock::now().saturating_duration_since(self.started));
     }
 
     /// From the request's head to the first byte of the answer's body, where there was one.

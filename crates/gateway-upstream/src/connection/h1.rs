@@ -11,6 +11,7 @@ mod chunks;
 mod framing;
 mod head;
 mod outgoing;
+mod room;
 mod wire;
 
 use std::future::{Future, poll_fn};

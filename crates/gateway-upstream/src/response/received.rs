@@ -21,8 +21,8 @@ pub(crate) struct Received {
     hold: Option<Hold>,
     idle: Option<Duration>,
     deadline: Instant,
-    /// Whether the alarm stands for the present wait.
-    waiting: bool,
+    /// The end of patience with the present wait; none before there is one.
+    wait_ends: Option<Instant>,
 }
 
 /// What a body holds until its end.
@@ -58,14 +58,14 @@ impl Hold {
 
 impl Received {
     pub(crate) fn new(hold: Hold, deadline: Instant) -> Self {
-        let mut received = Self { hold: Some(hold), idle: None, deadline, waiting: false };
+        let mut received = Self { hold: Some(hold), idle: None, deadline, wait_ends: None };
         received.release_at_end();
         received
     }
 
     pub(crate) fn set_idle(&mut self, idle: Duration) {
         self.idle = Some(idle);
-        self.waiting = false;
+        self.wait_ends = None;
     }
 
     /// Some readers stop when the announced length is reached and never ask for the end, so this looks after each part.
@@ -96,21 +96,16 @@ impl Received {
     /// Waits for the end of patience: the idle timeout or the deadline, whichever is first.
     fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamErrorKind> {
         let Some(hold) = &mut self.hold else { return Poll::Pending };
-        let alarm = hold.link.alarm();
-        if !self.waiting {
-            let now = Instant::now();
-            alarm.set(self.idle.map_or(self.deadline, |idle| within(now, idle, self.deadline)));
-            self.waiting = true;
-        }
-        ready!(alarm.poll_rung(cx));
-        let past_deadline = Instant::now() >= self.deadline;
-        Poll::Ready(if past_deadline { UpstreamErrorKind::TotalTimeout } else { UpstreamErrorKind::IdleTimeout })
+        let (now, idle, deadline) = (Instant::now(), self.idle, self.deadline);
+        let end = || idle.map_or(deadline, |idle| within(now, idle, deadline));
+        let end = *self.wait_ends.get_or_insert_with(end);
+        ready!(hold.link.alarm().poll_until(end, now, cx));
+        Poll::Ready(if end == deadline { UpstreamErrorKind::TotalTimeout } else { UpstreamErrorKind::IdleTimeout })
     }
 
-    /// Whether the deadline passed although there is always something to read.
-    fn is_overdue(&mut self) -> bool {
-        let Some(hold) = &mut self.hold else { return false };
-        hold.link.alarm().has_rung() && Instant::now() >= self.deadline
+    /// Whether the deadline passed although there is always something to read. Who has waited has looked at the time.
+    fn is_overdue(&self) -> bool {
+        self.wait_ends.is_none() && Instant::now() >= self.deadline
     }
 }
 
@@ -132,7 +127,7 @@ impl Body for Received {
                 this.fail(UpstreamError::new(UpstreamErrorKind::TotalTimeout))
             }
             Poll::Ready(Some(Ok(data))) => {
-                this.waiting = false;
+                this.wait_ends = None;
                 this.release_at_end();
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }

@@ -84,7 +84,7 @@ impl Chunks {
 
     /// Reads up to the next data, or to the end.
     fn read_framing(&mut self, received: &mut Bytes) -> Result<(), Malformed> {
-        let mut at = 0;
+        let mut at = self.read_plain_framing(received);
         while !matches!(self.place, Place::Data | Place::Over)
             && let Some(rest) = received.get(at..).filter(|rest| !rest.is_empty())
         {
@@ -99,6 +99,28 @@ impl Chunks {
         }
         received.advance(at);
         Ok(())
+    }
+
+    /// Reads what nearly always stands before data that is there: the end of the data before, and a size alone in its line. That
+    /// is a tenth of the work of going through it byte by byte. Says how much that was, which is nothing for all else.
+    fn read_plain_framing(&mut self, received: &[u8]) -> usize {
+        let (start, line) = match self.place {
+            Place::SizeStart => (0, received),
+            Place::DataCr if let Some(line) = received.strip_prefix(b"\r\n") => (2, line),
+            _ => return 0,
+        };
+        let mut size = 0;
+        for (digits, byte) in line.iter().enumerate().take(9) {
+            match hex_digit(*byte) {
+                Some(digit) => size = size * 16 + digit,
+                None if size > 0 && line[digits..].starts_with(b"\r\n") => {
+                    (self.place, self.size) = (Place::Data, size);
+                    return start + digits + 2;
+                }
+                None => return 0,
+            }
+        }
+        0
     }
 
     /// Reads over free text up to the end of its line; says how much that was.

@@ -1,7 +1,7 @@
 //! The wire of an HTTP/1.1 connection: one request out, one answer in, at the same time.
 //!
-//! Nothing of an answer is read ahead of whoever asks for it. What is read is copied out of a buffer that belongs to the stack, into
-//! memory that is as large as what was read: a stream that waits holds a frame's worth of it, and needs no new one for the next.
+//! Nothing of an answer is read ahead of whoever asks for it, and a stream that waits holds no memory for what will come
+//! (`room.rs`).
 //!
 //! An upstream that refuses a large upload answers and closes, and the upload may be the first to notice. So a write to a peer that has
 //! hung up is no failure of the exchange: the upload stands still, and reading tells the truth at once, the answer or the
@@ -21,15 +21,13 @@ use super::Malformed;
 use super::framing::{Announced, Framing};
 use super::head::take_head;
 use super::outgoing::{Outgoing, SendFault};
+use super::room;
 use crate::RequestBody;
 use crate::connection::MAX_HEAD;
 use crate::socket::Socket;
 
 /// How much is read at once: as much as a record of TLS holds.
 const READ: usize = 16 * 1024;
-
-/// What is read at once of a stream, and of most plain answers, is at most so long. Memory for that is kept and used again.
-const USUAL: usize = 4 * 1024;
 
 /// Why an exchange cannot go on.
 #[derive(Debug)]
@@ -51,8 +49,6 @@ pub(super) struct Wire {
     sending: Sending,
     /// What was read and not taken yet.
     received: Bytes,
-    /// Where the next is put, once nobody has a part of what was there before.
-    room: BytesMut,
     answer: Answer,
     /// Bytes of answers before the final one.
     interim: usize,
@@ -89,7 +85,6 @@ impl Wire {
             heads: BytesMut::new(),
             sending: Sending::Done,
             received: Bytes::new(),
-            room: BytesMut::new(),
             answer: Answer::Head(0),
             interim: 0,
             is_head: false,
@@ -183,7 +178,12 @@ impl Wire {
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         loop {
             let Answer::Body(framing) = &mut self.answer else { return Poll::Ready(None) };
-            if let Some(data) = framing.next(&mut self.received).map_err(Fault::Malformed)? {
+            let data = framing.next(&mut self.received).map_err(Fault::Malformed)?;
+            if self.received.is_empty() {
+                // What is left of it would keep the room from being used again.
+                self.received = Bytes::new();
+            }
+            if let Some(data) = data {
                 return Poll::Ready(Some(Ok(data)));
             }
             if framing.is_over() {
@@ -251,18 +251,13 @@ impl Wire {
             return Poll::Ready(Ok(false));
         }
         self.was_heard = true;
-        let before = std::mem::take(&mut self.received);
-        self.received = if !before.is_empty() {
+        self.received = if self.received.is_empty() {
+            room::keep(fresh)
+        } else {
+            let before = std::mem::take(&mut self.received);
             let mut joined = before.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
             joined.extend_from_slice(fresh);
             joined.freeze()
-        } else if fresh.len() <= USUAL {
-            // Dropped first: an empty rest would keep the room from being used again.
-            drop(before);
-            self.room.extend_from_slice(fresh);
-            self.room.split().freeze()
-        } else {
-            Bytes::copy_from_slice(fresh)
         };
         Poll::Ready(Ok(true))
     }
