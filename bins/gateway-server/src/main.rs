@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use gateway_config::{Config, Settings, Sources};
 use gateway_core::Gateway;
+use mimalloc::MiMalloc;
 
 mod administration;
 mod banner;
@@ -30,6 +31,11 @@ mod simulate;
 mod state;
 mod usage;
 mod workers;
+
+/// Beside glibc's a plain call takes a tenth less processor time, a frame of 500 slow streams a fifth less, and a stream 4.6 KiB less; see
+/// ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// An LLM gateway: one binary between applications and LLM providers.
 #[derive(Debug, Parser)]
