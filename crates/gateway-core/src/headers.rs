@@ -65,7 +65,8 @@ pub(crate) fn forward_answer(from: &HeaderMap, is_edited: bool) -> HeaderMap {
     to
 }
 
-/// How many headers of its own the gateway adds to an answer, less those that nearly every upstream's loses here.
+/// How many headers of its own the gateway adds to an answer, less those that nearly every upstream's loses here: model, provider,
+/// attempts, identifier, its own time and three of a limit, less the length.
 const OWN: usize = 7;
 
 enum Rule {

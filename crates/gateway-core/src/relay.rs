@@ -17,9 +17,9 @@ use crate::clock::turn;
 use crate::settle::Settlement;
 
 mod events;
-mod quiet;
 mod raw;
-mod room;
+mod readiness;
+mod scratch;
 
 pub(crate) use events::{EventRelay, Judge};
 pub(crate) use raw::RawRelay;
@@ -128,6 +128,7 @@ impl Body for AnswerBody {
             };
             if let Poll::Ready(Some(Ok(bytes))) = &chunk {
                 if this.bytes_out == 0
+                    && !bytes.is_empty()
                     && let Some(settlement) = settlement
                 {
                     settlement.note_first_byte();

@@ -4,18 +4,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use gateway_config::Config;
-use gateway_core::Gateway;
+use gateway_core::{AnswerBody, Gateway};
 use gateway_testing::{FakeUpstream, Script};
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::service::Service;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const CONTENT: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
 
-/// Each part of a streamed answer, with the second at which it came.
-async fn heard(script: Script, timeouts: &str) -> Vec<(u64, String)> {
+/// A streamed answer, and whoever gives it.
+async fn open(script: Script, timeouts: &str) -> (FakeUpstream, Response<AnswerBody>) {
     let upstream = FakeUpstream::start([script]).await.unwrap();
     let yaml = format!(
         "auth: none\nrewrite_response: false\ntimeouts: {timeouts}\nproviders: [{{ name: main, api_base: '{}' }}]",
@@ -25,12 +26,23 @@ async fn heard(script: Script, timeouts: &str) -> Vec<(u64, String)> {
     let body = Full::from(Bytes::from_static(br#"{"model":"m","stream":true}"#));
     let request = Request::post("/v1/chat/completions").header("host", "gateway");
     let request = request.header("content-type", "application/json").body(body).unwrap();
+    let answer = service.call(request).await.unwrap();
+    (upstream, answer)
+}
+
+/// The next part of it.
+async fn next(answer: &mut Response<AnswerBody>) -> Option<String> {
+    let data = answer.body_mut().frame().await?.unwrap().into_data().unwrap();
+    Some(String::from_utf8(data.to_vec()).unwrap())
+}
+
+/// Each part of a streamed answer, with the second at which it came.
+async fn heard(script: Script, timeouts: &str) -> Vec<(u64, String)> {
     let began = Instant::now();
-    let mut answer = service.call(request).await.unwrap();
+    let (_upstream, mut answer) = open(script, timeouts).await;
     let mut parts = Vec::new();
-    while let Some(frame) = answer.body_mut().frame().await {
-        let data = frame.unwrap().into_data().unwrap();
-        parts.push((began.elapsed().as_secs(), String::from_utf8(data.to_vec()).unwrap()));
+    while let Some(part) = next(&mut answer).await {
+        parts.push((began.elapsed().as_secs(), part));
     }
     parts
 }
@@ -59,4 +71,17 @@ async fn nothing_goes_out_before_the_first_content() {
     let script = Script::event_stream().pause(Duration::from_secs(50)).event(CONTENT).event("[DONE]").end_chunks();
     let parts = heard(script, "{ first_token: 60s }").await;
     assert!(parts.iter().all(|(second, part)| *second == 50 && !part.starts_with(':')), "{parts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_silence_behind_an_event_counts_that_came_when_it_was_over() {
+    let script = Script::event_stream().event(CONTENT).pause(Duration::from_secs(16)).event(CONTENT).stall();
+    let (_upstream, mut answer) = open(script, "{ idle: 60s }").await;
+    assert_eq!(next(&mut answer).await.unwrap(), format!("data: {CONTENT}\n\n"));
+    assert!(next(&mut answer).now_or_never().is_none());
+    // The caller takes nothing meanwhile, so the timer has run out and the event has come when it is asked for the next time.
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(next(&mut answer).await.unwrap(), format!("data: {CONTENT}\n\n"));
+    let began = Instant::now();
+    assert_eq!((next(&mut answer).await.unwrap().as_str(), began.elapsed().as_secs()), (": keep-alive\n\n", 15));
 }

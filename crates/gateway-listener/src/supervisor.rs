@@ -155,7 +155,8 @@ impl Supervisor {
     /// which goes from call to call does not touch it.
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else {
-            // HTTP/2 calls end in other tasks, so a busy connection too is looked at again now and then.
+            // HTTP/2 calls end in other tasks, so a busy connection of theirs is looked at again now and then. HTTP/1 calls end in
+            // this one.
             if self.activity.is_multiplexed() && self.timer.is_elapsed() {
                 self.timer.as_mut().reset(Instant::now() + self.limits.keep_alive);
                 // Polled to be woken; a limit of zero is over already and needs no second look.

@@ -13,7 +13,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -58,18 +58,23 @@ struct Shelf<D: Dialect> {
     /// Which database the connections lead to; none before the first.
     database: Option<Identity>,
     spare: Vec<(Instant, Driven<D>)>,
+    /// Those whose users have gone in the middle of something. They lie here until the next use or the end, because one that is
+    /// dropped closes at a time that nobody can wait for, and an SQLite file keeps its log if the process ends before that.
+    left: Vec<Driven<D>>,
 }
 
-/// A connection that is in use. It is closed when it is dropped, unless it is given back.
+/// A connection that is in use. It is not used again once this is dropped, unless it is given back.
 pub(crate) struct Lease<'a, D: Dialect> {
-    connection: Driven<D>,
+    /// None at the end only.
+    connection: Option<Driven<D>>,
     home: &'a Connections<D>,
-    _permit: SemaphorePermit<'a>,
+    /// None until it is known to answer.
+    permit: Option<SemaphorePermit<'a>>,
 }
 
 impl<D: Dialect> Connections<D> {
     pub(crate) fn new() -> Self {
-        let shelf = Shelf { database: None, spare: Vec::new() };
+        let shelf = Shelf { database: None, spare: Vec::new(), left: Vec::new() };
         Self { permits: Semaphore::new(MOST as usize), shelf: Mutex::new(shelf), generation: AtomicU64::new(0) }
     }
 
@@ -78,6 +83,8 @@ impl<D: Dialect> Connections<D> {
     pub(crate) async fn lease(&self, dialect: &D) -> Result<Lease<'_, D>, Failure> {
         let permit = timeout(CONNECT_PATIENCE, self.permits.acquire()).await.map_err(|_| Failure::all_in_use())?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
+        let left = std::mem::take(&mut self.shelf.lock().left);
+        drop(left);
         let found = dialect.identity();
         if let Some(before) = self.replaced(&found) {
             drop(permit);
@@ -86,11 +93,12 @@ impl<D: Dialect> Connections<D> {
             return Err(Failure::misplaced("another database was put in the place of the store and is read anew"));
         }
         found?;
-        let connection = match self.spare_one().await {
-            Some(connection) => connection,
-            None => connect(dialect).await?,
+        let mut lease = match self.spare_one().await {
+            Some(lease) => lease,
+            None => self.connect(dialect).await?,
         };
-        Ok(Lease { connection, home: self, _permit: permit })
+        lease.permit = Some(permit);
+        Ok(lease)
     }
 
     /// Fails if the database was taken away since the connections were made. For what was written: it may be in the one that
@@ -112,8 +120,8 @@ impl<D: Dialect> Connections<D> {
     pub(crate) fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await;
-            let spare = std::mem::take(&mut self.shelf.lock().spare);
-            close_all::<D>(spare).await;
+            let kept = self.shelf.lock().take();
+            close_all::<D>(kept).await;
             drop(all);
         })
     }
@@ -131,7 +139,7 @@ impl<D: Dialect> Connections<D> {
     /// is closed: SQLite's locks are the process's, not the connection's.
     async fn abandon(&self, before: Identity) -> Result<(), Failure> {
         let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await?;
-        let spare = {
+        let left = {
             let mut kept = self.shelf.lock();
             if kept.database != Some(before) {
                 // Somebody else has been faster.
@@ -139,21 +147,35 @@ impl<D: Dialect> Connections<D> {
             }
             kept.database = None;
             self.generation.fetch_add(1, Ordering::AcqRel);
-            std::mem::take(&mut kept.spare)
+            kept.take()
         };
-        close_all::<D>(spare).await;
+        close_all::<D>(left).await;
         drop(all);
         Ok(())
     }
 
-    async fn spare_one(&self) -> Option<Driven<D>> {
-        while let Some((since, mut connection)) = self.next_spare() {
+    async fn spare_one(&self) -> Option<Lease<'_, D>> {
+        while let Some((since, connection)) = self.next_spare() {
+            let mut lease = self.hold(connection);
             let is_fresh = since.elapsed() < FRESH;
-            if is_fresh && matches!(timeout(CONNECT_PATIENCE, connection.ping()).await, Ok(Ok(()))) {
-                return Some(connection);
+            if is_fresh && matches!(timeout(CONNECT_PATIENCE, lease.ping()).await, Ok(Ok(()))) {
+                return Some(lease);
             }
         }
         None
+    }
+
+    async fn connect(&self, dialect: &D) -> Result<Lease<'_, D>, Failure> {
+        timeout(CONNECT_PATIENCE, async {
+            let mut lease = self.hold(dialect.options().connect().await?);
+            dialect.prepare(&mut lease).await?;
+            Ok(lease)
+        })
+        .await?
+    }
+
+    fn hold(&self, connection: Driven<D>) -> Lease<'_, D> {
+        Lease { connection: Some(connection), home: self, permit: None }
     }
 
     /// The one that was used last, so that those which are not needed grow old.
@@ -162,29 +184,41 @@ impl<D: Dialect> Connections<D> {
     }
 }
 
-async fn close_all<D: Dialect>(connections: Vec<(Instant, Driven<D>)>) {
-    // One that cannot say goodbye is dropped, which is as good.
-    join_all(connections.into_iter().map(|(_, connection)| timeout(CONNECT_PATIENCE, connection.close()))).await;
+impl<D: Dialect> Shelf<D> {
+    /// All that lie here.
+    fn take(&mut self) -> Vec<Driven<D>> {
+        let spare = self.spare.drain(..).map(|(_, connection)| connection);
+        spare.chain(self.left.drain(..)).collect()
+    }
 }
 
-async fn connect<D: Dialect>(dialect: &D) -> Result<Driven<D>, Failure> {
-    timeout(CONNECT_PATIENCE, async {
-        let mut connection = dialect.options().connect().await?;
-        dialect.prepare(&mut connection).await?;
-        Ok(connection)
-    })
-    .await?
+/// Closes one after the other: of two that close an SQLite file at once, each sees the other and leaves the log to it.
+async fn close_all<D: Dialect>(connections: Vec<Driven<D>>) {
+    let all = async {
+        for connection in connections {
+            // One that cannot say goodbye is dropped, which is as good.
+            let _ = connection.close().await;
+        }
+    };
+    let _ = timeout(CONNECT_PATIENCE, all).await;
 }
 
 impl<D: Dialect> Lease<'_, D> {
     /// Lets go of the place among the few, and keeps the connection. For one that is still at work when its caller has gone.
-    pub(crate) fn into_connection(self) -> Driven<D> {
-        self.connection
+    pub(crate) fn into_connection(mut self) -> Option<Driven<D>> {
+        self.connection.take()
     }
 
     /// Keeps the connection for the next who asks. Only for one that has answered to everything that it was asked.
-    pub(crate) fn give_back(self) {
-        self.home.shelf.lock().spare.push((Instant::now(), self.connection));
+    pub(crate) fn give_back(mut self) {
+        let connection = self.connection.take().map(|connection| (Instant::now(), connection));
+        self.home.shelf.lock().spare.extend(connection);
+    }
+}
+
+impl<D: Dialect> Drop for Lease<'_, D> {
+    fn drop(&mut self) {
+        self.home.shelf.lock().left.extend(self.connection.take());
     }
 }
 
@@ -192,12 +226,15 @@ impl<D: Dialect> Deref for Lease<'_, D> {
     type Target = Driven<D>;
 
     fn deref(&self) -> &Self::Target {
-        &self.connection
+        self.connection.as_ref().unwrap_or_else(|| unreachable!("{AT_THE_END}"))
     }
 }
 
 impl<D: Dialect> DerefMut for Lease<'_, D> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.connection
+        self.connection.as_mut().unwrap_or_else(|| unreachable!("{AT_THE_END}"))
     }
 }
+
+/// Why a lease has a connection.
+const AT_THE_END: &str = "only what consumes a lease takes its connection";

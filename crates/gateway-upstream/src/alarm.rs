@@ -2,7 +2,7 @@
 //!
 //! Registering a tokio timer takes a lock and an allocation, and even to move one or to ask it touches memory that nothing
 //! else of a frame does. So a connection owns one timer for life, and a wait leaves it alone as long as it goes off before the
-//! wait is over and wakes who waits: it goes off too early then, once in the time of a whole wait, and is moved.
+//! wait is over and wakes who waits. It then goes off too early, at most once in the length of a wait, and is moved.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -27,7 +27,8 @@ impl Alarm {
         Self { timer: Box::pin(sleep_until(now)), goes_off: now, wakes: None }
     }
 
-    /// Waits for a moment, from `now` on.
+    /// Ready once `end` has passed. `now` has to be read in this poll: an older one would let a timer that has gone off count as
+    /// running.
     pub(crate) fn poll_until(&mut self, end: Instant, mut now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         while now < end {
             if now < self.goes_off && self.goes_off <= end {
@@ -48,9 +49,17 @@ impl Alarm {
         }
         Poll::Ready(())
     }
+
+    /// Lets go of who has waited last.
+    pub(crate) fn wake_nobody(&mut self) {
+        self.wakes = None;
+    }
 }
 
 /// The moment `limit` after `start`, but not after `deadline`.
 pub(crate) fn within(start: Instant, limit: Duration, deadline: Instant) -> Instant {
     start.checked_add(limit).map_or(deadline, |end| end.min(deadline))
 }
+
+#[cfg(test)]
+mod tests;

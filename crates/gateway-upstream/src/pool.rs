@@ -155,6 +155,7 @@ impl Pool {
         if !connection.is_clean() || !connection.is_quiet(&self.waker) {
             return;
         }
+        connection.alarm.wake_nobody();
         contents.idle.push_back(Idle { connection, since: now });
         contents.reap(now, self.idle_timeout, self.max_idle);
         if !contents.has_keeper {

@@ -1,7 +1,7 @@
 //! Short values of headers, put together without an allocation.
 //!
-//! An answer has three or more numbers and a duration. By way of `fmt` and a growing buffer those of one kind of limit took 3,600
-//! instructions, and they take 2,200 so.
+//! An answer has three or more numbers and a duration. By way of `fmt` and a growing buffer they took a twentieth of a plain call's
+//! instructions.
 
 use http::HeaderValue;
 
@@ -28,7 +28,7 @@ impl ShortText {
         self.len = end;
     }
 
-    /// Adds a number, as far as it fits.
+    /// Adds a number. Of one that does not fit, which no header here has, only the first digits.
     pub(crate) fn push_number(&mut self, number: u64) {
         self.push(itoa::Buffer::new().format(number).as_bytes());
     }

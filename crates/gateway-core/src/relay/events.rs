@@ -17,10 +17,10 @@ use gateway_upstream::ResponseBody;
 use http::StatusCode;
 use http_body::Body;
 use tokio::task::unconstrained;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::quiet::Quiet;
-use super::room;
+use super::readiness::Readiness;
+use super::scratch;
 use crate::clock;
 use crate::redact::Redactor;
 use crate::rejection::{Rejection, failure_code};
@@ -60,7 +60,9 @@ pub(crate) struct EventRelay {
     last_sent: Instant,
     /// Made at the first wait. It runs on while events pass, and is set anew only when it has run out.
     silence: Option<Pin<Box<Sleep>>>,
-    quiet: Quiet,
+    /// When it runs out.
+    silence_ends: Instant,
+    readiness: Readiness,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,7 @@ impl EventRelay {
         provider: Judge,
         held: &[Frame],
     ) -> Self {
+        let now = clock::now();
         let mut relay = Self {
             body,
             decoder,
@@ -90,9 +93,10 @@ impl EventRelay {
             out: BytesMut::new(),
             phase: Phase::Flowing,
             is_whole: false,
-            last_sent: clock::now(),
+            last_sent: now,
             silence: None,
-            quiet: Quiet::new(),
+            silence_ends: now,
+            readiness: Readiness::new(),
         };
         for frame in held {
             if relay.rewriter.frame(frame, &mut relay.out) == FrameKind::Done {
@@ -124,15 +128,18 @@ impl EventRelay {
         cx: &mut Context<'_>,
         settlement: Option<&mut Settlement>,
     ) -> Poll<Option<Bytes>> {
-        if self.quiet.lasts(cx) {
+        if self.readiness.is_still_pending(cx) {
             return Poll::Pending;
         }
-        let ear = self.quiet.end();
-        if self.out.is_empty() {
-            self.out = room::take();
+        let waker = self.readiness.clear();
+        let cx = &mut Context::from_waker(&waker);
+        if !self.out.is_empty() {
+            return self.poll_events(cx, settlement);
         }
-        let polled = self.poll_events(&mut Context::from_waker(&ear), settlement);
-        room::put_back(std::mem::take(&mut self.out), &polled);
+        self.out = scratch::take();
+        let polled = self.poll_events(cx, settlement);
+        let written = if let Poll::Ready(written) = &polled { written.as_ref() } else { None };
+        scratch::put_back(std::mem::take(&mut self.out), written);
         polled
     }
 
@@ -150,11 +157,11 @@ impl EventRelay {
             settlement.note_error(Some(failure_code(outcome)));
         }
         if !self.out.is_empty() {
-            // A timer that is there has been asked and wakes the ear, as the body does.
-            if is_waiting && self.silence.is_some() {
-                self.quiet.begin();
-            }
             self.last_sent = clock::now();
+            // A timer that has yet to run out wakes the relay, as the body does. One that has run out meanwhile wakes nobody any more.
+            if is_waiting && self.silence.is_some() && self.last_sent < self.silence_ends {
+                self.readiness.note_pending();
+            }
             return Poll::Ready(Some(self.out.split().freeze()));
         }
         match self.phase {
@@ -166,20 +173,23 @@ impl EventRelay {
 
     /// Waits until the caller has heard nothing for too long, and then says that the stream is alive.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(MAX_SILENCE)));
+        let silence = self.silence.get_or_insert_with(|| {
+            self.silence_ends = clock::read() + MAX_SILENCE;
+            Box::pin(sleep_until(self.silence_ends))
+        });
         // A task that has used up its turn would not get to the timer, and not be woken by it.
         while pin!(unconstrained(silence.as_mut())).poll(cx).is_ready() {
             // Read anew: the timer may have fired since the turn began.
             let now = clock::read();
-            let end = self.last_sent + MAX_SILENCE;
-            if now >= end {
+            self.silence_ends = self.last_sent + MAX_SILENCE;
+            if now >= self.silence_ends {
                 self.last_sent = now;
                 self.silence = None;
                 return Poll::Ready(Bytes::from_static(KEEP_ALIVE));
             }
-            silence.as_mut().reset(end);
+            silence.as_mut().reset(self.silence_ends);
         }
-        self.quiet.begin();
+        self.readiness.note_pending();
         Poll::Pending
     }
 

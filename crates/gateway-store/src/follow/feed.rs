@@ -16,8 +16,7 @@ use crate::snapshot::Snapshot;
 /// How long to wait before the store is tried again, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long the store may take over the last answer once the process is to stop. Who does not wait for it leaves a connection
-/// that nobody sees closed, and the log of an SQLite file beside it.
+/// How long the store may take over the last answer once the process is to stop, because whoever waits for one would wait in vain.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 pub(super) struct Feed {
@@ -88,6 +87,9 @@ impl Feed {
             // Kept while somebody is in a hurry: to ask anew each time costs a backend more than to go on waiting.
             let signal = changed.get_or_insert_with(|| backend.changed());
             tokio::select! {
+                // First, because to ask for a signal may be to connect.
+                biased;
+                () = stop_is_due(&mut end) => return,
                 () = hurry.notified() => {}
                 done = signal.as_mut() => {
                     changed = None;
@@ -95,7 +97,6 @@ impl Feed {
                         self.lose(&error);
                     }
                 }
-                () = stop_is_due(&mut end) => return,
             }
         }
     }

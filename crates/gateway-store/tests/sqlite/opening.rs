@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use futures_util::future::{join_all, poll_immediate};
 use gateway_keystore::{KeyFeed, KeyRepository, StoreError};
 use gateway_store::{Access, Schema, SqliteStore};
 use gateway_testing::store_conformance::{Subject, plain_key, write};
@@ -82,4 +83,36 @@ async fn a_store_that_is_closed_is_one_file() {
     let names: Vec<_> = fs::read_dir(file.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["gateway.db"]);
     assert!(file.store.key("key").await.unwrap().is_some(), "who asks again is answered");
+}
+
+#[tokio::test]
+async fn connections_that_are_closed_together_leave_no_log() {
+    let file = File::with_tables().await;
+    let log = file.path().with_file_name("gateway.db-wal");
+    for round in 0..40 {
+        let asked = (0..4).map(|_| file.store.keys(None, 9));
+        assert!(join_all(asked).await.iter().all(Result::is_ok));
+        file.store.close().await;
+        assert!(!log.exists(), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_up_half_way_is_closed_with_the_rest() {
+    let file = File::with_tables().await;
+    let log = file.path().with_file_name("gateway.db-wal");
+    for polls in 1..40 {
+        // So that there is a connection.
+        file.store.keys(None, 9).await.unwrap();
+        let mut asked = file.store.keys(None, 9);
+        for _ in 0..polls {
+            if poll_immediate(&mut asked).await.is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(asked);
+        file.store.close().await;
+        assert!(!log.exists(), "given up after {polls} polls");
+    }
 }

@@ -11,7 +11,7 @@ mod chunks;
 mod framing;
 mod head;
 mod outgoing;
-mod room;
+mod read_buffer;
 mod wire;
 
 use std::future::{Future, poll_fn};

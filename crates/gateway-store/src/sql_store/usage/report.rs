@@ -114,8 +114,9 @@ impl<D: Dialect> Drop for Reader<'_, D> {
     /// Nobody waits for the answer any more, but the database goes on reading until it has one. Its turn lasts as long: else
     /// any number of reports that are asked for and given up would be read at once.
     fn drop(&mut self) {
-        if let (Some((connection, turn)), Ok(runtime)) = (self.inner.take(), Handle::try_current()) {
-            let mut connection = connection.into_connection();
+        if let (Some((connection, turn)), Ok(runtime)) = (self.inner.take(), Handle::try_current())
+            && let Some(mut connection) = connection.into_connection()
+        {
             runtime.spawn(async move {
                 // It answers to this when it has done all that it was asked before. Whether it does is of no interest.
                 _ = timeout(LONG_PATIENCE, connection.ping()).await;

@@ -18,6 +18,9 @@ const MAX_ASIDE: usize = 16 * 1024;
 /// Digits of a size at most: those of 64 bits.
 const MAX_DIGITS: u8 = 16;
 
+/// Digits of a size that is read at once, at most.
+const PLAIN_DIGITS: usize = 8;
+
 /// Where the decoder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -101,8 +104,8 @@ impl Chunks {
         Ok(())
     }
 
-    /// Reads what nearly always stands before data that is there: the end of the data before, and a size alone in its line. That
-    /// is a tenth of the work of going through it byte by byte. Says how much that was, which is nothing for all else.
+    /// Reads at once what nearly always stands before data: the end of the data before, and a line with nothing but a size. Says how
+    /// many bytes that was; none for anything else, which is gone through byte by byte.
     fn read_plain_framing(&mut self, received: &[u8]) -> usize {
         let (start, line) = match self.place {
             Place::SizeStart => (0, received),
@@ -110,7 +113,7 @@ impl Chunks {
             _ => return 0,
         };
         let mut size = 0;
-        for (digits, byte) in line.iter().enumerate().take(9) {
+        for (digits, byte) in line.iter().enumerate().take(PLAIN_DIGITS + 1) {
             match hex_digit(*byte) {
                 Some(digit) => size = size * 16 + digit,
                 None if size > 0 && line[digits..].starts_with(b"\r\n") => {
@@ -204,6 +207,11 @@ mod tests {
             ("3\r\nabc\r\n0\r\n", "abc", false, ""),
             ("5\r\nabc", "abc", false, ""),
             ("", "", false, ""),
+            ("3\r\nabc\r\n3\r\nabc\r\n0;\r\n\r\n", "abcabc", true, ""),
+            ("00000003\r\nabc", "abc", false, ""),
+            ("000000003\r\nabc\r\n000000001 \r\nd", "abcd", false, ""),
+            ("ffffffff\r\nabc", "abc", false, ""),
+            ("100000000\r\nabc", "abc", false, ""),
         ] {
             let expected = (data.into(), is_over, left.into());
             assert_eq!(decode(&[text.as_bytes()]).unwrap(), expected, "{text:?}");
@@ -228,6 +236,9 @@ mod tests {
             &many,
             "1 0\r\n",
             "3 x\r\nabc\r\n",
+            "3\r\nabc\r\n3\nabc",
+            "3\r\nabc\r\n\r\n",
+            "3\r\nabc3\r\n",
         ] {
             assert!(decode(&[text.as_bytes()]).is_err(), "{text:.40?}");
         }
@@ -241,6 +252,14 @@ mod tests {
     }
 
     proptest! {
+        /// Byte by byte, nothing can be read at once.
+        #[test]
+        fn what_is_refused_does_not_depend_on_how_it_arrives(text in "(3\r\nabc\r\n){0,2}[01aF;x \r\n]{0,12}") {
+            let parts: Vec<_> = text.as_bytes().chunks(1).collect();
+            let (whole, bytes) = (decode(&[text.as_bytes()]), decode(&parts));
+            prop_assert_eq!(whole.map_err(|_| ()), bytes.map_err(|_| ()));
+        }
+
         #[test]
         fn it_does_not_matter_how_a_body_arrives(
             chunks in vec(vec(any::<u8>(), 1..40), 0..6),

@@ -1,7 +1,7 @@
 //! The wire of an HTTP/1.1 connection: one request out, one answer in, at the same time.
 //!
 //! Nothing of an answer is read ahead of whoever asks for it, and a stream that waits holds no memory for what will come
-//! (`room.rs`).
+//! (`read_buffer.rs`).
 //!
 //! An upstream that refuses a large upload answers and closes, and the upload may be the first to notice. So a write to a peer that has
 //! hung up is no failure of the exchange: the upload stands still, and reading tells the truth at once, the answer or the
@@ -21,7 +21,7 @@ use super::Malformed;
 use super::framing::{Announced, Framing};
 use super::head::take_head;
 use super::outgoing::{Outgoing, SendFault};
-use super::room;
+use super::read_buffer;
 use crate::RequestBody;
 use crate::connection::MAX_HEAD;
 use crate::socket::Socket;
@@ -180,7 +180,7 @@ impl Wire {
             let Answer::Body(framing) = &mut self.answer else { return Poll::Ready(None) };
             let data = framing.next(&mut self.received).map_err(Fault::Malformed)?;
             if self.received.is_empty() {
-                // What is left of it would keep the room from being used again.
+                // What is left of it would keep the thread's memory from being used again.
                 self.received = Bytes::new();
             }
             if let Some(data) = data {
@@ -252,7 +252,7 @@ impl Wire {
         }
         self.was_heard = true;
         self.received = if self.received.is_empty() {
-            room::keep(fresh)
+            read_buffer::copy_of(fresh)
         } else {
             let before = std::mem::take(&mut self.received);
             let mut joined = before.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
