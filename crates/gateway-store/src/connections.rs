@@ -16,8 +16,10 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sqlx::{ConnectOptions, Connection};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
 use crate::sql_store::{Dialect, Driven, Failure};
 
@@ -51,6 +53,9 @@ pub struct Misplaced {
 pub(crate) struct Connections<D: Dialect> {
     permits: Semaphore,
     shelf: Mutex<Shelf<D>>,
+    /// Those that are being closed because their users have gone in the middle of something: at once, since what they have locked is
+    /// locked until then, and counted, since an SQLite file keeps its log if the process ends before that.
+    leaving: TaskTracker,
     generation: AtomicU64,
 }
 
@@ -58,12 +63,9 @@ struct Shelf<D: Dialect> {
     /// Which database the connections lead to; none before the first.
     database: Option<Identity>,
     spare: Vec<(Instant, Driven<D>)>,
-    /// Those whose users have gone in the middle of something. They lie here until the next use or the end, because one that is
-    /// dropped closes at a time that nobody can wait for, and an SQLite file keeps its log if the process ends before that.
-    left: Vec<Driven<D>>,
 }
 
-/// A connection that is in use. It is not used again once this is dropped, unless it is given back.
+/// A connection that is in use. It is closed when this is dropped, unless it is given back.
 pub(crate) struct Lease<'a, D: Dialect> {
     /// None at the end only.
     connection: Option<Driven<D>>,
@@ -74,8 +76,12 @@ pub(crate) struct Lease<'a, D: Dialect> {
 
 impl<D: Dialect> Connections<D> {
     pub(crate) fn new() -> Self {
-        let shelf = Shelf { database: None, spare: Vec::new(), left: Vec::new() };
-        Self { permits: Semaphore::new(MOST as usize), shelf: Mutex::new(shelf), generation: AtomicU64::new(0) }
+        Self {
+            permits: Semaphore::new(MOST as usize),
+            shelf: Mutex::new(Shelf { database: None, spare: Vec::new() }),
+            leaving: TaskTracker::new(),
+            generation: AtomicU64::new(0),
+        }
     }
 
     /// A connection that has just answered, to the database that is there now. Who finds that it is another one, or gone,
@@ -83,8 +89,6 @@ impl<D: Dialect> Connections<D> {
     pub(crate) async fn lease(&self, dialect: &D) -> Result<Lease<'_, D>, Failure> {
         let permit = timeout(CONNECT_PATIENCE, self.permits.acquire()).await.map_err(|_| Failure::all_in_use())?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
-        let left = std::mem::take(&mut self.shelf.lock().left);
-        drop(left);
         let found = dialect.identity();
         if let Some(before) = self.replaced(&found) {
             drop(permit);
@@ -120,8 +124,8 @@ impl<D: Dialect> Connections<D> {
     pub(crate) fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await;
-            let kept = self.shelf.lock().take();
-            close_all::<D>(kept).await;
+            let spare = std::mem::take(&mut self.shelf.lock().spare);
+            self.close_all(spare).await;
             drop(all);
         })
     }
@@ -139,7 +143,7 @@ impl<D: Dialect> Connections<D> {
     /// is closed: SQLite's locks are the process's, not the connection's.
     async fn abandon(&self, before: Identity) -> Result<(), Failure> {
         let all = timeout(CONNECT_PATIENCE, self.permits.acquire_many(MOST)).await?;
-        let left = {
+        let spare = {
             let mut kept = self.shelf.lock();
             if kept.database != Some(before) {
                 // Somebody else has been faster.
@@ -147,9 +151,9 @@ impl<D: Dialect> Connections<D> {
             }
             kept.database = None;
             self.generation.fetch_add(1, Ordering::AcqRel);
-            kept.take()
+            std::mem::take(&mut kept.spare)
         };
-        close_all::<D>(left).await;
+        self.close_all(spare).await;
         drop(all);
         Ok(())
     }
@@ -174,6 +178,21 @@ impl<D: Dialect> Connections<D> {
         .await?
     }
 
+    /// Closes one after the other, and last those that nobody was using: of two that close an SQLite file at once, each sees the other
+    /// and leaves the log to it.
+    async fn close_all(&self, spare: Vec<(Instant, Driven<D>)>) {
+        let all = async {
+            self.leaving.close();
+            self.leaving.wait().await;
+            for (_, connection) in spare {
+                // One that cannot say goodbye is dropped, which is as good.
+                let _ = connection.close().await;
+            }
+        };
+        let _ = timeout(CONNECT_PATIENCE, all).await;
+        self.leaving.reopen();
+    }
+
     fn hold(&self, connection: Driven<D>) -> Lease<'_, D> {
         Lease { connection: Some(connection), home: self, permit: None }
     }
@@ -182,25 +201,6 @@ impl<D: Dialect> Connections<D> {
     fn next_spare(&self) -> Option<(Instant, Driven<D>)> {
         self.shelf.lock().spare.pop()
     }
-}
-
-impl<D: Dialect> Shelf<D> {
-    /// All that lie here.
-    fn take(&mut self) -> Vec<Driven<D>> {
-        let spare = self.spare.drain(..).map(|(_, connection)| connection);
-        spare.chain(self.left.drain(..)).collect()
-    }
-}
-
-/// Closes one after the other: of two that close an SQLite file at once, each sees the other and leaves the log to it.
-async fn close_all<D: Dialect>(connections: Vec<Driven<D>>) {
-    let all = async {
-        for connection in connections {
-            // One that cannot say goodbye is dropped, which is as good.
-            let _ = connection.close().await;
-        }
-    };
-    let _ = timeout(CONNECT_PATIENCE, all).await;
 }
 
 impl<D: Dialect> Lease<'_, D> {
@@ -218,7 +218,10 @@ impl<D: Dialect> Lease<'_, D> {
 
 impl<D: Dialect> Drop for Lease<'_, D> {
     fn drop(&mut self) {
-        self.home.shelf.lock().left.extend(self.connection.take());
+        if let (Some(connection), Ok(runtime)) = (self.connection.take(), Handle::try_current()) {
+            let closing = async { timeout(CONNECT_PATIENCE, connection.close()).await };
+            self.home.leaving.spawn_on(closing, &runtime);
+        }
     }
 }
 
