@@ -161,7 +161,7 @@ impl Door {
         B::Data: Send,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let mut supervisor = Supervisor::new(Arc::clone(&activity), self.limits, drain, self.drain_limits);
+        let mut supervisor = Supervisor::new(Arc::clone(&activity), &self.limits, drain, &self.drain_limits);
         let io = RequestGuard::new(io, Arc::clone(&activity), max_head(self.limits));
         let mut connection = pin!(HttpConnection::new(io, NotedService::new(service, activity)));
         let was_cut = poll_fn(|cx| {

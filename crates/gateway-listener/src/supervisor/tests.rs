@@ -21,9 +21,9 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 /// A supervised connection on which a head has arrived.
 struct Scene {
     activity: Arc<Activity>,
-    limits: HeadLimits,
+    limits: &'static HeadLimits,
     drain: Drain,
-    supervisor: Supervisor,
+    supervisor: Supervisor<'static>,
 }
 
 impl Scene {
@@ -32,8 +32,13 @@ impl Scene {
     }
 
     fn with_grace(idle_grace: Duration) -> Self {
-        let (activity, limits, drain) = (Arc::new(Activity::new()), HeadLimits::default(), Drain::new());
-        let drain_limits = DrainLimits { timeout: DRAIN_TIMEOUT, idle_grace };
+        Self::with(Drain::new(), idle_grace)
+    }
+
+    fn with(drain: Drain, idle_grace: Duration) -> Self {
+        let activity = Arc::new(Activity::new());
+        let limits = Box::leak(Box::new(HeadLimits::default()));
+        let drain_limits = Box::leak(Box::new(DrainLimits { timeout: DRAIN_TIMEOUT, idle_grace }));
         let supervisor = Supervisor::new(Arc::clone(&activity), limits, drain.for_connection(), drain_limits);
         activity.enter(Phase::PastHead);
         Self { activity, limits, drain, supervisor }
@@ -136,9 +141,7 @@ async fn a_drain_is_as_long_for_a_connection_that_came_late() {
     let drain = Drain::new();
     drain.begin();
     advance(DRAIN_TIMEOUT / 2).await;
-    let mut scene = Scene::new();
-    let drain_limits = DrainLimits { timeout: DRAIN_TIMEOUT, idle_grace: IDLE_GRACE };
-    scene.supervisor = Supervisor::new(Arc::clone(&scene.activity), scene.limits, drain.for_connection(), drain_limits);
+    let mut scene = Scene::with(drain, IDLE_GRACE);
     let _call = RunningCall::begin(&scene.activity);
     scene.assert_after(DRAIN_TIMEOUT / 2, Order::Cut).await;
 }

@@ -8,7 +8,8 @@
 
 use std::ops::Range;
 
-use super::Findings;
+use super::{Choices, Findings};
+use crate::ReportedUsage;
 use crate::edit::Edit;
 use crate::json::{Quoted, Scanner};
 
@@ -83,8 +84,32 @@ pub(crate) struct Pattern {
     holes: Vec<Hole>,
     edits: Vec<Edit>,
     /// None if there is nothing to compare with.
-    findings: Option<Findings>,
+    said: Option<Said>,
     misses: u8,
+}
+
+/// What a frame said outside of its holes, and any like it says as well: [`Findings`] in a third of the room, because a stream keeps
+/// it and every frame reads it.
+#[derive(Debug)]
+struct Said {
+    content: bool,
+    end: bool,
+    choices: Choices,
+    append_at: usize,
+    append_as: &'static str,
+    /// Boxed, because few frames have it.
+    usage: Option<Box<ReportedUsage>>,
+}
+
+impl Said {
+    /// None of an error, which the next frame is not like.
+    fn of(findings: &Findings) -> Option<Self> {
+        let Findings { error: None, typed_error: false, content, end, choices, append_at, append_as, .. } = *findings
+        else {
+            return None;
+        };
+        Some(Self { content, end, choices, append_at, append_as, usage: findings.usage.map(Box::new) })
+    }
 }
 
 impl Pattern {
@@ -102,11 +127,11 @@ impl Pattern {
 
     /// Remembers a payload that was read, with the edits that it takes and the values that may differ.
     pub(crate) fn remember(&mut self, payload: &[u8], edits: &[Edit], holes: &mut Vec<Hole>, findings: &Findings) {
-        let is_plain = findings.error.is_none() && !findings.typed_error;
         let has_likes = !holes.is_empty() && holes.iter().all(|hole| hole.kind != HoleKind::UnlikeAny);
-        if !is_plain || !has_likes || payload.len() > MAX_REMEMBERED || self.misses >= MAX_MISSES {
+        if !has_likes || payload.len() > MAX_REMEMBERED || self.misses >= MAX_MISSES {
             return;
         }
+        let Some(said) = Said::of(findings) else { return };
         self.payload.clear();
         self.payload.extend_from_slice(payload);
         self.edits.clear();
@@ -114,17 +139,16 @@ impl Pattern {
         std::mem::swap(&mut self.holes, holes);
         // What of it was in the holes is found anew for each frame.
         let by_content = self.holes.iter().any(|hole| hole.kind == HoleKind::Content);
-        self.findings =
-            Some(Findings { content: findings.content && !by_content, content_bytes: 0, ..findings.clone() });
+        self.said = Some(Said { content: said.content && !by_content, ..said });
     }
 
     fn forget(&mut self) {
-        self.misses = self.misses.saturating_add(u8::from(self.findings.take().is_some()));
+        self.misses = self.misses.saturating_add(u8::from(self.said.take().is_some()));
     }
 
     fn compare(&self, payload: &[u8], edits: &mut Vec<Edit>) -> Option<Findings> {
-        let known = self.findings.as_ref()?;
-        let (mut is_content, mut content_bytes, mut append_at) = (known.content, 0, known.append_at);
+        let said = self.said.as_ref()?;
+        let (mut is_content, mut content_bytes, mut append_at) = (said.content, 0, said.append_at);
         edits.extend_from_slice(&self.edits);
         // Up to where the remembered payload and this one have been compared.
         let (mut past, mut at) = (0, 0);
@@ -138,10 +162,20 @@ impl Pattern {
             for (edit, known) in edits.iter_mut().zip(&self.edits).filter(|(_, known)| known.range.start >= past) {
                 edit.range = moved(known.range.start)..moved(known.range.end);
             }
-            append_at = moved(known.append_at);
+            append_at = moved(said.append_at);
         }
         let end = behind(payload, at, self.payload.get(past..)?)?;
-        (end == payload.len()).then(|| Findings { content: is_content, content_bytes, append_at, ..known.clone() })
+        (end == payload.len()).then(|| Findings {
+            error: None,
+            typed_error: false,
+            content: is_content,
+            content_bytes,
+            usage: said.usage.as_deref().copied(),
+            end: said.end,
+            choices: said.choices,
+            append_at,
+            append_as: said.append_as,
+        })
     }
 }
 
