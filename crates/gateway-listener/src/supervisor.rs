@@ -163,9 +163,12 @@ impl<'a> Supervisor<'a> {
         let Some(deadline) = deadline else {
             // HTTP/2 calls end in other tasks, so a busy connection of theirs is looked at again now and then. HTTP/1 calls end in
             // this one.
-            if self.activity.is_multiplexed() && self.timer.is_elapsed() {
-                self.timer.as_mut().reset(Instant::now() + self.limits.keep_alive);
-                // Polled to be woken; a limit of zero is over already and needs no second look.
+            if self.activity.is_multiplexed() {
+                if self.timer.is_elapsed() {
+                    self.timer.as_mut().reset(Instant::now() + self.limits.keep_alive);
+                }
+                // Polled to be woken, also by a timer that runs since before the first call; a limit of zero is over already and needs
+                // no second look.
                 let _ = self.timer.as_mut().poll(cx);
             }
             return Poll::Pending;

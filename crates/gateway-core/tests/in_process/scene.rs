@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_config::Config;
@@ -41,6 +42,9 @@ pub(crate) struct Settled {
     pub(crate) attempts: Vec<String>,
     /// The provider that the call is ascribed to.
     pub(crate) served_by: Option<String>,
+    /// Bytes of the answer's body that left, and how long after the request's head the first of them did.
+    pub(crate) bytes_out: u64,
+    pub(crate) first_byte: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -51,7 +55,8 @@ impl Observer for Ledger {
         let Event::Settled(record) = event else { return };
         let attempts = record.attempts.iter().map(|it| format!("{}:{}", it.provider, it.outcome.name())).collect();
         let served_by = record.served_by().map(|it| it.provider.to_string());
-        self.0.lock().push(Settled { status: record.status, attempts, served_by });
+        let (status, bytes_out, first_byte) = (record.status, record.bytes_out, record.first_byte);
+        self.0.lock().push(Settled { status, attempts, served_by, bytes_out, first_byte });
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::time::advance;
@@ -74,6 +75,34 @@ async fn a_call_has_no_limit_while_its_answer_is_taken() {
     scene.activity.enter(Phase::PastHead);
     drop(call);
     scene.assert_after(scene.limits.keep_alive, Order::Retire).await;
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Task(AtomicUsize);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// HTTP/1 calls end in the connection's own task, which then looks by itself.
+#[tokio::test(start_paused = true)]
+async fn a_busy_connection_is_looked_at_again_if_its_calls_end_elsewhere() {
+    for (phase, is_woken) in [(Phase::Multiplexed, true), (Phase::PastHead, false)] {
+        let mut scene = Scene::new();
+        scene.activity.enter(phase);
+        let _call = RunningCall::begin(&scene.activity);
+        let task = Arc::<Task>::default();
+        let waker = Waker::from(Arc::clone(&task));
+        for _ in 0..3 {
+            let before = task.0.load(Ordering::SeqCst);
+            assert_eq!(scene.supervisor.poll_order(&mut Context::from_waker(&waker)), Order::Keep);
+            advance(scene.limits.keep_alive + MOMENT).await;
+            assert_eq!(task.0.load(Ordering::SeqCst) > before, is_woken, "{phase:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -174,6 +174,47 @@ async fn a_slow_reader_does_not_use_up_the_idle_timeout() {
     join!(reading, serving);
 }
 
+/// A connection keeps its timer from call to call, and leaves it alone while it goes off early enough: here in the middle of a
+/// wait, because it was set for one of the call before.
+#[tokio::test]
+async fn the_idle_timeout_counts_from_the_last_part_whatever_the_connection_waited_for_before() {
+    let idle = PATIENCE / 4;
+    let (peer, upstream) = Peer::plain().await;
+    let waiting = Notify::new();
+    let serving = async {
+        let mut wire = peer.accept().await;
+        for head in ["HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"] {
+            wire.serve(head).await;
+            waiting.notified().await;
+            wire.write("x").await;
+        }
+        wire.closed().await;
+    };
+    let reading = async {
+        let mut bodies = Vec::new();
+        for call in ["first", "second"] {
+            let mut body = upstream.send(post(call), limits()).await.unwrap().into_body().with_idle(idle);
+            assert!(body.frame().now_or_never().is_none());
+            waiting.notify_one();
+            tokio::time::pause();
+            tokio::time::advance(idle * 3 / 4).await;
+            tokio::time::resume();
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "x", "{call}");
+            bodies.push(body);
+        }
+        tokio::time::pause();
+        let (mut body, moment) = (bodies.remove(1), Duration::from_millis(1));
+        assert!(body.frame().now_or_never().is_none());
+        tokio::time::advance(idle.checked_sub(moment).unwrap()).await;
+        assert!(body.frame().now_or_never().is_none());
+        tokio::time::advance(moment).await;
+        let failed = body.frame().now_or_never().expect("the time is over").unwrap().unwrap_err();
+        assert_eq!(failed.kind(), UpstreamErrorKind::IdleTimeout);
+        tokio::time::resume();
+    };
+    join!(reading, serving);
+}
+
 /// There is always something to read, so no wait ever ends: the deadline holds all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_deadline_ends_a_body_without_pauses() {
