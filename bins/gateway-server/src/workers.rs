@@ -3,6 +3,7 @@
 //! What is not a call, such as the store, reloads and the administrators' own listener, has another runtime, and so never
 //! stands in the way of a stream.
 
+use std::process;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -56,12 +57,77 @@ impl Workers {
 }
 
 fn run(runtime: Runtime, stop: &CancellationToken) {
+    // Dropped ahead of the runtime, which may wait for what it still does.
+    let _vital = Vital;
     runtime.block_on(stop.cancelled());
     // What waits for a file that does not answer is no reason to stay.
     runtime.shutdown_background();
 }
 
+/// Ends the process with a worker that panics. A task's panic does not come this far, so it is the runtime that is broken; the
+/// worker's connections, and those that it would still be given, would hang for as long as the process lives.
+struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
+}
+
 /// The cores that the process may use.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::env;
+    use std::future::{Future, pending};
+    use std::os::unix::process::ExitStatusExt;
+    use std::pin::pin;
+    use std::process::Command;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Set for the process that is to end.
+    const IS_CHILD: &str = "GATEWAY_TEST_BROKEN_WORKER";
+
+    /// Panics where no task is to blame.
+    struct Broken;
+
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+
+    fn break_a_worker() -> ! {
+        let workers = Workers::start(Some(1)).unwrap();
+        workers.runtimes()[0].spawn(async {
+            let mut timer = pin!(sleep(Duration::from_millis(1)));
+            let _ = timer.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(Broken))));
+            pending::<()>().await;
+        });
+        let _ = workers.ended.recv();
+        panic!("the process has outlived its worker");
+    }
+
+    #[test]
+    fn the_process_does_not_outlive_a_worker() {
+        if env::var_os(IS_CHILD).is_some() {
+            break_a_worker();
+        }
+        let this = ["workers::tests::the_process_does_not_outlive_a_worker", "--exact", "--nocapture"];
+        let child = Command::new(env::current_exe().unwrap()).args(this).env(IS_CHILD, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(said.contains("woken") && child.status.signal().is_some(), "{:?}: {said}", child.status);
+    }
 }
