@@ -1,7 +1,8 @@
 //! Several services behind one listener: the Admin API and metrics under their paths, the gateway everywhere else.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,6 +13,8 @@ use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::Service;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::detailed::Detailed;
 use crate::scrape::Scrape;
@@ -22,7 +25,7 @@ pub(crate) struct Front {
     gateway: GatewayService,
     detailed: Detailed,
     /// None if administrators have a listener of their own.
-    back: Option<Back>,
+    back: Option<(Back, Home)>,
 }
 
 /// What administrators reach: the Admin API, and metrics.
@@ -53,15 +56,38 @@ impl Service<Request<Incoming>> for Back {
     }
 }
 
+/// A runtime in which work is done that another one waits for.
+#[derive(Clone)]
+struct Home(Handle);
+
+impl Home {
+    /// Does it there. It is given up with the future that waits for it, and its panic is the panic of who waits.
+    fn run<F>(&self, work: F) -> impl Future<Output = F::Output> + use<F>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let task = AbortOnDropHandle::new(self.0.spawn(work));
+        async {
+            match task.await {
+                Ok(done) => done,
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // The runtime is shutting down, and the connection with it.
+                Err(_) => pending().await,
+            }
+        }
+    }
+}
+
 impl Front {
     /// What callers reach.
     pub(crate) fn new(gateway: &Gateway, detailed: Detailed) -> Self {
         Self { gateway: gateway.service(), detailed, back: None }
     }
 
-    /// And administrators too.
+    /// And administrators too. What they ask for is done in the present runtime: a list of all keys takes longer than the streams of
+    /// a worker should wait.
     pub(crate) fn with_back(self, back: Back) -> Self {
-        Self { back: Some(back), ..self }
+        Self { back: Some((back, Home(Handle::current()))), ..self }
     }
 }
 
@@ -91,8 +117,8 @@ impl Service<Request<Incoming>> for Front {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let (method, path) = (request.method(), request.uri().path());
-        if let Some(back) = self.back.as_ref().filter(|_| Back::handles(method, path)) {
-            let answer = back.call(request);
+        if let Some((back, home)) = self.back.as_ref().filter(|_| Back::handles(method, path)) {
+            let answer = home.run(back.call(request));
             return Answering::Other(Box::pin(async move { Ok(answer.await?.map(Either::Right)) }));
         }
         if Detailed::handles(method, path) {
@@ -101,5 +127,57 @@ impl Service<Request<Incoming>> for Front {
             return Answering::Other(Box::pin(answer));
         }
         Answering::Call(self.gateway.call(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    /// A runtime that others wait for, and one that waits.
+    fn runtimes() -> (Runtime, Runtime) {
+        let home = Builder::new_multi_thread().worker_threads(1).thread_name("home").build().unwrap();
+        (home, Builder::new_current_thread().build().unwrap())
+    }
+
+    #[test]
+    fn work_is_done_at_home() {
+        let (home, here) = runtimes();
+        let name = async { thread::current().name().map(str::to_owned) };
+        assert_eq!(here.block_on(Home(home.handle().clone()).run(name)).as_deref(), Some("home"));
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_is_given_up() {
+        struct Told(Sender<()>);
+
+        impl Drop for Told {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+
+        let (home, _here) = runtimes();
+        let (sender, given_up) = channel();
+        let told = Told(sender);
+        drop(Home(home.handle().clone()).run(async move {
+            let _told = told;
+            pending::<()>().await;
+        }));
+        given_up.recv().unwrap();
+    }
+
+    #[test]
+    #[should_panic(expected = "as it happens")]
+    fn a_panic_is_passed_on() {
+        let (home, here) = runtimes();
+        here.block_on(Home(home.handle().clone()).run(async { panic!("as it happens") }));
     }
 }

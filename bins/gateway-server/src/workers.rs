@@ -1,6 +1,6 @@
 //! The threads that serve callers, each with a runtime of its own: nothing of a call moves between them.
 //!
-//! What is not a call, such as the store, reloads and the administrators' own listener, has another runtime, and so never
+//! What is not a call, such as the store, reloads and what administrators ask for, has another runtime, and so never
 //! stands in the way of a stream.
 
 use std::process;
