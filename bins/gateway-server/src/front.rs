@@ -25,7 +25,8 @@ pub(crate) struct Front {
     gateway: GatewayService,
     detailed: Detailed,
     /// None if administrators have a listener of their own.
-    back: Option<(Back, Home)>,
+    back: Option<Back>,
+    home: Home,
 }
 
 /// What administrators reach: the Admin API, and metrics.
@@ -79,15 +80,15 @@ impl Home {
 }
 
 impl Front {
-    /// What callers reach.
+    /// What callers reach. What is no call is done in the present runtime: a list of all keys, or of how each of a thousand
+    /// providers has fared, takes longer than the streams of a worker should wait.
     pub(crate) fn new(gateway: &Gateway, detailed: Detailed) -> Self {
-        Self { gateway: gateway.service(), detailed, back: None }
+        Self { gateway: gateway.service(), detailed, back: None, home: Home(Handle::current()) }
     }
 
-    /// And administrators too. What they ask for is done in the present runtime: a list of all keys takes longer than the streams of
-    /// a worker should wait.
+    /// And administrators too.
     pub(crate) fn with_back(self, back: Back) -> Self {
-        Self { back: Some((back, Home(Handle::current()))), ..self }
+        Self { back: Some(back), ..self }
     }
 }
 
@@ -117,14 +118,14 @@ impl Service<Request<Incoming>> for Front {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let (method, path) = (request.method(), request.uri().path());
-        if let Some((back, home)) = self.back.as_ref().filter(|_| Back::handles(method, path)) {
-            let answer = home.run(back.call(request));
+        if let Some(back) = self.back.as_ref().filter(|_| Back::handles(method, path)) {
+            let answer = self.home.run(back.call(request));
             return Answering::Other(Box::pin(async move { Ok(answer.await?.map(Either::Right)) }));
         }
         if Detailed::handles(method, path) {
             let detailed = self.detailed.clone();
-            let answer = async move { Ok(detailed.answer(request.headers()).await.map(Either::Right)) };
-            return Answering::Other(Box::pin(answer));
+            let answer = self.home.run(async move { detailed.answer(request.headers()).await });
+            return Answering::Other(Box::pin(async { Ok(answer.await.map(Either::Right)) }));
         }
         Answering::Call(self.gateway.call(request))
     }

@@ -2,7 +2,8 @@
 //!
 //! What a call does between two waits takes microseconds, but it asks for the time 28 times in all, at 25 ns each. So within a
 //! turn, one poll of a call or of its answer's body, the clock stands still once it was read, unless it is read anew, which
-//! is for those who measure what the gateway itself takes. Outside of turns it is read each time. The lines of the gate, where calls wait
+//! is for those who measure what the gateway itself takes, and for moments that are compared with those of other threads. Outside of
+//! turns it is read each time. The lines of the gate, where calls wait
 //! for each other, read for themselves.
 
 use std::cell::Cell;

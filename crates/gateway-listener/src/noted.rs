@@ -6,7 +6,8 @@
 //! in pieces, the next one when the one before fits into the window.
 //!
 //! An error of a body cuts the connection, and with it what hyper has gathered but not written yet. It may come with the
-//! last data, so it is held back for as long as hyper tries once to write that; a peer whose socket is full loses the rest.
+//! last data, so it is held back for as long as hyper tries once to write that; a peer whose socket is full loses the rest. Over
+//! HTTP/2 the connection is another task, and whether data leaves ahead of the reset depends on which of them is next.
 //! A body that fails before it has any data is no answer, and cuts the head as well.
 
 use std::convert::Infallible;

@@ -5,7 +5,7 @@
 //! and model as any text of a line, and what stands within a text that has parts, models of attempts and tags, part by part.
 //!
 //! To whoever reads the log it is an event of `tracing` with a field for each member, target `access`, level `info`. It is none: as
-//! one, whose fields are shown to a visitor one by one, it took 14,200 instructions of a plain call, and takes 2,800 like this.
+//! one, whose fields are shown to a visitor one by one, it took 14,200 instructions of a plain call, and less than a third like this.
 
 mod json;
 mod members;

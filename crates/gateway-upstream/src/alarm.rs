@@ -1,8 +1,9 @@
 //! One timer for all the waits of an exchange.
 //!
 //! Registering a tokio timer takes a lock and an allocation, and even to move one or to ask it touches memory that nothing
-//! else of a frame does. So a connection owns one timer for life, and a wait leaves it alone as long as it goes off before the
-//! wait is over and wakes who waits. It then goes off too early, at most once in the length of a wait, and is moved.
+//! else of a frame does. So an HTTP/1 connection owns one timer for life, a stream of HTTP/2 one for its exchange, and a wait leaves
+//! it alone as long as it goes off before the wait is over and wakes who waits. It then goes off too early, at most once in the length
+//! of a wait, and is moved.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -50,9 +51,11 @@ impl Alarm {
         Poll::Ready(())
     }
 
-    /// Lets go of who has waited last.
+    /// Lets go of who has waited last, whom the timer would hold on to until it goes off.
     pub(crate) fn wake_nobody(&mut self) {
-        self.wakes = None;
+        if self.wakes.take().is_some() {
+            let _ = pin!(unconstrained(self.timer.as_mut())).poll(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }
 

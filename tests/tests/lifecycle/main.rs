@@ -5,4 +5,5 @@ mod commands;
 mod configuration;
 mod draining;
 mod logging;
+mod memory;
 mod program;

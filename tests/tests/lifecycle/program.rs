@@ -88,6 +88,13 @@ impl Running {
         url[..end].parse().unwrap_or_else(|error| panic!("{error} in {text:?}"))
     }
 
+    /// What the system says of the process under a name, as in `proc_pid_status(5)`. None if the system does not know the name.
+    pub(crate) fn status(&self, name: &str) -> Option<String> {
+        let all = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let found = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.map(|value| value.trim().to_owned())
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());

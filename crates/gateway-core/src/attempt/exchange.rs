@@ -2,13 +2,12 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_call::{Outcome, TimeoutPhase, TraceParent};
 use gateway_protocol::{AnswerScan, UpstreamFault, names_usage_question};
 use gateway_upstream::{RequestBody, ResponseBody, SendLimits, UpstreamErrorKind};
-use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, response};
 use tokio::time::Instant;
 
@@ -270,8 +269,11 @@ impl<'a> Attempt<'a> {
         let is_first_token_sooner = is_stream && timeouts.first_token < timeouts.headers;
         let headers = if is_first_token_sooner { timeouts.first_token } else { timeouts.headers };
         let limits = SendLimits { connect: timeouts.connect, headers, deadline: *deadline };
-        let (upstream, idle, began) = (&provider.state.upstream, timeouts.idle, clock::now());
-        let sent = upstream.send(self.traced(request(&self.aim, self.admission.credential)), limits).await;
+        let (upstream, idle) = (&provider.state.upstream, timeouts.idle);
+        let request = self.traced(request(&self.aim, self.admission.credential));
+        // Read anew: to make the request is the gateway's own work and no wait.
+        let began = clock::read();
+        let sent = upstream.send(request, limits).await;
         let now = clock::now();
         self.waited += now.saturating_duration_since(began);
         let response = sent.map_err(|error| match error.kind() {
@@ -299,9 +301,7 @@ impl<'a> Attempt<'a> {
 
     /// The verdict on an answer by its head.
     pub(super) fn classify(&self, head: &response::Parts) -> Outcome {
-        let received =
-            if head.headers.contains_key(RETRY_AFTER) { wall_clock().into() } else { SystemTime::UNIX_EPOCH };
-        self.aim.provider.protocol.classify(head, received)
+        self.aim.provider.protocol.classify(head, wall_clock().into())
     }
 
     /// The failure that an answer's head tells of, with what the upstream says of it for the log.

@@ -7,8 +7,9 @@ use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
 
-/// How much a thread keeps, in bytes. A caller who does not take an event holds on to all of it; of a caller who takes nothing, hyper
-/// asks for 16 events at most over HTTP/1 (`MAX_BUF_LIST_BUFFERS`), so that is 64 KiB a stream in the worst case.
+/// How much a thread keeps, in bytes; twice that where an event did not fit behind the one before. A caller who does not take an
+/// event holds on to all of it; of a caller who takes nothing, hyper asks for 16 events at most over HTTP/1 (`MAX_BUF_LIST_BUFFERS`),
+/// so that is 128 KiB a stream in the worst case, and 64 as a rule.
 const SIZE: usize = 4 * 1024;
 
 thread_local! {
@@ -20,9 +21,10 @@ pub(super) fn take() -> BytesMut {
     FREE.take().unwrap_or_else(|| BytesMut::with_capacity(SIZE))
 }
 
-/// Gives back what is left of it behind what was written. A chunk that is larger was written elsewhere, and that memory is not kept.
+/// Gives back what is left of it behind what was written. Memory that has grown is not kept, whether all that made it grow has left or
+/// was taken back.
 pub(super) fn put_back(rest: BytesMut, written: Option<&Bytes>) {
-    if written.is_none_or(|chunk| chunk.len() <= SIZE) {
+    if rest.capacity() <= SIZE && written.is_none_or(|chunk| chunk.len() <= SIZE) {
         FREE.set(Some(rest));
     }
 }
@@ -53,5 +55,13 @@ mod tests {
     fn what_has_grown_is_not_kept() {
         drop(write(2 * SIZE));
         assert_eq!(take().capacity(), SIZE);
+        for rest in [0, 100] {
+            let mut buffer = take();
+            buffer.extend_from_slice(&vec![1; 1 << 20]);
+            buffer.truncate(rest);
+            let chunk = buffer.split().freeze();
+            put_back(buffer, Some(&chunk).filter(|chunk| !chunk.is_empty()));
+            assert_eq!(take().capacity(), SIZE);
+        }
     }
 }

@@ -68,6 +68,7 @@ async fn who_waits_now_is_woken_and_not_who_waited_before() {
     let end = Instant::now() + seconds(1);
     assert!(!is_over(&mut alarm, end, &first));
     alarm.wake_nobody();
+    assert_eq!(Arc::strong_count(&first), 1, "nobody is held on to");
     assert!(!is_over(&mut alarm, end, &second));
     pass(1.1).await;
     assert_eq!((first.woken(), second.woken()), (0, 1));

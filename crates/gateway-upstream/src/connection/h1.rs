@@ -37,7 +37,8 @@ use crate::socket::Socket;
 #[error("{0}")]
 pub(crate) struct Malformed(&'static str);
 
-/// A connection that serves one exchange at a time. Dropping it closes the socket, whatever the state of the exchange.
+/// A connection that serves one exchange at a time. Dropping it closes the socket, whatever the state of the exchange; with an
+/// upload under way as soon as the runtime has dropped its task.
 #[derive(Debug)]
 pub(crate) struct H1 {
     pub(crate) alarm: Alarm,

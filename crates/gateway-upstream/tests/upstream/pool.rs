@@ -1,13 +1,18 @@
 //! Which connection a call gets, and what happens to one that is dead.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway_upstream::{BoxError, RequestBody, SendLimits, Upstream, UpstreamErrorKind};
+use gateway_upstream::{BoxError, Origin, RequestBody, SendLimits, Upstream, UpstreamConfig, UpstreamErrorKind};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use tokio::io::AsyncWriteExt;
 use tokio::join;
+use tokio::runtime::Builder;
 
 use crate::peer::{OK, Peer, call, limits, post, read, send, within_patience};
 
@@ -330,5 +335,39 @@ async fn a_request_that_could_not_be_written_is_sent_whole_on_a_new_connection()
         let (answer, sent) = join!(within_patience(upstream.send(request, limits())), serving);
         assert_eq!(read(answer.unwrap()).await.unwrap(), "ok");
         assert_eq!(sent, b"again");
+    }
+}
+
+/// A connection is heard by the runtime that opened it. Both runtimes are here, so that each has to have a turn of its own.
+#[test]
+fn a_connection_stays_with_the_runtime_that_opened_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let upstream = Upstream::new(UpstreamConfig::new(Origin::from_uri(&uri).unwrap())).unwrap();
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&dialled);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            counter.fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || answer_all(&stream.unwrap()));
+        }
+    });
+    let [first, second] = [(); 2].map(|()| Builder::new_current_thread().enable_all().build().unwrap());
+    for (runtime, connections) in [(&first, 1), (&first, 1), (&second, 2), (&first, 2), (&second, 2)] {
+        runtime.block_on(call(&upstream, "a")).unwrap();
+        assert_eq!(dialled.load(Ordering::SeqCst), connections);
+    }
+}
+
+/// Answers each request of a connection until its end; their bodies are one byte.
+fn answer_all(mut stream: &std::net::TcpStream) {
+    let mut read = Vec::new();
+    let mut byte = [0];
+    while stream.read_exact(&mut byte).is_ok() {
+        read.push(byte[0]);
+        if read.ends_with(b"\r\n\r\na") {
+            read.clear();
+            stream.write_all(OK.as_bytes()).unwrap();
+        }
     }
 }

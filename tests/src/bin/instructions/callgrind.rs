@@ -10,8 +10,8 @@ use crate::run::Measured;
 
 /// What an allocation counts as, with giving it back: what the C library takes for one of a plain call, on average.
 ///
-/// What it really takes is left out, because it depends on all that was freed since the start, in which order: by 3% of a plain call
-/// from one run to the next.
+/// What it really takes is left out, because it depends on all that was freed since the start, in which order: by up to 5% of a
+/// plain call from one run to the next.
 const ALLOCATION: u64 = 200;
 
 /// What was counted in a run.

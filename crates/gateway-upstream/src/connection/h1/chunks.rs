@@ -4,8 +4,8 @@
 //! answer ends. Extensions and trailers are read over; nothing that the gateway talks to says anything in them that a caller
 //! could do without.
 //!
-//! `gateway-listener` follows the same grammar (`guard/chunked.rs`), but passes the bytes on instead of taking them apart; what one
-//! refuses the other should.
+//! `gateway-listener` follows the same grammar (`guard/chunked.rs`), but passes the bytes on to hyper, which takes them apart and has
+//! limits of its own for what is aside.
 
 use bytes::{Buf, Bytes};
 use memchr::memchr2;

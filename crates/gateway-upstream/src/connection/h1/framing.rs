@@ -47,11 +47,12 @@ impl Announced {
             if version != Version::HTTP_11 {
                 return Err(Malformed("the answer is of HTTP/1.0 and has a transfer coding"));
             }
-            let is_chunked =
-                list(headers, &TRANSFER_ENCODING).last().is_some_and(|it| it.eq_ignore_ascii_case("chunked"));
-            let framing = if is_chunked { Framing::Chunked(Chunks::new()) } else { Framing::Close };
-            // Both may be an attempt to smuggle an answer, so nothing else is believed of the connection (section 6.1).
-            return Ok(Self { framing, is_kept: is_kept && is_chunked && length.is_none() });
+            // No other coding was asked for (`TE`, RFC 9110 section 10.1.4), and the caller would not be told of one.
+            if !list(headers, &TRANSFER_ENCODING).map(str::to_ascii_lowercase).eq(["chunked"]) {
+                return Err(Malformed("the answer has a transfer coding that was not asked for"));
+            }
+            // With a length as well it may be an attempt to smuggle an answer, so nothing else is believed of the connection (section 6.1).
+            return Ok(Self { framing: Framing::Chunked(Chunks::new()), is_kept: is_kept && length.is_none() });
         }
         Ok(match length {
             Some(length) => Self { framing: Framing::Length(length), is_kept },
@@ -159,9 +160,13 @@ mod tests {
             (&[(CL, "")], "malformed"),
             (&[(CL, "99999999999999999999")], "malformed"),
             (&[(TE, "chunked")], "chunked, kept"),
-            (&[(TE, "gzip, Chunked")], "chunked, kept"),
-            (&[(TE, "gzip"), (TE, "chunked")], "chunked, kept"),
-            (&[(TE, "chunked, gzip")], "close"),
+            (&[(TE, ", Chunked")], "chunked, kept"),
+            (&[(TE, "gzip, chunked")], "malformed"),
+            (&[(TE, "gzip"), (TE, "chunked")], "malformed"),
+            (&[(TE, "chunked, gzip")], "malformed"),
+            (&[(TE, "chunked"), (TE, "chunked")], "malformed"),
+            (&[(TE, "identity")], "malformed"),
+            (&[(TE, "")], "malformed"),
             (&[(TE, "chunked"), (CL, "3")], "chunked"),
             (&[(TE, "chunked"), (CL, "x")], "malformed"),
             (&[(TE, "chunked"), (TE, "\t\u{e9}")], "malformed"),

@@ -7,14 +7,16 @@
 //! hung up is no failure of the exchange: the upload stands still, and reading tells the truth at once, the answer or the
 //! end.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::unconstrained;
 use tracing::debug;
 
 use super::Malformed;
@@ -223,7 +225,9 @@ impl Wire {
     /// it does.
     pub(super) fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut space = [MaybeUninit::uninit()];
-        Pin::new(&mut self.socket).poll_read(cx, &mut ReadBuf::uninit(&mut space)).is_pending()
+        let mut read = ReadBuf::uninit(&mut space);
+        // To a task that has used up its turn every peer would seem quiet.
+        pin!(unconstrained(poll_fn(|cx| Pin::new(&mut self.socket).poll_read(cx, &mut read)))).poll(cx).is_pending()
     }
 
     /// Reads more; false at the end. A request whose source has failed is a fault once nothing more of an answer is there.
@@ -260,5 +264,36 @@ impl Wire {
             joined.freeze()
         };
         Poll::Ready(Ok(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::task::Waker;
+
+    use tokio::net::TcpStream;
+    use tokio::task::{consume_budget, coop};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_has_spoken_is_not_quiet_to_a_task_that_has_used_up_its_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut wire = Wire::new(Socket::Plain(socket));
+        assert!(wire.is_quiet(&mut cx));
+        peer.write_all(b"x").unwrap();
+        let Socket::Plain(socket) = &wire.socket else { return };
+        socket.readable().await.unwrap();
+        while coop::has_budget_remaining() {
+            consume_budget().await;
+        }
+        assert!(!wire.is_quiet(&mut cx));
     }
 }
