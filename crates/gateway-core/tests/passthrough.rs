@@ -5,11 +5,16 @@
 #[path = "in_process/scene.rs"]
 mod scene;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use gateway_core::AnswerBody;
 use gateway_testing::{Gate, Script};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response, Version};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 
 use scene::{Body, Scene};
 
@@ -59,6 +64,22 @@ async fn a_refusal_takes_in_a_small_body_and_ends_the_connection_of_a_large_one(
     gate.open();
     assert_eq!(told(&first.await.unwrap()), (200, None));
     assert_eq!(scene.main.requests().len(), 1);
+}
+
+/// Over HTTP/2 the connection goes on either way, but what is on its way for a call that is over counts against it.
+#[tokio::test]
+async fn a_small_body_is_taken_in_over_http2_too() {
+    let scene = Scene::of(REFUSING).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&taken);
+    let parts = stream::iter([b"a", b"b", b"c"]).map(move |part| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Ok(Frame::data(Bytes::from_static(part)))
+    });
+    let request = Request::post("/v1/files").version(Version::HTTP_2).header("host", "gateway");
+    let request = request.header("x-api-key", "sk-nobody-1d7f60a2").body(StreamBody::new(parts).boxed_unsync());
+    assert_eq!(told(&scene.send(request.unwrap()).await), (401, None));
+    assert_eq!(taken.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

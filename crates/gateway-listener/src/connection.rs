@@ -36,6 +36,16 @@ use crate::{Certificates, HeadLimits};
 /// more).
 const MAX_STREAMS: u32 = 256;
 
+/// How much an HTTP/2 call may send ahead of who reads it, in bytes, and how much all calls of a connection together: sixteen that
+/// nobody reads do not stop the others.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// How many frames of a connection may come for calls that are over. h2 counts them over all of its life as the client's mistakes, but
+/// a body that was on its way when its call was refused is none (RFC 9113, section 5.1). Bounded all the same, because
+/// each is answered; the calls themselves end at once, so that resets by mistake gain a client nothing (CVE-2025-8671).
+const MAX_LATE_FRAMES: usize = 16 * 1024;
+
 /// How often a silent HTTP/2 peer is asked whether it is still there, and how long it has to answer. Well below the
 /// idle limits of common load balancers (60 s and more).
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -200,6 +210,9 @@ fn protocols(limits: HeadLimits, streams: TaskTracker) -> Protocols {
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_local_error_reset_streams(MAX_LATE_FRAMES)
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);

@@ -93,6 +93,11 @@ impl Probe {
             self.seen.send_modify(|seen| seen.push(line));
             return status(StatusCode::OK, &"x".repeat(LARGE));
         }
+        if request.uri().path() == "/unread-until-released" {
+            self.seen.send_modify(|seen| seen.push(line));
+            self.release.acquire().await.unwrap().forget();
+            return status(StatusCode::OK, "released");
+        }
         let hold = request.uri().path() == "/hold";
         let stream = request.uri().path() == "/stream";
         let text = match request.into_body().collect().await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_listener::Drained;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::Request;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -143,6 +143,25 @@ async fn an_http2_stream_without_window_is_reset_alone() {
     let other = client.send_request(request("/a")).await.unwrap();
     assert_eq!(other.into_body().collect().await.unwrap().to_bytes(), "GET /a ");
     unread.into_body().collect().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn uploads_that_nobody_reads_do_not_stop_others_of_the_connection() {
+    const UNREAD: usize = 8;
+    let server = Server::start().await;
+    let io = TokioIo::new(server.connect().await.0);
+    let (mut client, connection) = Builder::new(TokioExecutor::new()).handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let upload =
+        |path: &str| Request::post(format!("http://x{path}")).body(Full::new(Bytes::from(vec![b'x'; MIB]))).unwrap();
+    let unread: Vec<_> = (0..UNREAD).map(|_| client.send_request(upload("/unread-until-released"))).collect();
+    server.probe.wait_for_calls(UNREAD).await;
+    let read = timeout(PATIENCE, client.send_request(upload("/a"))).await.unwrap().unwrap();
+    assert_eq!(read.into_body().collect().await.unwrap().to_bytes().len(), "POST /a ".len() + MIB);
+    server.probe.release.add_permits(UNREAD);
+    for answer in unread {
+        assert_eq!(answer.await.unwrap().into_body().collect().await.unwrap().to_bytes(), "released");
+    }
 }
 
 #[tokio::test]

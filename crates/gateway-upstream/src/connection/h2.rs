@@ -34,6 +34,15 @@ use crate::{RequestBody, UpstreamError, UpstreamErrorKind};
 /// recommends peers to allow at least 100; beyond that one lost packet holds up too many answers.
 const MAX_STREAMS: usize = 100;
 
+/// How much a stream may send ahead of its reader, in bytes: what a caller who does not read makes the gateway hold.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// How much all streams may together. More than they can, so that callers who do not read never stop the others. As much as Go's client
+/// grants (`transportDefaultConnFlow`), because h2 ends a connection when small frames that wait to be read have cost it half of this.
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// How many streams that were cancelled are remembered, for frames that were on their way.
+const REMEMBERED_STREAMS: usize = 1024;
+
 /// Silence on a connection with open streams after which it is asked for a sign of life.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the answer to that may take before the connection counts as dead.
@@ -68,6 +77,12 @@ impl H2 {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .max_header_list_size(MAX_HEAD)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_reset_streams(REMEMBERED_STREAMS)
+            // h2 counts frames of cancelled streams that it has forgotten as the peer's mistakes, over all of the connection's life, and
+            // ends it after a thousand. They are nobody's mistake (RFC 9113, section 5.1), and a busy connection is to live for days.
+            .max_local_error_reset_streams(None)
             .handshake(TokioIo::new(socket))
             .await
             .map_err(|error| UpstreamError::with_source(UpstreamErrorKind::Connect, error))?;

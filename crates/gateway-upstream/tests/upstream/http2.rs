@@ -348,3 +348,57 @@ async fn a_mebibyte_goes_both_ways() {
     drop(upstream);
     within_patience(serving).await.unwrap();
 }
+
+/// All streams share one window of the connection, and each reader that stops keeps a part of it.
+#[tokio::test]
+async fn readers_who_stop_hold_up_nobody_else() {
+    const STALLED: usize = 40;
+    let mut server = Server::start(100).await;
+    let large = Bytes::from(vec![b'x'; 1 << 20]);
+    let mut held = Vec::new();
+    for _ in 0..STALLED {
+        let upstream = server.upstream.clone();
+        let (body, mut request) = join!(async move { send(&upstream, "a").await.unwrap().into_body() }, async {
+            let mut request = server.requests(1).await;
+            let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
+            back.send_data(large.clone(), true).unwrap();
+            request
+        });
+        held.push((body, request.remove(0)));
+    }
+    // As much as the connection's window would be without all that is held.
+    for _ in 0..10 {
+        let upstream = server.upstream.clone();
+        let (answer, ()) = join!(call(&upstream, "b"), async {
+            let mut request = server.requests(1).await;
+            let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
+            back.send_data(large.clone(), true).unwrap();
+        });
+        assert_eq!(answer.unwrap().len(), large.len());
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    let (body, _) = held.remove(0);
+    assert_eq!(within_patience(body.collect()).await.unwrap().to_bytes().len(), large.len());
+}
+
+#[tokio::test]
+async fn small_frames_that_nobody_reads_end_nothing() {
+    const FRAMES: usize = 20_000;
+    let mut server = Server::start(100).await;
+    let small = Bytes::from_static(&[b'x'; 30]);
+    let upstream = server.upstream.clone();
+    let (stalled, _request) = join!(async { send(&upstream, "a").await.unwrap().into_body() }, async {
+        let mut request = server.requests(1).await;
+        let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
+        for at in 1..=FRAMES {
+            back.send_data(small.clone(), at == FRAMES).unwrap();
+        }
+        request
+    });
+    for _ in 0..10 {
+        let (answer, ()) = join!(call(&upstream, "b"), async { answer(server.requests(1).await.remove(0).1) });
+        assert_eq!(answer.unwrap(), "ok");
+    }
+    assert_eq!(within_patience(stalled.collect()).await.unwrap().to_bytes().len(), FRAMES * small.len());
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}

@@ -5,6 +5,7 @@ mod answers;
 mod cancellation;
 mod dialing;
 mod http2;
+mod late_frames;
 mod peer;
 mod pool;
 mod refused_streams;
