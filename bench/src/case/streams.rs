@@ -59,7 +59,6 @@ fn run_slow(case: &Case, bench: &Bench, rows: &mut Rows) -> Result<()> {
         stagger_us: u64::try_from((length / SLOW).as_micros())?,
         warm_seconds: Some(0.0),
         is_fresh: true,
-        most_rounds: 3,
         values: slow_values,
         ..Driven::default()
     };
