@@ -85,6 +85,8 @@ pub(crate) struct Pattern {
     edits: Vec<Edit>,
     /// None if there is nothing to compare with.
     said: Option<Said>,
+    /// The usage that it reported, if it did. Apart, because few frames do.
+    usage: ReportedUsage,
     misses: u8,
 }
 
@@ -97,8 +99,7 @@ struct Said {
     choices: Choices,
     append_at: usize,
     append_as: &'static str,
-    /// Boxed, because few frames have it.
-    usage: Option<Box<ReportedUsage>>,
+    reports_usage: bool,
 }
 
 impl Said {
@@ -108,7 +109,7 @@ impl Said {
         else {
             return None;
         };
-        Some(Self { content, end, choices, append_at, append_as, usage: findings.usage.map(Box::new) })
+        Some(Self { content, end, choices, append_at, append_as, reports_usage: findings.usage.is_some() })
     }
 }
 
@@ -139,6 +140,7 @@ impl Pattern {
         std::mem::swap(&mut self.holes, holes);
         // What of it was in the holes is found anew for each frame.
         let by_content = self.holes.iter().any(|hole| hole.kind == HoleKind::Content);
+        self.usage = findings.usage.unwrap_or_default();
         self.said = Some(Said { content: said.content && !by_content, ..said });
     }
 
@@ -170,7 +172,7 @@ impl Pattern {
             typed_error: false,
             content: is_content,
             content_bytes,
-            usage: said.usage.as_deref().copied(),
+            usage: said.reports_usage.then_some(self.usage),
             end: said.end,
             choices: said.choices,
             append_at,
