@@ -24,7 +24,7 @@ pub(super) fn take() -> BytesMut {
 /// Gives back what is left of it behind what was written. Memory that has grown is not kept, whether all that made it grow has left or
 /// was taken back.
 pub(super) fn put_back(rest: BytesMut, written: Option<&Bytes>) {
-    if rest.capacity() <= SIZE && written.is_none_or(|chunk| chunk.len() <= SIZE) {
+    if rest.capacity() <= 2 * SIZE && written.is_none_or(|chunk| chunk.len() <= SIZE) {
         FREE.set(Some(rest));
     }
 }
