@@ -48,7 +48,8 @@ impl Announced {
                 return Err(Malformed("the answer is of HTTP/1.0 and has a transfer coding"));
             }
             // No other coding was asked for (`TE`, RFC 9110 section 10.1.4), and the caller would not be told of one.
-            if !list(headers, &TRANSFER_ENCODING).map(str::to_ascii_lowercase).eq(["chunked"]) {
+            let mut codings = list(headers, &TRANSFER_ENCODING);
+            if !codings.next().is_some_and(|it| it.eq_ignore_ascii_case("chunked")) || codings.next().is_some() {
                 return Err(Malformed("the answer has a transfer coding that was not asked for"));
             }
             // With a length as well it may be an attempt to smuggle an answer, so nothing else is believed of the connection (section 6.1).
