@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bytes::Bytes;
-use gateway_testing::Client;
+use gateway_testing::{Client, Script};
 use gateway_tests::stage::{Stage, authorized, with_header};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -11,6 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 const PATHS: [&str; 2] = ["/v1/models", "/v1/models/gpt-4o"];
+
+/// A path that the gateway does not know, and what the upstream answers to `HEAD` there.
+const FILE: &str = "/v1/files/file-1";
+const FILE_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4711\r\n\r\n";
 
 /// Checks the answer to `HEAD` against the length of the one to `GET`, and its line in the access log.
 fn assert_headed(stage: &Stage, row: &str, (status, headers, body): (StatusCode, HeaderMap, Bytes), length: usize) {
@@ -23,7 +27,7 @@ fn assert_headed(stage: &Stage, row: &str, (status, headers, body): (StatusCode,
 
 #[tokio::test]
 async fn over_http_1_the_connection_goes_on() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with("passthrough: main\n").await;
     let mut client = Client::connect(stage.gateway.address()).await;
     for path in PATHS {
         let request = |method| with_header(authorized(method, path, ""), "x-request-id", &format!("h1-{method}"));
@@ -32,6 +36,10 @@ async fn over_http_1_the_connection_goes_on() {
         assert_headed(&stage, path, (head.status, head.headers, head.body), whole.body.len());
         assert_eq!(client.send(request("GET")).await.body, whole.body, "{path}");
     }
+    stage.upstream.push(Script::new().write(FILE_HEAD));
+    let head = client.send(with_header(authorized("HEAD", FILE, ""), "x-request-id", "h1-file")).await;
+    assert_headed(&stage, FILE, (head.status, head.headers, head.body), 4711);
+    assert_eq!(client.send(authorized("GET", PATHS[0], "")).await.status, 200);
 }
 
 async fn send(sender: &mut SendRequest<Full<Bytes>>, method: &str, path: &str) -> (StatusCode, HeaderMap, Bytes) {
@@ -43,7 +51,7 @@ async fn send(sender: &mut SendRequest<Full<Bytes>>, method: &str, path: &str) -
 
 #[tokio::test]
 async fn over_http_2_the_stream_ends_in_order() {
-    let stage = Stage::with("").await;
+    let stage = Stage::with("passthrough: main\n").await;
     let stream = TcpStream::connect(stage.gateway.address()).await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -52,4 +60,6 @@ async fn over_http_2_the_stream_ends_in_order() {
         let head = send(&mut sender, "HEAD", path).await;
         assert_headed(&stage, path, head, whole.len());
     }
+    stage.upstream.push(Script::new().write(FILE_HEAD));
+    assert_headed(&stage, FILE, send(&mut sender, "HEAD", FILE).await, 4711);
 }

@@ -3,7 +3,8 @@
 //!
 //! This is the one place where a caller's path and query reach an upstream, so both are checked first.
 
-use http::Uri;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{HeaderMap, Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::rejection::Rejection;
@@ -17,6 +18,13 @@ pub(crate) fn target(uri: &Uri) -> Result<&str, Rejection> {
     check_query(uri.query().unwrap_or_default())?;
     let target = uri.path_and_query().map_or("", |target| target.as_str());
     target.strip_prefix("/v1").ok_or(Rejection::PathNotFound)
+}
+
+/// What the upstream's answer to `HEAD` says of the length of the body that `GET` would bring (RFC 9110, section 8.6). Of every
+/// other answer the gateway says the length itself, by the body that it sends.
+pub(crate) fn length_without_body(method: &Method, answer: &HeaderMap) -> Option<HeaderValue> {
+    let length = answer.get(CONTENT_LENGTH).filter(|_| *method == Method::HEAD)?;
+    length.to_str().ok()?.parse::<u64>().ok().map(HeaderValue::from)
 }
 
 /// Refuses what servers read in different ways: dot segments, empty segments, encoded slashes, backslashes and
