@@ -1,7 +1,6 @@
 //! One connection from accept to close: TLS, the guard, hyper, and the supervisor's orders.
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -28,7 +27,7 @@ use crate::drain::{Drain, DrainLimits};
 use crate::guard::RequestGuard;
 use crate::meter::MeteredSocket;
 use crate::multiplexed::StreamExecutor;
-use crate::noted::NotedService;
+use crate::noted::{BoxError, NotedService};
 use crate::supervisor::{Order, Supervisor};
 use crate::{Certificates, HeadLimits};
 
@@ -107,11 +106,10 @@ impl Door {
     /// Serves one connection to its end.
     pub(crate) async fn attend<S, B>(self: Arc<Self>, stream: TcpStream, service: S, drain: Drain) -> ConnectionEnd
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-        S::Future: Send + 'static,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+            + Send
+            + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         tune(&stream);
         match &self.tls {
@@ -132,11 +130,10 @@ impl Door {
         drain: Drain,
     ) -> ConnectionEnd
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-        S::Future: Send + 'static,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+            + Send
+            + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         let (stream, activity) = metered(stream);
         let handshake = timeout(self.limits.header_timeout, tls.acceptor().accept(stream));
@@ -165,11 +162,8 @@ impl Door {
     async fn drive<IO, S, B>(&self, io: IO, activity: Arc<Activity>, service: S, drain: Drain) -> ConnectionEnd
     where
         IO: AsyncRead + AsyncWrite + Unpin + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        S::Future: Send + 'static,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         let mut supervisor = Supervisor::new(Arc::clone(&activity), &self.limits, drain, &self.drain_limits);
         let io = RequestGuard::new(io, Arc::clone(&activity), max_head(self.limits));

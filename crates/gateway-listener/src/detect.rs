@@ -4,7 +4,6 @@
 //! hyper-util's `auto` does the same, but hands hyper the bytes that it has looked at by themselves. hyper then takes a buffer of twice the
 //! size and a second look at the socket for every connection, so what was read is handed over whole here.
 
-use std::error::Error as StdError;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -20,11 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::guard::PREFACE;
 use crate::multiplexed::StreamExecutor;
+use crate::noted::BoxError;
 
 /// What is read at once of a beginning, in bytes: hyper's own first buffer (`INIT_BUFFER_SIZE`).
 const READ: usize = 8192;
-
-type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// How each protocol is served.
 pub(crate) struct Protocols {

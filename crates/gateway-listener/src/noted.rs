@@ -32,7 +32,8 @@ use crate::multiplexed::{Step, note_step};
 /// frames of this size anyway.
 const HTTP2_PIECE: usize = 16 * 1024;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+/// Any error of a body, which cuts its connection.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The caller's service, with its calls noted.
 #[derive(Debug)]
