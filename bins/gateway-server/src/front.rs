@@ -62,7 +62,8 @@ impl Service<Request<Incoming>> for Back {
 struct Home(Handle);
 
 impl Home {
-    /// Does it there. It is given up with the future that waits for it, and its panic is the panic of who waits.
+    /// Does it there. It is given up with the future that waits for it, behind a step that it may be in the middle of, and its panic is
+    /// the panic of who waits.
     fn run<F>(&self, work: F) -> impl Future<Output = F::Output> + use<F>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -137,6 +138,7 @@ mod tests {
 
     use std::sync::mpsc::{Sender, channel};
     use std::thread;
+    use std::time::Duration;
 
     use tokio::runtime::{Builder, Runtime};
 
@@ -172,7 +174,7 @@ mod tests {
             let _told = told;
             pending::<()>().await;
         }));
-        given_up.recv().unwrap();
+        given_up.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]

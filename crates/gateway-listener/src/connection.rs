@@ -35,10 +35,10 @@ use crate::{Certificates, HeadLimits};
 /// more).
 const MAX_STREAMS: u32 = 256;
 
-/// How much an HTTP/2 call may send ahead of who reads it, in bytes, and how much all calls of a connection together: sixteen that
-/// nobody reads do not stop the others.
+/// How much an HTTP/2 call may send ahead of who reads it, in bytes, and how much all calls of a connection together. Those that wait
+/// for their turn have bodies that nobody reads yet, and must leave room for that of the call that they wait for.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 
 /// How many frames of a connection may come for calls that are over. h2 counts them over all of its life as the client's mistakes, but
 /// a body that was on its way when its call was refused is none (RFC 9113, section 5.1). Bounded all the same, because

@@ -48,19 +48,19 @@ impl ResponseBody {
 
     /// Undoes the `content-encoding` of an answer, and drops the headers that spoke of the encoded bytes.
     ///
-    /// `identity` was asked for, but a server may compress all the same (RFC 9110, section 12.5.3).
+    /// `identity` was asked for, but a server may compress all the same (RFC 9110, section 12.5.3). An answer without a body, as is that to
+    /// `HEAD`, has its headers as if it had one.
     pub(crate) fn decode(response: Response<Received>) -> Result<Response<Self>, UpstreamError> {
         let (mut head, received) = response.into_parts();
-        let coding = Coding::of(&head.headers)
-            .map_err(|_| UpstreamError::new(UpstreamErrorKind::UnsupportedEncoding))?
-            .filter(|_| !received.is_end_stream());
-        let source = match coding {
+        let coding =
+            Coding::of(&head.headers).map_err(|_| UpstreamError::new(UpstreamErrorKind::UnsupportedEncoding))?;
+        if coding.is_some() {
+            head.headers.remove(CONTENT_LENGTH);
+            head.headers.remove(CONTENT_ENCODING);
+        }
+        let source = match coding.filter(|_| !received.is_end_stream()) {
             None => Source::Received(received),
-            Some(coding) => {
-                head.headers.remove(CONTENT_LENGTH);
-                head.headers.remove(CONTENT_ENCODING);
-                Source::Decoded(Box::new(Decoded::new(coding, received, MAX_DECODED)))
-            }
+            Some(coding) => Source::Decoded(Box::new(Decoded::new(coding, received, MAX_DECODED))),
         };
         Ok(Response::from_parts(head, Self(source)))
     }

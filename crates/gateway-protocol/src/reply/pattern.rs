@@ -2,9 +2,8 @@
 //!
 //! From frame to frame of a stream nothing changes but the text that the model wrote, and what some vendors number or pad their
 //! frames with. So a frame that is one that was read before, but for such values, is compared instead of read: what it says
-//! follows from what that one said. A frame of 186 bytes, all else included, took half the instructions once this was there. Only
-//! values are left open of which it is known what they change, and each is still read by the rules of JSON, so that a frame is
-//! never taken for what reading it would not have found.
+//! follows from what that one said. Only values are left open of which it is known what they change, and each is still read by the
+//! rules of JSON, so that a frame is never taken for what reading it would not have found.
 
 use std::ops::Range;
 

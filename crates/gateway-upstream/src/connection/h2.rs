@@ -34,13 +34,16 @@ use crate::{RequestBody, UpstreamError, UpstreamErrorKind};
 /// recommends peers to allow at least 100; beyond that one lost packet holds up too many answers.
 const MAX_STREAMS: usize = 100;
 
-/// How much a stream may send ahead of its reader, in bytes: what a caller who does not read makes the gateway hold.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// How much all streams may together. More than they can, so that callers who do not read never stop the others. As much as Go's client
-/// grants (`transportDefaultConnFlow`), because h2 ends a connection when small frames that wait to be read have cost it half of this.
-const CONNECTION_WINDOW: u32 = 1 << 30;
+/// How much a stream may send ahead of its reader, in bytes: what a caller who does not read makes the gateway hold, beside what h2
+/// takes for each frame, which it reckons at 256 bytes. So much comes in one round trip at most.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// How much all streams may together. More than they can, so that callers who do not read never stop the others: h2 ends a connection
+/// when frames smaller than 256 bytes that wait to be read have cost it half of this. It lets 80 streams fill their windows with frames of 100 bytes,
+/// and bounds what an upstream that sends nothing but single bytes can have the gateway hold.
+const CONNECTION_WINDOW: u32 = 256 * 1024 * 1024;
 
-/// How many streams that were cancelled are remembered, for frames that were on their way.
+/// How many streams that were cancelled are remembered, for frames that were on their way; each for a second at most, as is h2's
+/// default.
 const REMEMBERED_STREAMS: usize = 1024;
 
 /// Silence on a connection with open streams after which it is asked for a sign of life.

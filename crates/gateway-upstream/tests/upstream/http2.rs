@@ -384,21 +384,29 @@ async fn readers_who_stop_hold_up_nobody_else() {
 #[tokio::test]
 async fn small_frames_that_nobody_reads_end_nothing() {
     const FRAMES: usize = 20_000;
+    const STALLED: usize = 4;
     let mut server = Server::start(100).await;
     let small = Bytes::from_static(&[b'x'; 30]);
-    let upstream = server.upstream.clone();
-    let (stalled, _request) = join!(async { send(&upstream, "a").await.unwrap().into_body() }, async {
-        let mut request = server.requests(1).await;
-        let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
-        for at in 1..=FRAMES {
-            back.send_data(small.clone(), at == FRAMES).unwrap();
-        }
-        request
-    });
+    let mut held = Vec::new();
+    for _ in 0..STALLED {
+        let upstream = server.upstream.clone();
+        let (body, request) = join!(async move { send(&upstream, "a").await.unwrap().into_body() }, async {
+            let mut request = server.requests(1).await;
+            let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
+            for at in 1..=FRAMES {
+                back.send_data(small.clone(), at == FRAMES).unwrap();
+            }
+            request
+        });
+        held.push((body, request));
+    }
     for _ in 0..10 {
+        let upstream = server.upstream.clone();
         let (answer, ()) = join!(call(&upstream, "b"), async { answer(server.requests(1).await.remove(0).1) });
         assert_eq!(answer.unwrap(), "ok");
     }
-    assert_eq!(within_patience(stalled.collect()).await.unwrap().to_bytes().len(), FRAMES * small.len());
+    for (body, _request) in held {
+        assert_eq!(within_patience(body.collect()).await.unwrap().to_bytes().len(), FRAMES * small.len());
+    }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }

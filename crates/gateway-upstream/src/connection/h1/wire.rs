@@ -289,7 +289,7 @@ mod tests {
         let mut wire = Wire::new(Socket::Plain(socket));
         assert!(wire.is_quiet(&mut cx));
         peer.write_all(b"x").unwrap();
-        let Socket::Plain(socket) = &wire.socket else { return };
+        let Socket::Plain(socket) = &wire.socket else { panic!("not the socket that it was made of") };
         socket.readable().await.unwrap();
         while coop::has_budget_remaining() {
             consume_budget().await;
