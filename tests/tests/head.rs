@@ -46,6 +46,9 @@ async fn over_http_1_the_connection_goes_on() {
     let head = client.send(authorized("HEAD", FILE, "")).await;
     assert_eq!((head.status.as_u16(), head.headers.get("content-encoding")), (200, None));
     assert_eq!(head.headers.get("content-length"), None);
+    stage.upstream.push(Script::new().write(FILE_HEAD.replace("200 OK", "204 No Content")));
+    let head = client.send(authorized("HEAD", FILE, "")).await;
+    assert_eq!((head.status.as_u16(), head.headers.get("content-length")), (204, None));
     assert_eq!(client.send(authorized("GET", PATHS[0], "")).await.status, 200);
 }
 

@@ -4,7 +4,7 @@
 //! This is the one place where a caller's path and query reach an upstream, so both are checked first.
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::rejection::Rejection;
@@ -20,10 +20,11 @@ pub(crate) fn target(uri: &Uri) -> Result<&str, Rejection> {
     target.strip_prefix("/v1").ok_or(Rejection::PathNotFound)
 }
 
-/// What the upstream's answer to `HEAD` says of the length of the body that `GET` would bring (RFC 9110, section 8.6). Of every
-/// other answer the gateway says the length itself, by the body that it sends.
-pub(crate) fn length_without_body(method: &Method, answer: &HeaderMap) -> Option<HeaderValue> {
-    let length = answer.get(CONTENT_LENGTH).filter(|_| *method == Method::HEAD)?;
+/// What the upstream's answer to `HEAD` says of the length of the body that `GET` would bring (RFC 9110, section 8.6, which forbids
+/// it with 204). Of every other answer the gateway says the length itself, by the body that it sends.
+pub(crate) fn length_without_body(method: &Method, status: StatusCode, answer: &HeaderMap) -> Option<HeaderValue> {
+    let may_say = *method == Method::HEAD && status != StatusCode::NO_CONTENT;
+    let length = answer.get(CONTENT_LENGTH).filter(|_| may_say)?;
     length.to_str().ok()?.parse::<u64>().ok().map(HeaderValue::from)
 }
 

@@ -214,7 +214,7 @@ async fn pass_through<B: RequestSource>(
     let passed = PassedThrough { url, body: BoundedBody::new(body, limits), caller: head, via: &gateway.shared.via };
     let request = |aim: &Aim<'_>, credential| passed.request(aim, credential);
     let committed = attempt_passthrough(passage, request, settlement).await?;
-    let length = passthrough::length_without_body(&head.method, &committed.headers);
+    let length = passthrough::length_without_body(&head.method, committed.status, &committed.headers);
     let mut answer = relay(committed);
     answer.headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
     Ok(answer)

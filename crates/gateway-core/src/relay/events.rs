@@ -4,7 +4,6 @@
 //! no event ever waits for another.
 
 use std::future::Future;
-use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -132,7 +131,6 @@ impl EventRelay {
         if self.readiness.is_still_pending(cx) {
             return Poll::Pending;
         }
-        self.fetch();
         let waker = self.readiness.clear();
         let cx = &mut Context::from_waker(&waker);
         if !self.out.is_empty() {
@@ -143,14 +141,6 @@ impl EventRelay {
         let written = if let Poll::Ready(written) = &polled { written.as_ref() } else { None };
         scratch::put_back(std::mem::take(&mut self.out), written);
         polled
-    }
-
-    /// Reads a little of each part, to no other end than that the processor fetches them together. With hundreds of streams most
-    /// of a frame's time outside of the system is waiting for memory that was last used for the stream's frame before, and the parts
-    /// are used one after the other. Takes a few percent off a frame at most. The body comes last: it is locked, and what follows a lock waits.
-    fn fetch(&self) {
-        let Self { body, decoder, rewriter, is_whole, .. } = self;
-        black_box((decoder.buffered(), rewriter.content_bytes(), rewriter.wants_done(), *is_whole, body.size_hint()));
     }
 
     fn poll_events(&mut self, cx: &mut Context<'_>, settlement: Option<&mut Settlement>) -> Poll<Option<Bytes>> {

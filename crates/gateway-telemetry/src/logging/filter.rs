@@ -4,11 +4,15 @@ use tracing::Level;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing_subscriber::filter::{Directive, EnvFilter, ParseError, Targets};
 
-/// What is logged unless `RUST_LOG` says otherwise. hyper warns of things that callers do, such as hanging up.
-pub(super) const DEFAULT: &str = "info,hyper=error,h2=error,rustls=error";
+/// What is logged unless `RUST_LOG` says otherwise.
+pub(super) const DEFAULT: &str = "info";
 
 /// The most that is ever logged of what is not the gateway's own. At `info` and above, crates say what an operator is to know.
 const GUARDED: Level = Level::INFO;
+
+/// What speaks with callers, and warns of what they do: h2 of each of some frames of 17 bytes, in 100 bytes and more. Nobody without a
+/// key is to fill a log, so of these there are only errors.
+const SPEAKERS: [&str; 3] = ["h2", "hyper", "rustls"];
 
 /// What the names of the gateway's own crates begin with, and so the targets of their lines.
 const OWN: &str = "gateway_";
@@ -65,7 +69,8 @@ pub(super) fn lets_calls_through() -> bool {
 
 /// What holds whatever the directives say.
 pub(super) fn guard() -> Targets {
-    Targets::new().with_default(GUARDED).with_target(OWN, LevelFilter::TRACE)
+    let speakers = SPEAKERS.map(|target| (target, LevelFilter::ERROR));
+    Targets::new().with_default(GUARDED).with_target(OWN, LevelFilter::TRACE).with_targets(speakers)
 }
 
 #[cfg(test)]
@@ -104,6 +109,16 @@ mod tests {
             assert_eq!(found(true).as_deref(), expected, "{directives:?}");
             assert_eq!(found(false).as_deref(), Some("access=off"), "{directives:?}");
         }
+    }
+
+    #[test]
+    fn what_callers_do_to_libraries_fills_no_log() {
+        for target in ["h2", "h2::proto::ping_pong", "hyper::proto::h1", "rustls::msgs"] {
+            assert!(!guard().would_enable(target, &Level::WARN), "{target}");
+            assert!(guard().would_enable(target, &Level::ERROR), "{target}");
+        }
+        assert!(guard().would_enable("sqlx::pool", &Level::INFO));
+        assert!(guard().would_enable("gateway_listener", &Level::DEBUG));
     }
 
     #[test]
