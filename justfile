@@ -58,7 +58,7 @@ record-start:
     bash bins/gateway-server/record-start.sh "${CARGO_TARGET_DIR:-target}/release/gateway-server"
     cargo build --release --locked --bin gateway-server
 
-# Measure the gateway beside nginx, HAProxy and a bare proxy, about eleven minutes long; ARGS such as --quick or --case plain
+# Measure the gateway beside nginx, HAProxy and a bare proxy, over ten minutes long; ARGS such as --quick or --case plain
 bench *ARGS:
     cargo build --release --locked --bin gateway-server
     cargo run --release --locked --package gateway-bench -- {{ ARGS }}
