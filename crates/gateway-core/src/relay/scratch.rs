@@ -21,8 +21,8 @@ pub(super) fn take() -> BytesMut {
     FREE.take().unwrap_or_else(|| BytesMut::with_capacity(SIZE))
 }
 
-/// Gives back what is left of it behind what was written. Memory that has grown is not kept, whether all that made it grow has left or
-/// was taken back.
+/// Gives back what is left of it behind what was written. Memory that has grown beyond twice its size is not kept, whether all that
+/// made it grow has left or was taken back.
 pub(super) fn put_back(rest: BytesMut, written: Option<&Bytes>) {
     if rest.capacity() <= 2 * SIZE && written.is_none_or(|chunk| chunk.len() <= SIZE) {
         FREE.set(Some(rest));

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use gateway_upstream::{BoxError, RequestBody, Upstream, UpstreamErrorKind};
-use h2::Reason;
+use gateway_upstream::{BoxError, RequestBody, ResponseBody, Upstream, UpstreamErrorKind};
 use h2::server::{Connection, SendResponse};
+use h2::{Reason, SendStream};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -349,6 +349,18 @@ async fn a_mebibyte_goes_both_ways() {
     within_patience(serving).await.unwrap();
 }
 
+/// A call whose answer is written and not read: the body, and the server's end of the stream.
+async fn unread(server: &mut Server, write: impl FnOnce(&mut SendStream<Bytes>)) -> (ResponseBody, Answer) {
+    let upstream = server.upstream.clone();
+    let asking = async { send(&upstream, "a").await.unwrap().into_body() };
+    let answering = async {
+        let (_, mut to) = server.requests(1).await.remove(0);
+        write(&mut to.send_response(Response::new(()), false).unwrap());
+        to
+    };
+    join!(asking, answering)
+}
+
 /// All streams share one window of the connection, and each reader that stops keeps a part of it.
 #[tokio::test]
 async fn readers_who_stop_hold_up_nobody_else() {
@@ -357,24 +369,12 @@ async fn readers_who_stop_hold_up_nobody_else() {
     let large = Bytes::from(vec![b'x'; 1 << 20]);
     let mut held = Vec::new();
     for _ in 0..STALLED {
-        let upstream = server.upstream.clone();
-        let (body, mut request) = join!(async move { send(&upstream, "a").await.unwrap().into_body() }, async {
-            let mut request = server.requests(1).await;
-            let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
-            back.send_data(large.clone(), true).unwrap();
-            request
-        });
-        held.push((body, request.remove(0)));
+        held.push(unread(&mut server, |back| back.send_data(large.clone(), true).unwrap()).await);
     }
     // As much as the connection's window would be without all that is held.
     for _ in 0..10 {
-        let upstream = server.upstream.clone();
-        let (answer, ()) = join!(call(&upstream, "b"), async {
-            let mut request = server.requests(1).await;
-            let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
-            back.send_data(large.clone(), true).unwrap();
-        });
-        assert_eq!(answer.unwrap().len(), large.len());
+        let (body, _to) = unread(&mut server, |back| back.send_data(large.clone(), true).unwrap()).await;
+        assert_eq!(within_patience(body.collect()).await.unwrap().to_bytes().len(), large.len());
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
     let (body, _) = held.remove(0);
@@ -389,23 +389,19 @@ async fn small_frames_that_nobody_reads_end_nothing() {
     let small = Bytes::from_static(&[b'x'; 30]);
     let mut held = Vec::new();
     for _ in 0..STALLED {
-        let upstream = server.upstream.clone();
-        let (body, request) = join!(async move { send(&upstream, "a").await.unwrap().into_body() }, async {
-            let mut request = server.requests(1).await;
-            let mut back = request[0].1.send_response(Response::new(()), false).unwrap();
+        let write = |back: &mut SendStream<Bytes>| {
             for at in 1..=FRAMES {
                 back.send_data(small.clone(), at == FRAMES).unwrap();
             }
-            request
-        });
-        held.push((body, request));
+        };
+        held.push(unread(&mut server, write).await);
     }
     for _ in 0..10 {
         let upstream = server.upstream.clone();
         let (answer, ()) = join!(call(&upstream, "b"), async { answer(server.requests(1).await.remove(0).1) });
         assert_eq!(answer.unwrap(), "ok");
     }
-    for (body, _request) in held {
+    for (body, _to) in held {
         assert_eq!(within_patience(body.collect()).await.unwrap().to_bytes().len(), FRAMES * small.len());
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
